@@ -1,0 +1,83 @@
+// What an instance needs of the machine it is on; src/drivers/hypervisor implements it over libvirt.
+//
+// H1  ensureDomain() converges to the wanted power state and definition; repeated, it changes nothing. A
+//     running guest is never stopped to apply a changed definition: that waits for the next power on.
+// H2  A guest that powered itself off stays off: it is started once per `powerOns`, and after that only
+//     when it vanished without its own doing (host reboot, killed QEMU).
+// H3  QEMU never starts without holding its own lock on the disks.
+import type { WantedBy } from '../network/ports.ts';
+
+export type Power = 'on' | 'off' | 'paused';
+
+export interface DomainDisk {
+  /** `vda`, `sdb`, `nvme0` … */
+  readonly device: string;
+  readonly path: string;
+  readonly format: 'qcow2' | 'raw';
+  readonly media: 'disk' | 'cdrom';
+  readonly bus: 'virtio' | 'sata' | 'scsi' | 'usb' | 'nvme';
+  readonly readonly: boolean;
+}
+
+export interface DomainNic {
+  readonly tap: string;
+  readonly mac: string;
+  readonly model: string;
+  readonly mtu: number;
+}
+
+export interface DomainSpec {
+  readonly instanceId: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly cpus: number;
+  readonly memoryMiB: number;
+  readonly uefi: boolean;
+  readonly secureBoot: boolean;
+  readonly disks: readonly DomainDisk[];
+  readonly nics: readonly DomainNic[];
+  readonly sideChannels: readonly string[];
+  readonly video: { readonly model: string; readonly memoryKiB: number; readonly vdi: string };
+  readonly power: Power;
+  /** How often power on was asked for; see H2. */
+  readonly powerOns: number;
+  /** How often each reboot was asked for: one more than last time means do it once. */
+  readonly hardReboots: number;
+  readonly softReboots: number;
+}
+
+export interface DomainReport {
+  readonly power: Power | 'crashed';
+  /** Why it is off, when it is: by the guest itself, on request, or lost (QEMU died, host rebooted). */
+  readonly offReason: 'guest' | 'requested' | 'lost' | null;
+  /** TCP ports on this machine; null while off. */
+  readonly consolePort: number | null;
+  readonly vdiPort: number | null;
+  readonly vdiTlsPort: number | null;
+  /** 'kvm' or 'tcg'. */
+  readonly accelerator: 'kvm' | 'tcg';
+}
+
+/** What this machine can run, as probed. */
+export interface HypervisorCapabilities {
+  readonly accelerator: 'kvm' | 'tcg';
+  readonly cpuModel: string;
+  /** One sentence when the machine runs slower than it could: shown to the operator. */
+  readonly warning: string | null;
+  readonly libvirtVersion: string;
+  readonly qemuVersion: string;
+}
+
+export interface Hypervisor {
+  /** Errors: `hypervisor/unavailable` (libvirt does not answer), `hypervisor/refused` (with its own words). */
+  ensureDomain(spec: DomainSpec, by: WantedBy): Promise<DomainReport>;
+  /** Stops it at once, undefines it with its NVRAM. Quiet when there is none. */
+  removeDomain(instanceId: string, by: WantedBy): Promise<void>;
+  /** Ids of Troupe's own domains that are defined here (others are never touched). */
+  domains(): Promise<readonly string[]>;
+  /** Called whenever a domain changed by itself (libvirt events), and for every domain after a reconnect. */
+  onChange(listener: (instanceId: string, report: DomainReport) => void): () => void;
+  /** The last `lengthBytes` of the serial log since it was cleared; negative: all of it. Empty when there is none. */
+  readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
+  clearConsole(instanceId: string): Promise<void>;
+}
