@@ -120,19 +120,31 @@ class Run {
       return this.#resolve({ stdout: this.#stdout, stderr: this.#stderr, code });
     }
     const said = this.#stderr.trim().slice(-2000) || this.#stdout.trim().slice(-2000);
-    this.#reject(this.#error('host/tool-failed', `ended with ${code ?? 'a signal'}: ${said}`, code));
+    this.#reject(
+      this.#error('host/tool-failed', `ended with ${code ?? 'a signal'}: ${said}`, code),
+    );
   }
 
   #startFailure(cause: NodeJS.ErrnoException): TroupeError {
     if (cause.code === 'ENOENT') {
-      return this.#error('host/tool-missing', 'is not installed; `npm start` installs what is missing');
+      return this.#error(
+        'host/tool-missing',
+        'is not installed; `npm start` installs what is missing',
+      );
     }
     return this.#error('host/tool-failed', `could not be started: ${cause.message}`);
   }
 
-  #error(code: 'actor/stopped' | 'host/tool-missing' | 'host/timeout' | 'host/tool-failed', what: string, exit: number | null = null): TroupeError {
+  #error(
+    code: 'actor/stopped' | 'host/tool-missing' | 'host/timeout' | 'host/tool-failed',
+    what: string,
+    exit: number | null = null,
+  ): TroupeError {
     const command = [this.#program, ...this.#args].join(' ').slice(0, 300);
-    return new TroupeError(code, `${command}: ${what}`, { program: this.#program, ...(exit === null ? {} : { exit }) });
+    return new TroupeError(code, `${command}: ${what}`, {
+      program: this.#program,
+      ...(exit === null ? {} : { exit }),
+    });
   }
 }
 

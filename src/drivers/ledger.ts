@@ -47,7 +47,9 @@ export class Ledger {
 
   constructor(path: string) {
     this.#db = new DatabaseSync(path);
-    this.#db.exec('pragma journal_mode = wal; pragma synchronous = full; pragma busy_timeout = 5000;');
+    this.#db.exec(
+      'pragma journal_mode = wal; pragma synchronous = full; pragma busy_timeout = 5000;',
+    );
     this.#db.exec(SCHEMA);
     this.#put = this.#db.prepare(
       `insert into entry values (?, ?, ?, ?, ?, ?, ?, ?)
@@ -60,7 +62,16 @@ export class Ledger {
   /** Durable when it returns. Call it before creating the thing. */
   record(entry: Omit<LedgerEntry, 'recordedAtMs'>): void {
     const { resource, name, owner, epoch, generation, trace, detail } = entry;
-    this.#put.run(resource, name, owner, epoch, generation, trace, JSON.stringify(detail), Date.now());
+    this.#put.run(
+      resource,
+      name,
+      owner,
+      epoch,
+      generation,
+      trace,
+      JSON.stringify(detail),
+      Date.now(),
+    );
   }
 
   /** Call it after the thing is gone. Quiet when there is no such entry. */
@@ -74,7 +85,9 @@ export class Ledger {
 
   list(filter: { readonly resource?: string; readonly owner?: string } = {}): LedgerEntry[] {
     const rows = this.#db
-      .prepare('select * from entry where (?1 is null or resource = ?1) and (?2 is null or owner = ?2) order by resource, name')
+      .prepare(
+        'select * from entry where (?1 is null or resource = ?1) and (?2 is null or owner = ?2) order by resource, name',
+      )
       .all(filter.resource ?? null, filter.owner ?? null);
     return rows.map(toEntry);
   }
@@ -90,7 +103,9 @@ export class Ledger {
       );
     }
     this.#db
-      .prepare('insert into fence values (?, ?, ?) on conflict (owner) do update set epoch = excluded.epoch, generation = excluded.generation')
+      .prepare(
+        'insert into fence values (?, ?, ?) on conflict (owner) do update set epoch = excluded.epoch, generation = excluded.generation',
+      )
       .run(owner, fence.epoch, fence.generation);
   }
 
