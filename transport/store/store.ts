@@ -15,7 +15,10 @@
 // Errors are TroupeError: store/unavailable (detail.ambiguous), store/compacted, store/too-large,
 // store/bad-value (a request that can never work), store/lease-lost (no such lease), store/closed.
 
-/** One key as stored. `value` must not be changed by who reads it. */
+/**
+ * One key as stored. `value` must not be changed by who reads it, and may be a view of a larger
+ * answer: what is kept for long is copied (the codec does).
+ */
 export interface Entry {
   readonly key: string;
   readonly value: Uint8Array;
@@ -148,7 +151,7 @@ export interface WatchObserver {
   /** The watch is over and nothing more will come: store/compacted, store/bad-value, or what changes() threw. Not after close(). */
   ended(error: Error): void;
   /** The link came up (true: what arrives is current) or broke (false: the watch is catching up). Not logged anywhere else. */
-  link?(up: boolean): void;
+  link?(up: boolean, reason?: string): void;
 }
 
 export interface WatchRequest {

@@ -1,0 +1,94 @@
+// Values as stored: an envelope {schema, state} as MessagePack, plain maps only.
+//
+// V1  What decodes is what was encoded: text, finite numbers, booleans, null, undefined fields,
+//     arrays, plain objects and Uint8Array. encodeEnvelope() refuses anything else, because msgpackr
+//     would quietly turn a Map into an object, a Set into an array, a function into undefined.
+// V2  decodeEnvelope() never throws, and gives nothing but V1's types: msgpackr alone would also
+//     build a RegExp, an Error, dates and bigints from hostile bytes.
+// V3  512 KiB at most, checked before a byte is decoded; nesting at most 64 deep.
+// V4  Decoded bytes are copies: they keep no answer of the store alive.
+import { Packr } from 'msgpackr';
+import { TroupeError } from '../../actors/kernel/errors.ts';
+
+/** Bytes of one stored value. What is larger is a blob; the store holds its digest. */
+export const MAX_VALUE_BYTES = 512 * 1024;
+const MAX_DEPTH = 64;
+
+const packr = new Packr({ useRecords: false, structuredClone: false, int64AsType: 'number' });
+
+/** A stored state and the version of the schema it follows (1 and up). */
+export interface Envelope {
+  readonly schema: number;
+  readonly state: unknown;
+}
+
+export type DecodedEnvelope =
+  | { readonly ok: true; readonly envelope: Envelope }
+  | { readonly ok: false; readonly reason: string };
+
+/** Errors: store/bad-value for what is not plain data, store/too-large above MAX_VALUE_BYTES. */
+export function encodeEnvelope(envelope: Envelope): Uint8Array {
+  const odd = findOdd(envelope.state, 0);
+  if (odd !== null) {
+    throw new TroupeError('store/bad-value', `a stored state is plain data, found ${odd}`);
+  }
+  const bytes = packr.pack({ schema: envelope.schema, state: envelope.state });
+  if (bytes.byteLength <= MAX_VALUE_BYTES) return bytes;
+  const message = `a stored value takes at most ${MAX_VALUE_BYTES} bytes, this one has ${bytes.byteLength}; keep the bulk in a blob`;
+  throw new TroupeError('store/too-large', message, { sizeBytes: bytes.byteLength });
+}
+
+/** Never throws: bytes from the store may be of another version, or damaged. */
+export function decodeEnvelope(bytes: Uint8Array): DecodedEnvelope {
+  if (bytes.byteLength > MAX_VALUE_BYTES) {
+    return { ok: false, reason: `${bytes.byteLength} bytes are over the limit` };
+  }
+  let value: unknown;
+  try {
+    // A copy, so that views inside the result (V4) are of memory that is ours alone.
+    value = packr.unpack(Uint8Array.from(bytes));
+  } catch (error) {
+    return { ok: false, reason: `not MessagePack: ${String(error)}` };
+  }
+  if (!isEnvelope(value)) return { ok: false, reason: 'not an envelope {schema, state}' };
+  const odd = findOdd(value.state, 0);
+  if (odd !== null) return { ok: false, reason: `not plain data: ${odd}` };
+  return { ok: true, envelope: { schema: value.schema, state: value.state } };
+}
+
+function isEnvelope(value: unknown): value is Envelope {
+  if (typeof value !== 'object' || value === null) return false;
+  if (!('schema' in value) || !('state' in value)) return false;
+  return typeof value.schema === 'number' && Number.isSafeInteger(value.schema) && value.schema > 0;
+}
+
+/** The first thing that is not plain data, in words; null when all is. */
+function findOdd(value: unknown, depth: number): string | null {
+  if (depth > MAX_DEPTH) return `nesting deeper than ${MAX_DEPTH}`;
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+    case 'undefined':
+      return null;
+    case 'number':
+      return Number.isFinite(value) ? null : String(value);
+    case 'object':
+      return value === null ? null : findOddInside(value, depth);
+    case 'bigint':
+    case 'function':
+    case 'symbol':
+      return `a ${typeof value}`;
+  }
+}
+
+function findOddInside(value: object, depth: number): string | null {
+  if (value instanceof Uint8Array) return null;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (!Array.isArray(value) && prototype !== Object.prototype && prototype !== null)
+    return `an instance of ${value.constructor.name}`;
+  for (const inside of Object.values(value)) {
+    const odd = findOdd(inside, depth + 1);
+    if (odd !== null) return odd;
+  }
+  return null;
+}
