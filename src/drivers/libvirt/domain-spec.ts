@@ -26,12 +26,14 @@ export interface DomainSpec {
   readonly interfaces?: readonly InterfaceSpec[];
   readonly serial?: SerialSpec;
   readonly graphics?: readonly GraphicsSpec[];
-  /** Model of the one video card; none when left out. */
+  /** An absolute pointer, so that a viewer's and the guest's agree. */
+  readonly tablet?: boolean;
+  /** Model of the one video card; left out, libvirt adds one only when there are graphics. */
   readonly video?: 'virtio' | 'vga' | 'cirrus' | 'qxl' | 'bochs' | 'ramfb';
   readonly channels?: readonly ChannelSpec[];
   /** A virtio RNG fed from the host's /dev/urandom. */
   readonly rng?: boolean;
-  /** A virtio balloon; without it libvirt would add one, so `false` writes model none. */
+  /** A virtio balloon. libvirt would add one by itself: it is told not to, unless true. */
   readonly balloon?: boolean;
   /** Tells a guest panic to libvirt (pvpanic on x86): a `crashed` lifecycle event. */
   readonly panicNotifier?: boolean;
@@ -51,13 +53,10 @@ export interface DomainMetadata {
 }
 
 /** The CPU the guest sees. `check` is always `none`: the caller probed what works here. */
-export type CpuSpec =
+export type CpuSpec = { readonly disabledFeatures?: readonly string[] } & (
   | { readonly mode: 'host-passthrough' | 'host-model' | 'maximum' }
-  | {
-      readonly mode: 'custom';
-      readonly model: string;
-      readonly disabledFeatures?: readonly string[];
-    };
+  | { readonly mode: 'custom'; readonly model: string }
+);
 
 /** BIOS is QEMU's default (SeaBIOS). UEFI needs a loader and a per-domain variable store. */
 export type FirmwareSpec =

@@ -1,0 +1,146 @@
+// A DomainSpec as libvirt's domain XML.
+//
+// B1  Nothing is taken from the spec but into attributes and text, which xml.ts escapes.
+// B2  What libvirt would add on its own and an instance shall not have is said explicitly: no balloon,
+//     no security label of its own, no suspend.
+// B3  A combination that cannot be is refused here (`invalid-value`) when libvirt would not say why.
+import { cpuXml, firmwareXml, isUefi } from './domain-boot-xml.ts';
+import {
+  channelXml,
+  diskXml,
+  graphicsXml,
+  interfaceXml,
+  nvmeArguments,
+  serialXml,
+  withTargets,
+} from './domain-device-xml.ts';
+import type { DomainMetadata, DomainSpec } from './domain-spec.ts';
+import { clientError } from './errors.ts';
+import { element, renderXml, type XmlElement } from './xml.ts';
+
+/** The namespace of Troupe's mark in a domain's metadata. */
+export const METADATA_URI = 'urn:troupe:domain:1';
+export const METADATA_PREFIX = 'troupe';
+const QEMU_URI = 'http://libvirt.org/schemas/domain/qemu/1.0';
+
+/** The XML to define this domain with. Refuses what cannot be (`invalid-value`). */
+export function buildDomainXml(spec: DomainSpec): string {
+  check(spec);
+  const words = [...nvmeArguments(spec.disks ?? []), ...(spec.qemuArguments ?? [])];
+  return renderXml(
+    element(
+      'domain',
+      { type: spec.type, ...(words.length > 0 && { 'xmlns:qemu': QEMU_URI }) },
+      element('name', {}, spec.name),
+      element('uuid', {}, spec.uuid),
+      spec.title !== undefined && element('title', {}, spec.title),
+      spec.metadata && element('metadata', {}, metadataElement(spec.metadata)),
+      element('memory', { unit: 'MiB' }, String(spec.memoryMiB)),
+      element('vcpu', {}, String(spec.vcpus)),
+      firmwareXml(spec),
+      featuresXml(spec),
+      spec.cpu && cpuXml(spec.cpu),
+      clockXml(spec),
+      element('on_poweroff', {}, spec.onPoweroff ?? 'destroy'),
+      element('on_reboot', {}, spec.onReboot ?? 'restart'),
+      element('on_crash', {}, spec.onCrash ?? 'destroy'),
+      element(
+        'pm',
+        {},
+        element('suspend-to-mem', { enabled: 'no' }),
+        element('suspend-to-disk', { enabled: 'no' }),
+      ),
+      devicesXml(spec),
+      element('seclabel', { type: 'none' }),
+      words.length > 0 && commandLineXml(words),
+    ),
+  );
+}
+
+/** Troupe's mark as XML, for DomainCalls.setMetadata(). */
+export function buildMetadataXml(metadata: DomainMetadata): string {
+  const { name, attributes } = metadataElement(metadata);
+  // libvirt adds the prefix and its declaration itself.
+  const { [`xmlns:${METADATA_PREFIX}`]: _declared, ...kept } = attributes;
+  return renderXml(element(name.slice(METADATA_PREFIX.length + 1), kept));
+}
+
+function metadataElement({ instance, epoch, generation, trace }: DomainMetadata): XmlElement {
+  return element(`${METADATA_PREFIX}:domain`, {
+    [`xmlns:${METADATA_PREFIX}`]: METADATA_URI,
+    instance,
+    epoch,
+    generation,
+    trace,
+  });
+}
+
+function featuresXml(spec: DomainSpec): XmlElement {
+  const { firmware } = spec;
+  const x86 = (spec.arch ?? 'x86_64') === 'x86_64';
+  const secure = firmware?.kind === 'uefi' && firmware.secureBoot === true;
+  return element(
+    'features',
+    {},
+    (x86 || isUefi(spec)) && element('acpi'),
+    x86 && element('apic'),
+    secure && element('smm', { state: 'on' }),
+  );
+}
+
+/** Lost timer ticks are made up for, as a server guest needs; emulation keeps QEMU's own timers. */
+function clockXml({ type }: DomainSpec): XmlElement {
+  if (type === 'qemu') return element('clock', { offset: 'utc' });
+  return element(
+    'clock',
+    { offset: 'utc' },
+    element('timer', { name: 'rtc', tickpolicy: 'catchup' }),
+    element('timer', { name: 'pit', tickpolicy: 'delay' }),
+    element('timer', { name: 'hpet', present: 'no' }),
+  );
+}
+
+function devicesXml(spec: DomainSpec): XmlElement {
+  const disks = withTargets(spec.disks ?? []).filter(({ bus }) => bus !== 'nvme');
+  return element(
+    'devices',
+    {},
+    spec.emulator !== undefined && element('emulator', {}, spec.emulator),
+    ...disks.map(diskXml),
+    ...(spec.interfaces ?? []).map(interfaceXml),
+    spec.serial && serialXml(spec.serial),
+    ...(spec.channels ?? []).map(channelXml),
+    ...(spec.graphics ?? []).map(graphicsXml),
+    spec.tablet === true && element('input', { type: 'tablet', bus: 'usb' }),
+    spec.video && element('video', {}, element('model', { type: spec.video })),
+    spec.rng === true && rngXml(),
+    element('memballoon', { model: spec.balloon === true ? 'virtio' : 'none' }),
+    spec.panicNotifier === true && element('panic', { model: 'isa' }),
+  );
+}
+
+function rngXml(): XmlElement {
+  const backend = element('backend', { model: 'random' }, '/dev/urandom');
+  return element('rng', { model: 'virtio' }, backend);
+}
+
+function commandLineXml(words: readonly string[]): XmlElement {
+  const args = words.map((value) => element('qemu:arg', { value }));
+  return element('qemu:commandline', {}, ...args);
+}
+
+function check(spec: DomainSpec): void {
+  if (spec.name === '') throw clientError('invalid-value', 'a domain needs a name');
+  if (spec.name.includes('/') || spec.name.includes('\n')) {
+    throw clientError(
+      'invalid-value',
+      `a domain's name has no '/' and no line end: '${spec.name}'`,
+    );
+  }
+  for (const field of ['memoryMiB', 'vcpus'] as const) {
+    const value = spec[field];
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw clientError('invalid-value', `${spec.name}: ${field} is ${value}, not 1 or more`);
+    }
+  }
+}
