@@ -88,3 +88,13 @@ export function codeOf(error: unknown): ErrorCode {
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Waits for an ask whose target may be gone, where that is as good as an answer. */
+export async function unlessGone<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof TroupeError && error.code === 'object/not-found') return undefined;
+    throw error;
+  }
+}

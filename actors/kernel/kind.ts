@@ -17,6 +17,14 @@ export interface Address {
   readonly id: string;
 }
 
+/**
+ * An address that says what may be sent to it: the compiler then checks each ask and tell. `takes` exists
+ * for the compiler only. Each kind exports a function that makes its references.
+ */
+export interface Ref<M extends Message> extends Address {
+  readonly takes?: (message: M) => void;
+}
+
 export function formatAddress(address: Address): string {
   return `${address.kind}/${address.id}`;
 }
@@ -69,7 +77,7 @@ export interface Turn {
   /** Wall clock, ms since the epoch. */
   readonly now: number;
   /** Uniform in [0, 1); seeded in tests and simulation. */
-  random(): number;
+  readonly random: () => number;
 }
 
 export interface Refusal {
@@ -178,3 +186,10 @@ export function defineKind<S, M extends Message, E extends string>(
 export function restartThenPark(_error: unknown, restarts: number): CrashDecision {
   return restarts < 5 ? 'restart' : 'park';
 }
+
+/** Never gives up: for what must be so as long as the state says so (a segment, a domain). */
+export const STANDING: EffectPolicy = {
+  deadlineMs: Infinity,
+  backoffMs: 500,
+  maxBackoffMs: 30_000,
+};

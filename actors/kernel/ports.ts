@@ -1,6 +1,6 @@
 // What the kernel needs from the world; transport and src implement it.
 import type { Clock } from './clock.ts';
-import type { Address, EventDraft, IndexEntry } from './kind.ts';
+import type { Address, EventDraft, IndexEntry, Message, Ref } from './kind.ts';
 import type { Json } from './json.ts';
 
 /** An event as stored: a draft with what the runtime knows. */
@@ -58,9 +58,9 @@ export interface AskReply {
 /** Sends messages to actors, wherever they run. */
 export interface Router {
   /** Resolves after the turn's write. Rejects with TroupeError: the refusal's code, or an `actor/*`, `shard/*`, `store/*` one. */
-  ask(to: Address, message: { readonly kind: string }, options: SendOptions): Promise<AskReply>;
+  ask<M extends Message>(to: Ref<M>, message: NoInfer<M>, options: SendOptions): Promise<AskReply>;
   /** Delivered at most once, in order per pair; a loss is counted, not reported. */
-  tell(to: Address, message: { readonly kind: string }, options: SendOptions): void;
+  tell<M extends Message>(to: Ref<M>, message: NoInfer<M>, options: SendOptions): void;
 }
 
 export interface SendOptions {
@@ -96,8 +96,8 @@ export interface EffectContext<M> {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  ask(to: Address, message: { readonly kind: string }, timeoutMs?: number): Promise<Json>;
-  tell(to: Address, message: { readonly kind: string }): void;
+  ask<T extends Message>(to: Ref<T>, message: NoInfer<T>, timeoutMs?: number): Promise<Json>;
+  tell<T extends Message>(to: Ref<T>, message: NoInfer<T>): void;
   /** Puts a message into the actor's own mailbox, for progress while the effect goes on. */
   report(message: M): void;
 }
@@ -108,3 +108,14 @@ export interface EffectContext<M> {
  */
 export type Performer<S, M> = (state: S, context: EffectContext<M>) => Promise<M | undefined>;
 export type Performers<S, M, E extends string> = Readonly<Record<E, Performer<S, M>>>;
+
+/**
+ * Values that only one owner may hold in the whole cluster (VNIs, MACs): created if absent in the store, so
+ * never given twice, whoever asks.
+ */
+export interface Claims {
+  /** True when `owner` holds the value afterwards (also when it already did); false when another does. */
+  claim(space: string, value: string, owner: Address): Promise<boolean>;
+  /** Quiet when the value is free or somebody else's. */
+  release(space: string, value: string, owner: Address): Promise<void>;
+}

@@ -21,7 +21,7 @@ export function nullable<T extends TSchema>(schema: T) {
 }
 
 export function oneOf<const T extends readonly string[]>(values: T) {
-  return Type.Enum([...values] as [...T]);
+  return Type.Unsafe<T[number]>({ type: 'string', enum: [...values] });
 }
 
 /** Checks `value` against the schema; throws `code` with the first thing that is wrong and where. */
@@ -35,7 +35,8 @@ export function decoder<T extends TSchema>(
     if (check.Check(value)) return value as Static<T>;
     const first = check.Errors(value)[0];
     const where = first?.instancePath ? `${what}${first.instancePath}` : what;
-    throw new TroupeError(code, `${where} ${first?.message ?? 'is not as expected'}`);
+    const problem = first?.keyword === 'boolean' ? 'is not known here' : first?.message;
+    throw new TroupeError(code, `${where} ${problem ?? 'is not as expected'}`);
   };
 }
 
@@ -60,7 +61,10 @@ export function messageDecoder<const T extends Shapes>(
     const name = (value as { kind?: unknown } | null)?.kind;
     const decode = typeof name === 'string' ? decoders.get(name) : undefined;
     if (decode === undefined) {
-      throw new TroupeError('actor/bad-message', `${kind} takes no message of kind ${String(name)}`);
+      throw new TroupeError(
+        'actor/bad-message',
+        `${kind} takes no message of kind ${String(name)}`,
+      );
     }
     return decode(value) as MessageOf<T>;
   };

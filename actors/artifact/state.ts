@@ -1,0 +1,73 @@
+// An artifact's state and messages: a named list of versions, each of them a blob.
+import { blobChanged, Source } from '../blob/state.ts';
+import { lifeMembers } from '../kernel/object.ts';
+import type { Ref } from '../kernel/kind.ts';
+import {
+  closed,
+  messageDecoder,
+  nullable,
+  oneOf,
+  Type,
+  type MessageOf,
+  type Static,
+} from '../kernel/schema.ts';
+
+export const Version = closed({ index: Type.Integer(), blobId: Type.String() });
+
+export const ArtifactState = closed({
+  phase: oneOf(['none', 'initial', 'created', 'delete-wait', 'deleted', 'error']),
+  type: oneOf(['image']),
+  name: Type.String(),
+  namespace: Type.String(),
+  /** As the API shows it; kept exactly as given. */
+  sourceUrl: Type.String(),
+  source: nullable(Source),
+  shared: Type.Boolean(),
+  maxVersions: Type.Integer(),
+  /** Complete versions, oldest first. An index is never used again. */
+  versions: Type.Array(Version),
+  lastIndex: Type.Integer(),
+  /** The version being fetched, and the node that fetches it. */
+  fetching: nullable(closed({ blobId: Type.String(), node: Type.String() })),
+  /** Instances to tell when the newest version is there, or cannot be had. */
+  waiters: Type.Array(Type.String()),
+  ...lifeMembers,
+});
+export type ArtifactState = Static<typeof ArtifactState>;
+
+const MESSAGES = {
+  create: {
+    type: oneOf(['image']),
+    name: Type.String(),
+    namespace: Type.String(),
+    sourceUrl: Type.String(),
+    source: Source,
+    shared: Type.Boolean(),
+    maxVersions: Type.Integer(),
+    /** The first version's blob, and where to fetch it. */
+    blobId: Type.String(),
+    node: Type.String(),
+  },
+  /** Tell me (artifact-changed) the newest version as soon as there is one. */
+  await: { waiter: Type.String() },
+  /** The waiter knows, or is gone. */
+  'await-done': { waiter: Type.String() },
+  'blob-changed': blobChanged,
+  delete: {},
+  released: {},
+  forgotten: {},
+};
+export type ArtifactMessage = MessageOf<typeof MESSAGES>;
+export const decodeArtifactMessage = messageDecoder('artifact', MESSAGES);
+
+export function artifactRef(id: string): Ref<ArtifactMessage> {
+  return { kind: 'artifact', id };
+}
+
+/** What an artifact tells those who await it; the instance takes it. */
+export const artifactChanged = {
+  artifactId: Type.String(),
+  /** Null with a failure. */
+  blobId: nullable(Type.String()),
+  failure: nullable(closed({ code: Type.String(), reason: Type.String() })),
+};

@@ -1,0 +1,65 @@
+// What a blob does to others: has nodes fetch and remove replicas, and tells its users how it went.
+import { unlessGone } from '../kernel/errors.ts';
+import { parseAddress } from '../kernel/kind.ts';
+import type { EffectContext, Performers } from '../kernel/ports.ts';
+import { decoder } from '../kernel/schema.ts';
+import { artifactRef } from '../artifact/state.ts';
+import { instanceRef } from '../instance/state.ts';
+import { want } from '../node/executor-message.ts';
+import type { BlobEffect } from './blob.ts';
+import { Content, type BlobMessage, type BlobState } from './state.ts';
+
+type Context = EffectContext<BlobMessage>;
+
+const decodeContent = decoder('replica report', Content, 'actor/bad-message');
+
+export function blobPerformers(options: {
+  /** Largest image accepted, bytes. */
+  readonly maxSizeBytes: number;
+  /** One attempt's patience, ms; what was downloaded is kept for the next. */
+  readonly fetchTimeoutMs: number;
+}): Performers<BlobState, BlobMessage, BlobEffect> {
+  return {
+    fetch: async (state, context) => {
+      const { maxSizeBytes, fetchTimeoutMs } = options;
+      const spec = { source: state.source, maxSizeBytes, sha512: null };
+      const node = state.nodes[0] ?? '';
+      const { generation } = state;
+      const wish = {
+        node,
+        resource: 'replica',
+        generation,
+        spec,
+        timeoutMs: fetchTimeoutMs,
+      } as const;
+      return { kind: 'fetched', content: decodeContent(await want(context, wish)) };
+    },
+    'tell-users': async (state, context) => {
+      await Promise.all(state.users.map((user) => tellUser(user, state, context)));
+      return undefined;
+    },
+    'remove-replicas': async (state, context) => {
+      const { generation } = state;
+      await Promise.all(
+        state.nodes.map((node) =>
+          want(context, { node, resource: 'replica', generation, spec: null }),
+        ),
+      );
+      return { kind: 'replicas-removed' };
+    },
+    forget: () => Promise.resolve({ kind: 'forgotten' }),
+  };
+}
+
+async function tellUser(user: string, state: BlobState, context: Context): Promise<void> {
+  const address = parseAddress(user);
+  const message = {
+    kind: 'blob-changed',
+    blobId: context.self.id,
+    phase: state.phase === 'error' ? 'error' : 'created',
+    failure: state.failure,
+    virtualSizeBytes: state.content?.virtualSizeBytes ?? 0,
+  } as const;
+  if (address?.kind === 'artifact') await unlessGone(context.ask(artifactRef(address.id), message));
+  if (address?.kind === 'instance') await unlessGone(context.ask(instanceRef(address.id), message));
+}

@@ -1,0 +1,74 @@
+// A blob's state and messages: immutable bytes, known by their hash, kept as replicas on nodes.
+import { lifeMembers } from '../kernel/object.ts';
+import type { Ref } from '../kernel/kind.ts';
+import {
+  closed,
+  messageDecoder,
+  nullable,
+  oneOf,
+  Type,
+  type MessageOf,
+  type Static,
+} from '../kernel/schema.ts';
+
+export const Source = Type.Union([
+  closed({ kind: Type.Literal('url'), url: Type.String() }),
+  closed({ kind: Type.Literal('file'), path: Type.String() }),
+]);
+
+/** What is known of the bytes once a node has fetched and checked them (see ports.ts ReplicaReport). */
+export const Content = closed({
+  sizeBytes: Type.Number(),
+  sha512: Type.String(),
+  sourceSizeBytes: Type.Number(),
+  sourceSha256: Type.String(),
+  sourceFormat: Type.String(),
+  format: oneOf(['qcow2', 'iso']),
+  mimeType: Type.String(),
+  virtualSizeBytes: Type.Number(),
+  etag: nullable(Type.String()),
+  lastModified: nullable(Type.String()),
+});
+export type Content = Static<typeof Content>;
+
+export const BlobState = closed({
+  phase: oneOf(['none', 'initial', 'created', 'delete-wait', 'deleted', 'error']),
+  source: nullable(Source),
+  content: nullable(Content),
+  /** Nodes that hold, or may hold, a replica. */
+  nodes: Type.Array(Type.String()),
+  /** Addresses of what refers to the blob (artifacts, instances): it is deleted when none is left. */
+  users: Type.Array(Type.String()),
+  /** Last progress that was worth an event, per cent of the step. */
+  progress: closed({ step: Type.String(), percent: nullable(Type.Integer()) }),
+  generation: Type.Integer(),
+  ...lifeMembers,
+});
+export type BlobState = Static<typeof BlobState>;
+
+const MESSAGES = {
+  /** Fetch these bytes on this node, for this user. */
+  create: { source: Source, node: Type.String(), user: Type.String() },
+  fetched: { content: Content },
+  progressed: { step: Type.String(), percent: nullable(Type.Integer()) },
+  /** Keep it, and tell me (blob-changed) when it is there or has failed. */
+  use: { user: Type.String() },
+  unuse: { user: Type.String() },
+  'replicas-removed': {},
+  delete: {},
+  forgotten: {},
+};
+export type BlobMessage = MessageOf<typeof MESSAGES>;
+export const decodeBlobMessage = messageDecoder('blob', MESSAGES);
+
+export function blobRef(id: string): Ref<BlobMessage> {
+  return { kind: 'blob', id };
+}
+
+/** What a blob tells those who use it; artifact and instance take it. */
+export const blobChanged = {
+  blobId: Type.String(),
+  phase: oneOf(['created', 'error']),
+  failure: nullable(closed({ code: Type.String(), reason: Type.String() })),
+  virtualSizeBytes: Type.Number(),
+};

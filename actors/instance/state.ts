@@ -1,0 +1,167 @@
+// An instance's state and messages: a virtual machine, from the wish to what is observed of it.
+import { artifactChanged } from '../artifact/state.ts';
+import { blobChanged } from '../blob/state.ts';
+import { lifeMembers } from '../kernel/object.ts';
+import type { Ref } from '../kernel/kind.ts';
+import {
+  closed,
+  messageDecoder,
+  nullable,
+  oneOf,
+  Type,
+  type MessageOf,
+  type Static,
+} from '../kernel/schema.ts';
+
+const BUSES = ['virtio', 'sata', 'scsi', 'usb', 'nvme'] as const;
+
+/** A disk as asked for, and what its base turned out to be. */
+export const Disk = closed({
+  /** As the caller sent it, for the view. */
+  spec: Type.Record(Type.String(), Type.Unknown()),
+  sizeGiB: nullable(Type.Integer()),
+  bus: oneOf(BUSES),
+  media: oneOf(['disk', 'cdrom']),
+  /** Null: a blank disk, or a base that names its blob. */
+  artifactId: nullable(Type.String()),
+  blobId: nullable(Type.String()),
+  /** The blob is fetched and checked. */
+  isReady: Type.Boolean(),
+});
+export type Disk = Static<typeof Disk>;
+
+/** One of its interfaces, as the interface actor last said. */
+export const Nic = closed({
+  interfaceId: Type.String(),
+  networkId: Type.String(),
+  order: Type.Integer(),
+  model: Type.String(),
+  requested: Type.String(),
+  requestedMac: nullable(Type.String()),
+  phase: oneOf(['none', 'initial', 'created', 'deleted', 'error']),
+  mac: nullable(Type.String()),
+  ipv4: nullable(Type.String()),
+});
+export type Nic = Static<typeof Nic>;
+
+/** A device as built; for the view. */
+export const BuiltDisk = closed({
+  device: Type.String(),
+  bus: Type.String(),
+  sizeGiB: nullable(Type.Integer()),
+  blobId: nullable(Type.String()),
+  snapshotIgnores: Type.Boolean(),
+});
+
+export const Observed = closed({
+  power: oneOf(['on', 'off', 'paused', 'crashed']),
+  offReason: nullable(oneOf(['guest', 'requested', 'lost'])),
+  consolePort: nullable(Type.Integer()),
+  vdiPort: nullable(Type.Integer()),
+  vdiTlsPort: nullable(Type.Integer()),
+  accelerator: oneOf(['kvm', 'tcg']),
+});
+export type Observed = Static<typeof Observed>;
+
+export const PHASES = [
+  'none',
+  'initial',
+  'preflight',
+  'creating',
+  'created',
+  'initial-error',
+  'preflight-error',
+  'creating-error',
+  'created-error',
+  'error',
+  'delete-wait',
+  'delete-wait-error',
+  'deleted',
+] as const;
+
+/** What the caller decides; never changes after create. */
+const specMembers = {
+  name: Type.String(),
+  namespace: Type.String(),
+  cpus: Type.Integer(),
+  memoryMiB: Type.Integer(),
+  video: closed({ model: Type.String(), memoryKiB: Type.Integer(), vdi: Type.String() }),
+  /** The video object as sent, for the view. */
+  videoSpec: Type.Record(Type.String(), Type.Unknown()),
+  sshKey: nullable(Type.String()),
+  /** Base64. */
+  userData: nullable(Type.String()),
+  configDrive: oneOf(['openstack-disk', 'none']),
+  uefi: Type.Boolean(),
+  secureBoot: Type.Boolean(),
+  nvramTemplate: nullable(Type.String()),
+  sideChannels: Type.Array(Type.String()),
+  /** A node the caller insists on. */
+  requestedNode: nullable(Type.String()),
+  /** 32 random bytes in base64, from which the config drive's random_seed is stretched. */
+  seed: Type.String(),
+};
+
+export const InstanceState = closed({
+  phase: oneOf(PHASES),
+  ...specMembers,
+  disks: Type.Array(Disk),
+  nics: Type.Array(Nic),
+  node: nullable(Type.String()),
+  /** Wanted power, and how often each change was asked for (see ports.ts DomainSpec). */
+  power: oneOf(['on', 'off', 'paused']),
+  powerOns: Type.Integer(),
+  hardReboots: Type.Integer(),
+  softReboots: Type.Integer(),
+  /** Of the wanted domain. */
+  generation: Type.Integer(),
+  builtDisks: Type.Array(BuiltDisk),
+  observed: nullable(Observed),
+  /** When the domain was lately lost without anybody's wish, ms since the epoch; see crash loops. */
+  lostAtMs: Type.Array(Type.Number()),
+  /** Clean-up: what has already been given back. */
+  isDomainGone: Type.Boolean(),
+  areImagesReleased: Type.Boolean(),
+  ...lifeMembers,
+});
+export type InstanceState = Static<typeof InstanceState>;
+
+const MESSAGES = {
+  create: {
+    ...specMembers,
+    disks: Type.Array(Disk),
+    nics: Type.Array(Nic),
+    metadata: Type.Record(Type.String(), Type.Unknown()),
+  },
+  'interface-changed': {
+    interfaceId: Type.String(),
+    phase: oneOf(['initial', 'created', 'delete-wait', 'deleted', 'error', 'none']),
+    mac: nullable(Type.String()),
+    ipv4: nullable(Type.String()),
+    failure: nullable(closed({ code: Type.String(), reason: Type.String() })),
+  },
+  placed: { node: Type.String(), candidates: Type.Array(Type.String()) },
+  /** The node has taken the job up. */
+  'preflight-started': {},
+  'artifact-changed': artifactChanged,
+  'blob-changed': blobChanged,
+  /** Outcome of sync-domain, and whatever the node notices by itself. */
+  'domain-observed': {
+    generation: Type.Integer(),
+    observed: Observed,
+    builtDisks: nullable(Type.Array(BuiltDisk)),
+  },
+  'set-power': {
+    action: oneOf(['poweron', 'poweroff', 'pause', 'unpause', 'reboothard', 'rebootsoft']),
+  },
+  'domain-removed': {},
+  'images-released': {},
+  delete: {},
+  forgotten: {},
+};
+export type InstanceMessage = MessageOf<typeof MESSAGES>;
+export const decodeInstanceMessage = messageDecoder('instance', MESSAGES);
+
+export function instanceRef(id: string): Ref<InstanceMessage> {
+  return { kind: 'instance', id };
+}

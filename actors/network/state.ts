@@ -1,0 +1,122 @@
+// A network's state and messages.
+import { lifeMembers } from '../kernel/object.ts';
+import type { Ref } from '../kernel/kind.ts';
+import {
+  closed,
+  messageDecoder,
+  nullable,
+  oneOf,
+  Type,
+  type MessageOf,
+  type Static,
+} from '../kernel/schema.ts';
+
+/** Who holds an address of the netblock. */
+export const Reservation = closed({
+  /** Address of the object that may release it; null in the halo. */
+  owner: nullable(Type.String()),
+  /** As the API shows it: [object type, id]; null in the halo. */
+  user: nullable(Type.Tuple([Type.String(), Type.String()])),
+  type: oneOf([
+    'network',
+    'broadcast',
+    'gateway',
+    'instance',
+    'floating',
+    'routed',
+    'deletion-halo',
+  ]),
+  atMs: Type.Number(),
+});
+export type Reservation = Static<typeof Reservation>;
+
+/** An interface that is placed: on which node it is, and what answers there. */
+export const Port = closed({
+  instanceId: Type.String(),
+  mac: Type.String(),
+  ipv4: nullable(Type.String()),
+  hostname: Type.String(),
+  node: Type.String(),
+});
+export type Port = Static<typeof Port>;
+
+export const NetworkState = closed({
+  phase: oneOf(['none', 'initial', 'created', 'delete-wait', 'deleted', 'error']),
+  name: nullable(Type.String()),
+  /** Null for the floating pool only. */
+  namespace: nullable(Type.String()),
+  /** CIDR, exactly as given. */
+  netblock: Type.String(),
+  dhcp: Type.Boolean(),
+  nat: Type.Boolean(),
+  dns: Type.Boolean(),
+  vni: nullable(Type.Integer()),
+  /** Source of outgoing traffic, from the floating pool. */
+  egressAddress: nullable(Type.String()),
+  /** By address. */
+  reservations: Type.Record(Type.String(), Reservation),
+  /** By interface id. */
+  ports: Type.Record(Type.String(), Port),
+  /** Of the wanted segments; grows with every change of ports. */
+  generation: Type.Integer(),
+  /** Nodes that have, or may still have, a segment: told until they say it is gone. */
+  nodes: Type.Array(Type.String()),
+  ...lifeMembers,
+});
+export type NetworkState = Static<typeof NetworkState>;
+
+const MESSAGES = {
+  create: {
+    name: nullable(Type.String()),
+    namespace: Type.String(),
+    netblock: Type.String(),
+    dhcp: Type.Boolean(),
+    nat: Type.Boolean(),
+    dns: Type.Boolean(),
+  },
+  /** Makes the pool of external addresses; only for the id `floating`. */
+  'create-pool': { netblock: Type.String() },
+  'vni-claimed': { vni: Type.Integer() },
+  'egress-reserved': { address: Type.String() },
+  /** Replies the address. Asked again by the same owner: the same address. */
+  reserve: {
+    owner: Type.String(),
+    user: Type.Tuple([Type.String(), Type.String()]),
+    type: oneOf(['gateway', 'instance', 'floating', 'routed']),
+    /** Null: any free one. */
+    address: nullable(Type.String()),
+  },
+  /** Gives back all that the owner holds: its address and, for an interface, its place on the network. */
+  release: { owner: Type.String() },
+  attach: {
+    interfaceId: Type.String(),
+    instanceId: Type.String(),
+    mac: Type.String(),
+    ipv4: nullable(Type.String()),
+    hostname: Type.String(),
+    node: Type.String(),
+  },
+  /** Outcome of sync-segments; `absent` are the nodes that have nothing of this network any more. */
+  'segments-synced': { generation: Type.Integer(), absent: Type.Array(Type.String()) },
+  /** Replies what a config drive says about the network. */
+  describe: {},
+  delete: {},
+  'torn-down': {},
+  forgotten: {},
+};
+export type NetworkMessage = MessageOf<typeof MESSAGES>;
+/** The reply to describe. */
+export const NetworkFacts = closed({
+  netblock: Type.String(),
+  namespace: nullable(Type.String()),
+  dns: Type.Boolean(),
+});
+
+export const decodeNetworkMessage = messageDecoder('network', MESSAGES);
+
+export function networkRef(id: string): Ref<NetworkMessage> {
+  return { kind: 'network', id };
+}
+
+/** The pool that egress, floating and routed addresses come from. */
+export const FLOATING = 'floating';
