@@ -7,18 +7,18 @@ pack_initrd() {
     gzip -n -6 >"$2"
 }
 
-# make_initrd OUTPUT: finds the root file system and starts the system on it.
+# make_initrd OUTPUT: loads the drivers, finds the root file system and starts the system on it.
 make_initrd() {
   folder="$work/initrd"
   mkdir -p "$folder/usr/bin" "$folder/usr/lib" "$folder/proc" "$folder/sys" "$folder/dev" "$folder/root"
   for name in bin lib; do ln -s "usr/$name" "$folder/$name"; done
   ln -s usr/bin "$folder/sbin"
   cp "$tree/usr/bin/busybox" "$folder/usr/bin/"
-  for applet in sh mount umount modprobe findfs sleep switch_root find xargs cat sort uname; do
+  for applet in sh mount umount modprobe findfs sleep switch_root xargs cat sort uname; do
     ln -s busybox "$folder/usr/bin/$applet"
   done
   # shellcheck disable=SC2086 # a list of module names
-  add_modules "$folder" $boot_modules
+  add_modules "$folder" $modules
   cp "$here/system/coldplug" "$folder/usr/bin/coldplug"
   cp "$here/initrd/init" "$folder/init"
   chmod 755 "$folder/init" "$folder/usr/bin/coldplug"

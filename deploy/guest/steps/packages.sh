@@ -2,7 +2,8 @@
 # The host's apt does the downloading, so its configured sources and signature checks apply.
 
 # What the guest runs (programs), and what only the build runs (tools).
-programs='busybox-static dropbear-bin openssh-sftp-server qemu-guest-agent jq fdisk e2fsprogs'
+programs='busybox-static dropbear-bin openssh-sftp-server qemu-guest-agent jq fdisk util-linux
+  e2fsprogs'
 tools='mtools cpio grub-common grub-pc-bin grub-efi-amd64-signed shim-signed'
 
 apt_depends() {

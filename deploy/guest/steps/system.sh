@@ -6,9 +6,6 @@
 modules='virtio_pci virtio_blk virtio_scsi virtio_net virtio_console virtio-rng virtio_balloon
   virtio_input sd_mod sr_mod ata_piix ata_generic isofs nls_utf8 button evdev qemu_fw_cfg'
 
-# What has to be found before the root file system is there.
-boot_modules='virtio_pci virtio_blk virtio_scsi sd_mod ata_piix ata_generic'
-
 make_system() {
   root=$1
   mkdir -p "$root/usr/bin" "$root/usr/lib/troupe-guest" "$root/etc/acpi/PWRF" "$root/etc/dropbear" \
@@ -27,8 +24,8 @@ make_system() {
 }
 
 add_programs() {
-  for program in sbin/dropbear bin/dropbearkey sbin/qemu-ga bin/jq sbin/sfdisk sbin/resize2fs \
-    lib/openssh/sftp-server; do
+  for program in sbin/dropbear bin/dropbearkey sbin/qemu-ga bin/jq sbin/sfdisk bin/resizepart \
+    sbin/resize2fs lib/openssh/sftp-server; do
     cp "$tree/usr/$program" "$1/usr/bin/"
   done
   libraries_of "$1"/usr/bin/* >"$work/libraries"
