@@ -1,6 +1,6 @@
 // A domain's devices as XML; also one by one, for attaching, detaching and updating them.
 import type { ChannelSpec, DiskSpec, GraphicsSpec } from './domain-spec.ts';
-import type { InterfaceSpec, SerialSpec } from './domain-spec.ts';
+import type { InterfaceSpec, SerialSpec, VideoSpec } from './domain-spec.ts';
 import { clientError } from './errors.ts';
 import { element, renderXml, type XmlElement } from './xml.ts';
 
@@ -136,7 +136,7 @@ export function serialXml({ source, log }: SerialSpec): XmlElement {
     'serial',
     { type: source.kind },
     serialSourceXml(source),
-    source.kind === 'tcp' && element('protocol', { type: 'raw' }),
+    source.kind === 'tcp' && element('protocol', { type: source.protocol ?? 'raw' }),
     log !== undefined && element('log', { file: log, append: 'on' }),
     element('target', { port: 0 }),
   );
@@ -155,13 +155,17 @@ function serialSourceXml(source: SerialSpec['source']): XmlElement | undefined {
   }
 }
 
-export function channelXml({ name, socket }: ChannelSpec): XmlElement {
+export function channelXml({ name, socket, spiceAgent }: ChannelSpec): XmlElement {
   return element(
     'channel',
-    { type: 'unix' },
+    { type: spiceAgent === true ? 'spicevmc' : 'unix' },
     socket !== undefined && element('source', { mode: 'bind', path: socket }),
     element('target', { type: 'virtio', name }),
   );
+}
+
+export function videoXml({ model, vramKiB }: VideoSpec): XmlElement {
+  return element('video', {}, element('model', { type: model, vram: vramKiB }));
 }
 
 export function graphicsXml(graphics: GraphicsSpec): XmlElement {

@@ -28,9 +28,13 @@ export interface DomainSpec {
   readonly graphics?: readonly GraphicsSpec[];
   /** An absolute pointer, so that a viewer's and the guest's agree. */
   readonly tablet?: boolean;
-  /** Model of the one video card; left out, libvirt adds one only when there are graphics. */
-  readonly video?: 'virtio' | 'vga' | 'cirrus' | 'qxl' | 'bochs' | 'ramfb';
+  /** The one video card; left out, libvirt adds one only when there are graphics. */
+  readonly video?: VideoSpec;
   readonly channels?: readonly ChannelSpec[];
+  /** Sound card, such as `ich6`. */
+  readonly sound?: string;
+  /** How many USB devices a SPICE viewer may pass through. */
+  readonly usbRedirections?: number;
   /** A virtio RNG fed from the host's /dev/urandom. */
   readonly rng?: boolean;
   /** A virtio balloon. libvirt would add one by itself: it is told not to, unless true. */
@@ -44,13 +48,11 @@ export interface DomainSpec {
   readonly qemuArguments?: readonly string[];
 }
 
-/** Troupe's mark on a domain: which object, which wanted state, which request asked for it. */
-export interface DomainMetadata {
-  readonly instance: string;
-  readonly epoch: string;
-  readonly generation: number;
-  readonly trace: string;
-}
+/**
+ * The owner's mark on a domain, by names of the owner's choice (letters, digits, dashes): which object,
+ * which wanted state, which request asked for it.
+ */
+export type DomainMetadata = Readonly<Record<string, string>>;
 
 /** The CPU the guest sees. `check` is always `none`: the caller probed what works here. */
 export type CpuSpec = { readonly disabledFeatures?: readonly string[] } & (
@@ -97,7 +99,8 @@ export interface InterfaceSpec {
     | { readonly kind: 'tap'; readonly device: string }
     | { readonly kind: 'bridge'; readonly bridge: string; readonly device?: string };
   readonly mac: string;
-  readonly model?: 'virtio' | 'e1000' | 'e1000e' | 'rtl8139' | 'ne2k_pci' | 'pcnet';
+  /** `virtio` when left out; or e1000, e1000e, rtl8139, … */
+  readonly model?: string;
   readonly mtu?: number;
   readonly bootOrder?: number;
 }
@@ -107,9 +110,22 @@ export interface SerialSpec {
   readonly source:
     | { readonly kind: 'pty' }
     | { readonly kind: 'unix'; readonly path: string }
-    | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+    | {
+        readonly kind: 'tcp';
+        readonly host: string;
+        readonly port: number;
+        /** `raw` when left out. */
+        readonly protocol?: 'raw' | 'telnet';
+      }
     | { readonly kind: 'file'; readonly path: string };
   readonly log?: string;
+}
+
+export interface VideoSpec {
+  /** virtio, vga, cirrus, qxl, bochs, ramfb, … */
+  readonly model: string;
+  /** Video memory in KiB, for models that have it. */
+  readonly vramKiB?: number;
 }
 
 /** VNC or SPICE; an automatic port when none is given, listening on loopback unless told. */
@@ -127,4 +143,6 @@ export interface ChannelSpec {
   readonly name: string;
   /** Unix socket on which QEMU listens; libvirt's own place when left out (the agent needs that). */
   readonly socket?: string;
+  /** The port is SPICE's own (com.redhat.spice.0) and has no socket. */
+  readonly spiceAgent?: boolean;
 }

@@ -1,6 +1,6 @@
 // What we need to know of a domain's XML as libvirt gives it back: whose it is, and where its parts are.
+import { readMetadata } from './domain-metadata.ts';
 import type { DomainMetadata } from './domain-spec.ts';
-import { METADATA_PREFIX, METADATA_URI } from './domain-xml.ts';
 import { clientError } from './errors.ts';
 import { childOf, childrenOf, descend, parseXml, textOf } from './xml-reader.ts';
 import type { XmlElement } from './xml.ts';
@@ -13,7 +13,7 @@ export interface DomainDescription {
   readonly name: string;
   readonly uuid: string;
   readonly title?: string;
-  /** Troupe's mark, when the domain has one that can be read. */
+  /** Our mark, when the domain has one. */
   readonly metadata?: DomainMetadata;
   readonly memoryKiB: number;
   readonly vcpus: number;
@@ -89,15 +89,6 @@ export function readDomainXml(xml: string): DomainDescription {
     graphics: all('graphics').map(readGraphics),
     channels: all('channel').map(readChannel),
   };
-}
-
-function readMetadata(metadata: XmlElement | undefined): DomainMetadata | undefined {
-  const mark = childOf(metadata, `${METADATA_PREFIX}:domain`);
-  if (mark?.attributes[`xmlns:${METADATA_PREFIX}`] !== METADATA_URI) return undefined;
-  const { instance, epoch, trace } = mark.attributes;
-  const generation = number(mark.attributes['generation']);
-  if (instance === undefined || epoch === undefined || trace === undefined) return undefined;
-  return generation === undefined ? undefined : { instance, epoch, generation, trace };
 }
 
 function readDisk(disk: XmlElement): DiskDescription {

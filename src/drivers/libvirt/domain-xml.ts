@@ -1,4 +1,4 @@
-// A DomainSpec as libvirt's domain XML.
+// A DomainSpec as libvirt's domain XML; the way back is in domain-xml-reader.ts.
 //
 // B1  Nothing is taken from the spec but into attributes and text, which xml.ts escapes.
 // B2  What libvirt would add on its own and an instance shall not have is said explicitly: no balloon,
@@ -12,15 +12,17 @@ import {
   interfaceXml,
   nvmeArguments,
   serialXml,
+  videoXml,
   withTargets,
 } from './domain-device-xml.ts';
-import type { DomainMetadata, DomainSpec } from './domain-spec.ts';
+import { metadataXml } from './domain-metadata.ts';
+import type { DomainSpec } from './domain-spec.ts';
 import { clientError } from './errors.ts';
 import { element, renderXml, type XmlElement } from './xml.ts';
 
-/** The namespace of Troupe's mark in a domain's metadata. */
-export const METADATA_URI = 'urn:troupe:domain:1';
-export const METADATA_PREFIX = 'troupe';
+export { readDomainXml } from './domain-xml-reader.ts';
+export { buildMetadataXml, METADATA_PREFIX, METADATA_URI } from './domain-metadata.ts';
+
 const QEMU_URI = 'http://libvirt.org/schemas/domain/qemu/1.0';
 
 /** The XML to define this domain with. Refuses what cannot be (`invalid-value`). */
@@ -34,7 +36,7 @@ export function buildDomainXml(spec: DomainSpec): string {
       element('name', {}, spec.name),
       element('uuid', {}, spec.uuid),
       spec.title !== undefined && element('title', {}, spec.title),
-      spec.metadata && element('metadata', {}, metadataElement(spec.metadata)),
+      spec.metadata && element('metadata', {}, metadataXml(spec.metadata)),
       element('memory', { unit: 'MiB' }, String(spec.memoryMiB)),
       element('vcpu', {}, String(spec.vcpus)),
       firmwareXml(spec),
@@ -55,24 +57,6 @@ export function buildDomainXml(spec: DomainSpec): string {
       words.length > 0 && commandLineXml(words),
     ),
   );
-}
-
-/** Troupe's mark as XML, for DomainCalls.setMetadata(). */
-export function buildMetadataXml(metadata: DomainMetadata): string {
-  const { name, attributes } = metadataElement(metadata);
-  // libvirt adds the prefix and its declaration itself.
-  const { [`xmlns:${METADATA_PREFIX}`]: _declared, ...kept } = attributes;
-  return renderXml(element(name.slice(METADATA_PREFIX.length + 1), kept));
-}
-
-function metadataElement({ instance, epoch, generation, trace }: DomainMetadata): XmlElement {
-  return element(`${METADATA_PREFIX}:domain`, {
-    [`xmlns:${METADATA_PREFIX}`]: METADATA_URI,
-    instance,
-    epoch,
-    generation,
-    trace,
-  });
 }
 
 function featuresXml(spec: DomainSpec): XmlElement {
@@ -112,7 +96,11 @@ function devicesXml(spec: DomainSpec): XmlElement {
     ...(spec.channels ?? []).map(channelXml),
     ...(spec.graphics ?? []).map(graphicsXml),
     spec.tablet === true && element('input', { type: 'tablet', bus: 'usb' }),
-    spec.video && element('video', {}, element('model', { type: spec.video })),
+    spec.video && videoXml(spec.video),
+    spec.sound !== undefined && element('sound', { model: spec.sound }),
+    ...Array.from({ length: spec.usbRedirections ?? 0 }, () =>
+      element('redirdev', { bus: 'usb', type: 'spicevmc' }),
+    ),
     spec.rng === true && rngXml(),
     element('memballoon', { model: spec.balloon === true ? 'virtio' : 'none' }),
     spec.panicNotifier === true && element('panic', { model: 'isa' }),
