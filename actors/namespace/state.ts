@@ -1,0 +1,46 @@
+// A namespace's state and messages: who may use the API, and which objects belong together.
+import { lifeMembers } from '../kernel/object.ts';
+import type { Ref } from '../kernel/kind.ts';
+import {
+  closed,
+  messageDecoder,
+  oneOf,
+  Type,
+  type MessageOf,
+  type Static,
+} from '../kernel/schema.ts';
+
+/** A key as kept: the secret itself is never stored. */
+export const NamespaceKey = closed({
+  /** scrypt of the secret with the salt, base64. */
+  hash: Type.String(),
+  salt: Type.String(),
+  /** Made afresh whenever the key is set; tokens carry it, so they die with it. */
+  nonce: Type.String(),
+});
+export type NamespaceKey = Static<typeof NamespaceKey>;
+
+export const NamespaceState = closed({
+  phase: oneOf(['none', 'created', 'deleted', 'error']),
+  /** By key name. */
+  keys: Type.Record(Type.String(), NamespaceKey),
+  /** Namespaces that may act on this one. */
+  trusts: Type.Array(Type.String()),
+  ...lifeMembers,
+});
+export type NamespaceState = Static<typeof NamespaceState>;
+
+const MESSAGES = {
+  create: {},
+  'set-key': { name: Type.String(), key: NamespaceKey },
+};
+export type NamespaceMessage = MessageOf<typeof MESSAGES>;
+export const decodeNamespaceMessage = messageDecoder('namespace', MESSAGES);
+
+/** A namespace's id is its name. */
+export function namespaceRef(name: string): Ref<NamespaceMessage> {
+  return { kind: 'namespace', id: name };
+}
+
+/** The administrator's namespace. */
+export const SYSTEM = 'system';

@@ -1,0 +1,158 @@
+// One daemon's place in the cluster: a lease, a member key, and the shards it owns under that lease.
+//
+// M1  An owner key is created only when absent, under our lease; its create revision is the epoch of
+//     every address in the shard. A node's own (pinned) objects are fenced by its member key instead.
+// M2  epochOf() answers null from the moment our own monotonic clock says that the lease may be over,
+//     whatever the store's client believes.
+// M3  Only the same installation may end its predecessor's lease: its process is dead, since we hold
+//     the machine's lock. Anybody else's member key is left alone.
+import { TroupeError } from '../../actors/kernel/errors.ts';
+import type { Address } from '../../actors/kernel/kind.ts';
+import type { Clock } from '../../actors/kernel/clock.ts';
+import type { Log, Ownership } from '../../actors/kernel/ports.ts';
+import { closed, decoder, Type, type Static } from '../../actors/kernel/schema.ts';
+import { decodeEnvelope, encodeEnvelope } from '../store/codec.ts';
+import type { Keys } from '../store/keys.ts';
+import type { Lease, LeaseEnd, Store, Txn } from '../store/store.ts';
+import { SHARDS, shardOf } from './shard.ts';
+
+export const Member = closed({
+  node: Type.String(),
+  /** Random, kept in the data directory: tells a restart from a stranger of the same name. */
+  installation: Type.String(),
+  /** New for each start of the daemon. */
+  bootId: Type.String(),
+  version: Type.String(),
+  /** Base URL of its API. */
+  api: Type.String(),
+  /** VTEP address on the underlay. */
+  vtep: Type.String(),
+});
+export type Member = Static<typeof Member>;
+
+const decodeMember = decoder('member', Member, 'store/bad-value');
+
+/** Owner keys taken in one transaction; the server allows 128 operations. */
+const CLAIMS_PER_TXN = 64;
+
+export interface MembershipOptions {
+  readonly store: Store;
+  readonly keys: Keys;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly member: Member;
+  readonly leaseTtlMs: number;
+}
+
+/** Joined until leave() or until the lease is lost; then a new one is joined. */
+export class Membership implements Ownership {
+  readonly #options: MembershipOptions;
+  readonly #lease: Lease;
+  readonly #memberEpoch: number;
+  readonly #epochs = new Map<number, number>();
+
+  private constructor(options: MembershipOptions, lease: Lease, memberEpoch: number) {
+    this.#options = options;
+    this.#lease = lease;
+    this.#memberEpoch = memberEpoch;
+  }
+
+  /** Errors: `host/locked` when a daemon of another installation uses this node's name; `store/*`. */
+  static async join(options: MembershipOptions): Promise<Membership> {
+    const { store, keys, member, leaseTtlMs } = options;
+    await endPredecessor(options);
+    const lease = await store.lease(leaseTtlMs);
+    const key = keys.member(member.node);
+    const result = await store.txn({
+      compare: [{ target: 'create', key, is: '==', than: 0 }],
+      then: [
+        { op: 'put', key, value: encodeEnvelope({ schema: 1, state: member }), lease: lease.id },
+      ],
+    });
+    if (result.succeeded) return new Membership(options, lease, result.revision);
+    await lease.revoke();
+    throw nameInUse(member.node);
+  }
+
+  /** Takes every shard that nobody owns; resolves to how many it owns then. */
+  async takeShards(): Promise<number> {
+    for (let first = 0; first < SHARDS; first += CLAIMS_PER_TXN) {
+      const shards = Array.from({ length: CLAIMS_PER_TXN }, (_, index) => first + index);
+      await this.#take(shards.filter((shard) => !this.#epochs.has(shard)));
+    }
+    return this.#epochs.size;
+  }
+
+  async #take(shards: readonly number[]): Promise<void> {
+    if (shards.length === 0) return;
+    const { store } = this.#options;
+    const together = await store.txn(this.#claim(shards));
+    if (together.succeeded) {
+      for (const shard of shards) this.#epochs.set(shard, together.revision);
+      return;
+    }
+    // Somebody owns one of them: take the others one by one.
+    for (const shard of shards) {
+      const result = await store.txn(this.#claim([shard]));
+      if (result.succeeded) this.#epochs.set(shard, result.revision);
+    }
+  }
+
+  #claim(shards: readonly number[]): Txn {
+    const { keys, member } = this.#options;
+    const value = encodeEnvelope({ schema: 1, state: { node: member.node } });
+    const lease = this.#lease.id;
+    return {
+      compare: shards.map((shard) => ({
+        target: 'create',
+        key: keys.owner(shard),
+        is: '==',
+        than: 0,
+      })),
+      then: shards.map((shard) => ({ op: 'put', key: keys.owner(shard), value, lease })),
+    };
+  }
+
+  epochOf(address: Address): number | null {
+    if (this.#options.clock.monoMs() >= this.#lease.validUntilMono()) return null;
+    if (address.kind === 'node') {
+      return address.id === this.#options.member.node ? this.#memberEpoch : null;
+    }
+    return this.#epochs.get(shardOf(address)) ?? null;
+  }
+
+  /** Called once when the lease is over without leave(). */
+  onLost(listener: (end: LeaseEnd) => void): void {
+    this.#lease.onLost(listener);
+  }
+
+  /** Gives up every shard and the member key at once. Stop the actors first. */
+  async leave(): Promise<void> {
+    await this.#lease.revoke();
+  }
+}
+
+/** The key whose create revision fences writes to an address. */
+export function fenceKey(keys: Keys, address: Address): string {
+  return address.kind === 'node' ? keys.member(address.id) : keys.owner(shardOf(address));
+}
+
+async function endPredecessor(options: MembershipOptions): Promise<void> {
+  const { store, keys, member, log } = options;
+  const entry = await store.get(keys.member(member.node));
+  if (entry === null) return;
+  const decoded = decodeEnvelope(entry.value);
+  if (!decoded.ok) throw nameInUse(member.node);
+  const before = decodeMember(decoded.envelope.state);
+  if (before.installation !== member.installation) throw nameInUse(member.node);
+  if (before.bootId === member.bootId || entry.lease === null) return;
+  log('info', "ending the lease of this node's previous daemon", { bootId: before.bootId });
+  await store.revokeLease(entry.lease);
+}
+
+function nameInUse(node: string): TroupeError {
+  return new TroupeError(
+    'host/locked',
+    `another daemon is a member of this cluster under the node name ${node}; give this one a name of its own (--node-name), or stop the other`,
+  );
+}
