@@ -1,0 +1,86 @@
+// Finds the processes of one data directory in the machine's process list, without any record.
+//
+// O1  By mount namespace: what sees our directory at /etc/libvirt was started by our libvirtd.
+// O2  By environment: services carry the data directory in OWNER_VARIABLE.
+// O3  By arguments: programs that only Troupe would start on files below its data or run directory.
+//     Only these programs: an editor open on a log file is not ours to end.
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { identityOf, type ProcessIdentity } from './process-identity.ts';
+import { OWNER_VARIABLE } from './service.ts';
+
+export interface OwnedProcess extends ProcessIdentity {
+  readonly program: string;
+}
+
+const OUR_PROGRAMS =
+  /^(dnsmasq|etcd|libvirtd|perl|qemu-(system-\w+|img|nbd|io)|swtpm|genisoimage)$/;
+
+/** Every process that belongs to the data directory, this one and its ancestors excepted. */
+export function ownedProcesses(dataDirectory: string, runDirectory: string): OwnedProcess[] {
+  const isInside = namespaceTest(dataDirectory);
+  const directories = [`${dataDirectory}/`, `${runDirectory}/`];
+  return allProcesses().filter(
+    ({ pid, program }) =>
+      pid !== process.pid &&
+      (isInside(pid) ||
+        readWords(`/proc/${pid}/environ`).includes(`${OWNER_VARIABLE}=${dataDirectory}`) ||
+        (OUR_PROGRAMS.test(program) && hasArgument(pid, directories))),
+  );
+}
+
+/** Those started by the embedded libvirtd of the data directory, itself and its QEMUs included. */
+export function processesInNamespacesOf(dataDirectory: string): OwnedProcess[] {
+  const isInside = namespaceTest(dataDirectory);
+  return allProcesses().filter(({ pid }) => isInside(pid));
+}
+
+function allProcesses(): OwnedProcess[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      const identity = identityOf(Number(name));
+      return identity === undefined ? [] : [{ ...identity, program: programOf(identity.pid) }];
+    });
+}
+
+/** A test of pids: whether their /etc/libvirt is the one of this data directory. */
+function namespaceTest(dataDirectory: string): (pid: number) => boolean {
+  const ours = statSync(join(dataDirectory, 'libvirt/etc'), { throwIfNoEntry: false });
+  if (ours === undefined) return () => false;
+  const known = new Map<string, boolean>();
+  return (pid) => {
+    try {
+      const namespace = readlinkSync(`/proc/${pid}/ns/mnt`);
+      const answer = known.get(namespace) ?? isSameFile(`/proc/${pid}/root/etc/libvirt`, ours);
+      known.set(namespace, answer);
+      return answer;
+    } catch {
+      // A kernel thread, or it has just ended.
+      return false;
+    }
+  };
+}
+
+function isSameFile(path: string, other: { readonly dev: number; readonly ino: number }): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found?.dev === other.dev && found.ino === other.ino;
+}
+
+function hasArgument(pid: number, parts: readonly string[]): boolean {
+  const words = readWords(`/proc/${pid}/cmdline`);
+  return words.some((word) => parts.some((part) => word.includes(part)));
+}
+
+function programOf(pid: number): string {
+  return basename(readWords(`/proc/${pid}/cmdline`)[0] ?? '');
+}
+
+/** The NUL-separated words of a file in /proc; none when the process has ended. */
+function readWords(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}
