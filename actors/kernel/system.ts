@@ -32,7 +32,7 @@ export class ActorSystem {
   constructor(node: string, incarnation: string, onBug: OnBug) {
     this.name = `${node}.${incarnation}`;
     this.#ref = startNamed(this.name);
-    this.#onBug = onBug;
+    this.#onBug = safely(onBug);
   }
 
   get size(): number {
@@ -71,6 +71,17 @@ export class ActorSystem {
     });
     return { wake: () => dispatch(ref, null), stop: () => stop(ref) };
   }
+}
+
+/** A reporter that fails while nact runs a turn would wedge the actor and end the process (S3). */
+function safely(onBug: OnBug): OnBug {
+  return (error) => {
+    try {
+      onBug(error);
+    } catch (nested) {
+      process.emitWarning(`a bug could not be reported: ${String(nested)}`);
+    }
+  };
 }
 
 /** nact takes the name from an object and ignores the string that its types ask for. */
