@@ -232,7 +232,8 @@ function count(reader: XdrReader, max: number): number {
 }
 
 function padded(size: number): number {
-  return (size + 3) & ~3;
+  // No bit operation: they work on 32 bits, and a count that the peer made up can be 2^32 - 1.
+  return Math.ceil(size / 4) * 4;
 }
 
 function malformed(message: string): Error {
