@@ -48,7 +48,7 @@ export class EtcdClient extends Etcd3 {
         'grpc.use_local_subchannel_pool': 1,
         'grpc.keepalive_time_ms': endpoint.keepaliveTimeMs ?? 10_000,
         'grpc.keepalive_timeout_ms': endpoint.keepaliveTimeoutMs ?? 3_000,
-        'grpc.keepalive_permit_without_calls': 1,
+        'grpc.keepalive_permit_without_calls': 0,
         // A batch of 1,000 revisions, or a page of a listing, is larger than gRPC's 4 MiB.
         'grpc.max_receive_message_length': -1,
         'grpc.initial_reconnect_backoff_ms': 100,

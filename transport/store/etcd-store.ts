@@ -19,7 +19,7 @@ import {
 import { etcdLeaseLink } from './etcd-lease-link.ts';
 import { openEtcdWatch } from './etcd-watch-stream.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { checkKey, checkLeaseId, checkRange, checkTxn, checkWatch } from './limits.ts';
+import { checkKey, checkLeaseId, checkRange, checkTtl, checkTxn, checkWatch } from './limits.ts';
 import { rangeAll } from './range-all.ts';
 import { ResumingWatch, type WatchSource } from './resuming-watch.ts';
 import type {
@@ -118,6 +118,7 @@ export class EtcdStore implements Store {
   }
 
   async lease(ttlMs: number): Promise<Lease> {
+    checkTtl(ttlMs);
     const TTL = Math.ceil(ttlMs / 1000);
     let sentAtMono = 0;
     // Granting twice leaves a lease without keys, which expires: harmless.

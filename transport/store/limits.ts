@@ -53,6 +53,11 @@ export function checkWatch(request: WatchRequest): void {
   checkRevision(request.fromRevision);
 }
 
+/** A TTL is more than nothing and at most a day. */
+export function checkTtl(ttlMs: number): void {
+  if (!(ttlMs > 0 && ttlMs <= 86_400_000)) refuse('TTL (ms)', ttlMs);
+}
+
 /** Keys are non-empty text that UTF-8 can carry. */
 export function checkKey(key: string): void {
   if (key.length === 0) refuse('key', '(empty)');
