@@ -31,18 +31,21 @@ package_of() {
   esac
 }
 
-# Waits until no other build uses this cache, then makes the work directory beside it.
+# Waits until no other build uses this cache, then makes the work directory beside it, and removes
+# one that a killed build left. One file system: a new system's /proc may still be mounted in there.
 open_work_directory() {
   mkdir -p "$cache"
   cache=$(cd "$cache" && pwd)
   exec 9>"$cache/lock"
   flock 9
   work=$(mktemp -d "$cache/work.XXXXXX")
-  trap 'rm -rf "$work"' EXIT
+  trap remove_work_directory EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
-  find "$cache" -maxdepth 1 -name 'work.*' ! -path "$work" -exec rm -rf {} +
+  find "$cache" -maxdepth 1 -name 'work.*' ! -path "$work" -exec rm -rf --one-file-system {} +
 }
+
+remove_work_directory() { rm -rf --one-file-system "$work"; }
 
 # hash_inputs FILE_OR_FOLDER...: one digest of their names and contents and of the package versions.
 hash_inputs() {

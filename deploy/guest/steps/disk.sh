@@ -3,29 +3,40 @@
 # that it can grow. The UEFI side is Debian's signed shim and GRUB: it also boots under secure boot.
 
 # Sectors of 512 bytes.
-disk_sectors=524288
 core_start=34
 core_size=2014
 esp_start=2048
 esp_size=20480
 root_start=$((esp_start + esp_size))
-root_size=$((disk_sectors - root_start - 2048))
 
 root_uuid=7472f0e0-0000-4000-8000-000000000003
 disk_uuid=7472f0e0-0000-4000-8000-000000000000
 
-# make_disk ROOT OUTPUT: ROOT, with /boot filled, as a compressed qcow2 image.
+# make_disk ROOT MEBIBYTES OUTPUT: ROOT as a compressed qcow2 image of that virtual size. Expects
+# $work/grub.cfg, which boots it.
 make_disk() {
   raw="$work/disk.raw"
-  truncate -s $((disk_sectors * 512)) "$raw"
+  root_size=$(($2 * 2048 - root_start - 2048))
+  truncate -s "$2M" "$raw"
   partition "$raw"
-  grub_config >"$work/grub.cfg"
   write_boot_sectors "$raw"
   make_esp "$work/esp.img"
   make_root "$1" "$work/root.img"
   put "$work/esp.img" "$raw" $esp_start
   put "$work/root.img" "$raw" $root_start
-  qemu-img convert -c -f raw -O qcow2 "$raw" "$2"
+  rm "$work/root.img"
+  qemu-img convert -c -f raw -O qcow2 "$raw" "$3"
+}
+
+# publish IMAGE OUTPUT DIGEST: puts a finished image in place, at once, with the digest of what it
+# was made from. By a name in the same folder first: the work directory may be on another disk.
+publish() {
+  mkdir -p "$(dirname -- "$2")"
+  rm -f "$2.inputs"
+  cp --sparse=always "$1" "$2.new"
+  mv "$2.new" "$2"
+  echo "$3" >"$2.inputs"
+  say "$2: $(($(stat -c %s "$2") / 1048576)) MiB, Linux $release"
 }
 
 # put FILE DISK SECTOR
@@ -42,15 +53,14 @@ start=$root_start, size=$root_size, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, u
 END
 }
 
-# The serial console comes last: it is the one that /dev/console means. no_timer_check: a busy host
-# delays the timer that the kernel tests at boot, and the test failing is a panic.
+# grub_config KERNEL INITRD ARGUMENTS: the same file serves both firmwares. The serial console comes
+# last: it is the one that /dev/console means. no_timer_check: a busy host delays the timer that the
+# kernel tests at boot, and it panics when that test fails.
 grub_config() {
-  cat <<END
-search --no-floppy --fs-uuid --set=root $root_uuid
-linux /boot/vmlinuz console=tty0 console=ttyS0,115200 quiet no_timer_check random.trust_cpu=on
-initrd /boot/initrd
-boot
-END
+  echo "search --no-floppy --fs-uuid --set=root $root_uuid"
+  echo "linux $1 console=tty0 console=ttyS0,115200 no_timer_check $3"
+  echo "initrd $2"
+  echo boot
 }
 
 # GRUB's boot sector loads the first sector of the core image, which loads the rest; each holds the
@@ -94,7 +104,6 @@ mtool() { tool bin/mtools -c "$@"; }
 
 # Reserves what the file system needs to grow online to 1 TiB.
 make_root() {
-  find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
   truncate -s $((root_size * 512)) "$2"
   E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH tool sbin/mke2fs -q -t ext4 -b 4096 -i 32768 -m 0 \
     -L troupe-root -U $root_uuid -d "$1" \
