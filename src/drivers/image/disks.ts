@@ -1,0 +1,217 @@
+// The disks of this machine's instances: overlays on replicas, blank disks, config drives.
+//
+// E1  A disk is made under a name that starts with a dot and gets its own name when it is complete; one that
+//     has its name is never made again, so what the guest wrote is safe from a repeated request.
+// E2  In the ledger, with its base, before it is made.
+// E3  An ISO is attached as it is, read-only: it has no overlay, only the ledger's note that it is in use.
+import { chmod, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { DiskReport, DiskSpec, DiskStore, FileTree } from '../../../actors/blob/ports.ts';
+import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { formatAddress } from '../../../actors/kernel/kind.ts';
+import type { WantedBy } from '../../../actors/network/ports.ts';
+import type { Ledger } from '../ledger.ts';
+import { ensureISO } from './config-drive-iso.ts';
+import { requireSpace } from './disk-space.ts';
+import { publish, sync } from './durable.ts';
+import { HEAD_BYTES } from './image-format.ts';
+import { isPathSafe, type Layout } from './layout.ts';
+import { readQcow2Header } from './qcow2-header.ts';
+import type { QemuImg } from './qemu-img.ts';
+import { DISK, type Replicas } from './replicas.ts';
+import type { RunTool } from './tool.ts';
+import { Turns } from './turns.ts';
+
+export interface DisksOptions {
+  readonly layout: Layout;
+  readonly ledger: Ledger;
+  readonly run: RunTool;
+  readonly qemuImg: QemuImg;
+  readonly replicas: Pick<Replicas, 'report'>;
+  readonly minFreeBytes: number;
+  readonly maxVirtualSizeBytes: number;
+}
+
+interface Base {
+  readonly path: string;
+  readonly format: 'qcow2' | 'iso';
+  readonly virtualSizeBytes: number;
+}
+
+const GIB = 2 ** 30;
+const CONFIG_DRIVE = 'config-drive';
+
+export class Disks implements DiskStore {
+  readonly #options: DisksOptions;
+  readonly #turns = new Turns();
+
+  constructor(options: DisksOptions) {
+    this.#options = options;
+  }
+
+  ensureDisk(spec: DiskSpec, by: WantedBy): Promise<DiskReport> {
+    return this.#turns.run(spec.instanceId, async () => {
+      this.#options.ledger.fence(formatAddress(by.owner), by);
+      const base = await this.#base(spec);
+      if (base?.format === 'iso') return this.#attachISO(spec, base, by);
+      const path = this.#options.layout.disk(spec.instanceId, spec.device);
+      const existing = await readDisk(path);
+      const report = { path, format: 'qcow2', media: 'disk' } as const;
+      if (existing === null) {
+        const virtualSizeBytes = wantedSize(spec, base, this.#options.maxVirtualSizeBytes);
+        await this.#create(spec, path, { base, virtualSizeBytes }, by);
+        return { ...report, virtualSizeBytes };
+      }
+      requireSameBase(spec, existing.backingFile, base?.path ?? null);
+      return { ...report, virtualSizeBytes: existing.virtualSizeBytes };
+    });
+  }
+
+  ensureConfigDrive(instanceId: string, files: FileTree, by: WantedBy): Promise<DiskReport> {
+    return this.#turns.run(instanceId, async () => {
+      const { ledger, layout, run, minFreeBytes } = this.#options;
+      ledger.fence(formatAddress(by.owner), by);
+      this.#record(CONFIG_DRIVE, instanceId, by, {});
+      const path = layout.configDrive(instanceId);
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await requireSpace(dirname(path), 0, minFreeBytes);
+      const request = { trace: by.trace, signal: by.signal };
+      const virtualSizeBytes = await ensureISO(path, files, { run, ...request });
+      return { path, format: 'raw', media: 'disk', virtualSizeBytes };
+    });
+  }
+
+  removeDisks(instanceId: string, by: WantedBy): Promise<void> {
+    return this.#turns.run(instanceId, async () => {
+      const { ledger, layout } = this.#options;
+      ledger.fence(formatAddress(by.owner), by);
+      await rm(layout.instance(instanceId), { recursive: true, force: true });
+      for (const { name } of ledger.list({ resource: DISK })) {
+        if (name.startsWith(`${instanceId}/`)) ledger.forget(DISK, name);
+      }
+      ledger.forget(CONFIG_DRIVE, instanceId);
+    });
+  }
+
+  /** Makes the directory; removes what was half made when the daemon was killed. */
+  async start(): Promise<void> {
+    const { instances } = this.#options.layout;
+    await mkdir(instances, { recursive: true, mode: 0o755 });
+    for (const instanceId of await readdir(instances)) {
+      const dir = join(instances, instanceId);
+      for (const name of await readdir(dir).catch(noDirectory)) {
+        if (!isPathSafe(name)) await rm(join(dir, name), { recursive: true, force: true });
+      }
+    }
+  }
+
+  /** Waits for what runs. */
+  close(): Promise<void> {
+    return this.#turns.idle();
+  }
+
+  async #create(
+    spec: DiskSpec,
+    path: string,
+    disk: { base: Base | null; virtualSizeBytes: number },
+    by: WantedBy,
+  ): Promise<void> {
+    const { qemuImg, minFreeBytes } = this.#options;
+    const dir = dirname(path);
+    const half = join(dir, `.${spec.device}.qcow2`);
+    this.#record(DISK, `${spec.instanceId}/${spec.device}`, by, { base: spec.baseBlobId ?? '' });
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await requireSpace(dir, 0, minFreeBytes);
+    await rm(half, { force: true });
+    const request = { trace: by.trace, signal: by.signal };
+    try {
+      if (disk.base === null) await qemuImg.createBlank(half, disk.virtualSizeBytes, request);
+      else await qemuImg.createOverlay(half, disk.base.path, disk.virtualSizeBytes, request);
+      await chmod(half, 0o600);
+      await sync(half);
+      await publish(half, path);
+    } finally {
+      await rm(half, { force: true });
+    }
+  }
+
+  #attachISO(spec: DiskSpec, base: Base, by: WantedBy): DiskReport {
+    const { path, virtualSizeBytes } = base;
+    this.#record(DISK, `${spec.instanceId}/${spec.device}`, by, { base: spec.baseBlobId ?? '' });
+    return { path, format: 'raw', media: 'cdrom', virtualSizeBytes };
+  }
+
+  async #base({ baseBlobId }: DiskSpec): Promise<Base | null> {
+    if (baseBlobId === null) return null;
+    const report = await this.#options.replicas.report(baseBlobId);
+    if (report === null) {
+      throw new TroupeError('image/missing', `blob ${baseBlobId} has no replica on this machine`, {
+        blob: baseBlobId,
+      });
+    }
+    const { format, virtualSizeBytes } = report;
+    return {
+      path: this.#options.layout.replicaImage(baseBlobId, format),
+      format,
+      virtualSizeBytes,
+    };
+  }
+
+  #record(resource: string, name: string, by: WantedBy, detail: Record<string, string>): void {
+    const { epoch, generation, trace } = by;
+    const owner = formatAddress(by.owner);
+    this.#options.ledger.record({ resource, name, owner, epoch, generation, trace, detail });
+  }
+}
+
+/** Throws `image/too-small-disk` when the wanted size cannot hold the base, or there is neither. */
+function wantedSize(spec: DiskSpec, base: Base | null, maxBytes: number): number {
+  const { device, sizeGiB } = spec;
+  const wanted = sizeGiB === null ? (base?.virtualSizeBytes ?? 0) : sizeGiB * GIB;
+  const isSize = Number.isSafeInteger(wanted) && wanted > 0;
+  if (!isSize) {
+    throw new TroupeError(
+      'image/too-small-disk',
+      `disk ${device} is blank and needs a size in GiB`,
+    );
+  }
+  if (wanted > maxBytes) {
+    throw new TroupeError(
+      'image/refused',
+      `disk ${device} is to have ${sizeGiB} GiB, and ${Math.floor(maxBytes / GIB)} GiB are allowed`,
+    );
+  }
+  if (base === null || wanted >= base.virtualSizeBytes) return wanted;
+  const needed = Math.ceil(base.virtualSizeBytes / GIB);
+  throw new TroupeError(
+    'image/too-small-disk',
+    `Image resize failed: disk ${device} is to have ${sizeGiB} GiB and its image needs ${needed} GiB; ask for at least that, or leave the size out`,
+    { neededGiB: needed },
+  );
+}
+
+/** The head of a disk that is there, read past QEMU's lock on it; null when there is none. */
+async function readDisk(path: string) {
+  try {
+    await using file = await open(path, 'r');
+    const head = Buffer.alloc(HEAD_BYTES);
+    const { bytesRead } = await file.read(head, 0, head.length, 0);
+    return readQcow2Header(head.subarray(0, bytesRead));
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+function requireSameBase(spec: DiskSpec, found: string | null, wanted: string | null): void {
+  if (found === wanted) return;
+  throw new TroupeError(
+    'object/exists',
+    `disk ${spec.device} of instance ${spec.instanceId} exists on base ${found ?? 'none'}, and is wanted on ${wanted ?? 'none'}; its content is kept as it is`,
+  );
+}
+
+function noDirectory(error: NodeJS.ErrnoException): string[] {
+  if (error.code === 'ENOTDIR' || error.code === 'ENOENT') return [];
+  throw error;
+}

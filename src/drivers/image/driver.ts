@@ -1,0 +1,111 @@
+// The image driver: blobs and disks of this machine, under one directory. Joins the two halves.
+import type {
+  BlobStore,
+  DiskReport,
+  DiskSpec,
+  DiskStore,
+  FileTree,
+  ReplicaProgress,
+  ReplicaReport,
+  ReplicaSpec,
+} from '../../../actors/blob/ports.ts';
+import type { Log } from '../../../actors/kernel/ports.ts';
+import type { WantedBy } from '../../../actors/network/ports.ts';
+import type { Exec } from '../exec.ts';
+import type { Ledger } from '../ledger.ts';
+import { Disks } from './disks.ts';
+import { DEFAULT_TIMING, type DownloadTiming } from './download.ts';
+import { DEFAULT_FETCH_POLICY, DestinationCheck, type FetchPolicy } from './fetch-policy.ts';
+import { Layout } from './layout.ts';
+import { QemuImg } from './qemu-img.ts';
+import { Replicas, type Verdict } from './replicas.ts';
+import { limitedTools } from './tool.ts';
+
+export interface ImageLimits {
+  /** Kept free on the file system; work that would go below is refused or stopped. */
+  readonly minFreeBytes: number;
+  /** Largest disk that an image may describe, and that an instance may ask for. */
+  readonly maxVirtualSizeBytes: number;
+  readonly maxConcurrentIngests: number;
+}
+
+export const DEFAULT_IMAGE_LIMITS: ImageLimits = {
+  minFreeBytes: 2 ** 30,
+  maxVirtualSizeBytes: 2 * 2 ** 40,
+  maxConcurrentIngests: 4,
+};
+
+export interface ImageDriverOptions {
+  readonly exec: Exec;
+  readonly ledger: Ledger;
+  readonly log: Log;
+  /** Absolute; holds blobs/ and instances/. */
+  readonly dir: string;
+  readonly limits?: Partial<ImageLimits>;
+  readonly fetchPolicy?: FetchPolicy;
+  readonly timing?: Partial<DownloadTiming>;
+}
+
+/** One per daemon and directory. Call start() before anything else, close() at the end. */
+export class ImageDriver implements BlobStore, DiskStore {
+  readonly layout: Layout;
+  readonly #replicas: Replicas;
+  readonly #disks: Disks;
+
+  /** Throws `config/invalid` for a relative directory or a fetch policy that cannot be read. */
+  constructor(options: ImageDriverOptions) {
+    const { exec, ledger, log, dir, fetchPolicy: policy = DEFAULT_FETCH_POLICY } = options;
+    const limits = { ...DEFAULT_IMAGE_LIMITS, ...options.limits };
+    new DestinationCheck(policy);
+    this.layout = new Layout(dir);
+    const run = limitedTools(exec, dir);
+    const tools = { ...limits, layout: this.layout, ledger, run, qemuImg: new QemuImg(run) };
+    const timing = { ...DEFAULT_TIMING, ...options.timing };
+    this.#replicas = new Replicas({ ...tools, log, policy, timing });
+    this.#disks = new Disks({ ...tools, replicas: this.#replicas });
+  }
+
+  /** Makes the directories and removes what a killed daemon left half made. */
+  async start(): Promise<void> {
+    await this.#replicas.start();
+    await this.#disks.start();
+  }
+
+  /** Calls off what runs, waits for its end. Downloads go on after the next start. */
+  async close(): Promise<void> {
+    await Promise.all([this.#replicas.close(), this.#disks.close()]);
+  }
+
+  ensureReplica(
+    spec: ReplicaSpec,
+    by: WantedBy,
+    onProgress: (progress: ReplicaProgress) => void,
+  ): Promise<ReplicaReport> {
+    return this.#replicas.ensureReplica(spec, by, onProgress);
+  }
+
+  removeReplica(blobId: string, by: WantedBy): Promise<void> {
+    return this.#replicas.removeReplica(blobId, by);
+  }
+
+  replicas(): Promise<readonly string[]> {
+    return this.#replicas.replicas();
+  }
+
+  /** Reads all of a replica again and compares its hash. Throws `image/missing` when there is none. */
+  verify(blobId: string, signal: AbortSignal): Promise<Verdict> {
+    return this.#replicas.verify(blobId, signal);
+  }
+
+  ensureDisk(spec: DiskSpec, by: WantedBy): Promise<DiskReport> {
+    return this.#disks.ensureDisk(spec, by);
+  }
+
+  ensureConfigDrive(instanceId: string, files: FileTree, by: WantedBy): Promise<DiskReport> {
+    return this.#disks.ensureConfigDrive(instanceId, files, by);
+  }
+
+  removeDisks(instanceId: string, by: WantedBy): Promise<void> {
+    return this.#disks.removeDisks(instanceId, by);
+  }
+}

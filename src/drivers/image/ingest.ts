@@ -1,0 +1,255 @@
+// Makes one replica: fetches, unpacks, checks, converts, hashes, and publishes it by one rename.
+//
+// N1  All work is in the blob's own directory under .partial; what is published is complete and on the disk.
+// N2  Until then the source stays as it came, so that a crash after a long download costs no second one.
+// N3  Nothing that came from outside is looked into before inspect() let it through.
+import { chmod, link, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ReplicaProgress, ReplicaReport, ReplicaSpec } from '../../../actors/blob/ports.ts';
+import { TroupeError } from '../../../actors/kernel/errors.ts';
+import type { Log } from '../../../actors/kernel/ports.ts';
+import type { DownloadTiming } from './download.ts';
+import { publish, sync } from './durable.ts';
+import type { FetchPolicy } from './fetch-policy.ts';
+import { copyFile } from './file-source.ts';
+import { watchGrowth } from './growth.ts';
+import { identify, inspect, type Inspection } from './inspect.ts';
+import { imageName, type KeptFormat, type Layout } from './layout.ts';
+import { HEAD_BYTES } from './image-format.ts';
+import { readQcow2Header } from './qcow2-header.ts';
+import type { QemuImg, Request } from './qemu-img.ts';
+import { writeReport } from './replica-report.ts';
+import { together } from './together.ts';
+import { LONG, type RunTool } from './tool.ts';
+import { unpack } from './unpack.ts';
+import { downloadApart, hashApart } from './worker-job.ts';
+
+export interface IngestTools {
+  readonly layout: Layout;
+  readonly run: RunTool;
+  readonly qemuImg: QemuImg;
+  readonly log: Log;
+  readonly policy: FetchPolicy;
+  readonly timing: DownloadTiming;
+  readonly minFreeBytes: number;
+  readonly maxVirtualSizeBytes: number;
+}
+
+/** What came from the source; sha256 is null where nothing has read it all yet. */
+interface Came {
+  readonly sizeBytes: number;
+  readonly sha256: string | null;
+  readonly etag: string | null;
+  readonly lastModified: string | null;
+}
+
+/** One attempt at one replica; make a new one for the next. */
+export class Ingest {
+  readonly #tools: IngestTools;
+  readonly #spec: ReplicaSpec;
+  readonly #request: Request;
+  readonly #onProgress: (progress: ReplicaProgress) => void;
+  readonly #dir: string;
+  readonly #source: string;
+
+  constructor(
+    tools: IngestTools,
+    spec: ReplicaSpec,
+    request: Request,
+    onProgress: (progress: ReplicaProgress) => void,
+  ) {
+    this.#tools = tools;
+    this.#spec = spec;
+    this.#request = request;
+    this.#onProgress = onProgress;
+    this.#dir = tools.layout.partial(spec.blobId);
+    this.#source = join(this.#dir, SOURCE);
+  }
+
+  async run(): Promise<ReplicaReport> {
+    await this.#prepare();
+    const came = await this.#fetch();
+    this.#step('checking', 0, null);
+    const { path, mimeType, inspection } = await this.#check();
+    const format: KeptFormat = inspection.format === 'iso' ? 'iso' : 'qcow2';
+    const ready = join(this.#dir, 'ready');
+    await mkdir(ready);
+    const image = join(ready, imageName(format));
+    const hashes = inspection.isKept
+      ? await this.#keep(path, image, came)
+      : await this.#convert(path, image, came, inspection);
+    this.#requireExpected(hashes.sha512);
+    await chmod(image, 0o444);
+    const report: ReplicaReport = {
+      sizeBytes: hashes.sizeBytes,
+      sha512: hashes.sha512,
+      sourceSizeBytes: came.sizeBytes,
+      sourceSha256: hashes.sha256,
+      sourceFormat: inspection.format,
+      format,
+      mimeType,
+      virtualSizeBytes: format === 'iso' ? hashes.sizeBytes : await virtualSizeOf(image),
+      etag: came.etag,
+      lastModified: came.lastModified,
+    };
+    await this.#publish(ready, image, report);
+    return report;
+  }
+
+  /** Whatever an earlier attempt left, but for the source and its note. */
+  async #prepare(): Promise<void> {
+    await mkdir(this.#dir, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(this.#dir)) {
+      if (name !== SOURCE && name !== NOTE) {
+        await rm(join(this.#dir, name), { recursive: true, force: true });
+      }
+    }
+  }
+
+  async #fetch(): Promise<Came> {
+    const { source, maxSizeBytes } = this.#spec;
+    const { minFreeBytes, policy, timing, log, run } = this.#tools;
+    const { signal, trace } = this.#request;
+    if (source.kind === 'file') {
+      const onProgress = (done: number, total: number) => this.#step('copying', done, total);
+      const limits = { maxSizeBytes, minFreeBytes };
+      const options = { ...this.#request, ...limits, run, onProgress };
+      const sizeBytes = await copyFile(source.path, this.#source, options);
+      return { sizeBytes, sha256: null, etag: null, lastModified: null };
+    }
+    const limits = { maxSizeBytes, minFreeBytes, policy, timing };
+    return await downloadApart(
+      { url: source.url, path: this.#source, ...limits },
+      {
+        signal,
+        onProgress: (done, total) => this.#step('downloading', done, total),
+        onNotice: (text) => log('warn', text, { trace, kind: 'blob', id: this.#spec.blobId }),
+      },
+    );
+  }
+
+  async #check(): Promise<{ path: string; mimeType: string; inspection: Inspection }> {
+    const first = await identify(this.#source);
+    const options = { ...this.#tools, ...this.#request };
+    if (first.kind === 'image') {
+      const inspection = await inspect(this.#source, first, options);
+      return { path: this.#source, mimeType: first.mimeType, inspection };
+    }
+    const path = join(this.#dir, 'unpacked');
+    await this.#watched('converting', path, (signal) =>
+      unpack(this.#source, path, {
+        packing: first.packing,
+        maxBytes: this.#tools.maxVirtualSizeBytes,
+        trace: this.#request.trace,
+        signal,
+        run: this.#tools.run,
+      }),
+    );
+    const inner = await identify(path);
+    if (inner.kind === 'packed') {
+      throw new TroupeError('image/refused', 'the image is refused: it is packed twice; unpack it');
+    }
+    return { path, mimeType: first.mimeType, inspection: await inspect(path, inner, options) };
+  }
+
+  async #keep(path: string, image: string, came: Came): Promise<Hashes> {
+    await link(path, image);
+    const [sha256, kept] = await together(
+      this.#request.signal,
+      (signal) => this.#sourceHash(came, signal),
+      (signal) => this.#hash(image, 'sha512', signal),
+    );
+    return { sha256, sha512: kept.digest, sizeBytes: kept.sizeBytes };
+  }
+
+  async #convert(
+    path: string,
+    image: string,
+    came: Came,
+    { format, virtualSizeBytes }: Inspection,
+  ): Promise<Hashes> {
+    // qcow2 tables take less than a thousandth of what they map, plus a few clusters.
+    const fileBytes = Math.ceil(virtualSizeBytes * 1.01) + 16 * 2 ** 20;
+    const { trace } = this.#request;
+    const limits = { ...LONG, fileBytes };
+    const [sha256] = await together(
+      this.#request.signal,
+      (signal) => this.#sourceHash(came, signal),
+      (outer) =>
+        this.#watched(
+          'converting',
+          image,
+          (signal) =>
+            this.#tools.qemuImg.convert({ path, format }, image, { trace, signal, limits }),
+          outer,
+        ),
+    );
+    const kept = await this.#hash(image, 'sha512', this.#request.signal);
+    return { sha256, sha512: kept.digest, sizeBytes: kept.sizeBytes };
+  }
+
+  async #sourceHash(came: Came, signal: AbortSignal): Promise<string> {
+    if (came.sha256 !== null) return came.sha256;
+    return (
+      await hashApart({ path: this.#source, algorithm: 'sha256' }, { signal, onProgress: ignore })
+    ).digest;
+  }
+
+  async #hash(path: string, algorithm: 'sha256' | 'sha512', signal: AbortSignal) {
+    const { size } = await stat(path);
+    const onProgress = (doneBytes: number) => this.#step('hashing', doneBytes, size);
+    return hashApart({ path, algorithm }, { signal, onProgress });
+  }
+
+  #watched<T>(
+    step: ReplicaProgress['step'],
+    path: string,
+    work: (signal: AbortSignal) => Promise<T>,
+    signal = this.#request.signal,
+  ): Promise<T> {
+    const reserveBytes = this.#tools.minFreeBytes;
+    const onBytes = (bytes: number) => this.#step(step, bytes, null);
+    return watchGrowth({ path, dir: this.#dir, reserveBytes, signal, onBytes }, work);
+  }
+
+  #requireExpected(sha512: string): void {
+    const expected = this.#spec.sha512;
+    if (expected === null || expected === sha512) return;
+    throw new TroupeError(
+      'image/damaged',
+      `blob ${this.#spec.blobId} should hash to ${expected.slice(0, 16)}… and this copy hashes to ${sha512.slice(0, 16)}…: its source has changed, or it was damaged on the way`,
+      { expected, found: sha512 },
+    );
+  }
+
+  async #publish(ready: string, image: string, report: ReplicaReport): Promise<void> {
+    await writeReport(ready, report);
+    await sync(image);
+    await sync(ready);
+    if (this.#request.signal.aborted) throw new TroupeError('actor/stopped', 'was called off');
+    await publish(ready, this.#tools.layout.replica(this.#spec.blobId));
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  #step(step: ReplicaProgress['step'], doneBytes: number, totalBytes: number | null): void {
+    this.#onProgress({ step, doneBytes, totalBytes });
+  }
+}
+
+interface Hashes {
+  readonly sha256: string;
+  readonly sha512: string;
+  readonly sizeBytes: number;
+}
+
+const SOURCE = 'source';
+const NOTE = 'source.json';
+
+async function virtualSizeOf(image: string): Promise<number> {
+  await using file = await open(image, 'r');
+  const head = Buffer.alloc(HEAD_BYTES);
+  const { bytesRead } = await file.read(head, 0, head.length, 0);
+  return readQcow2Header(head.subarray(0, bytesRead)).virtualSizeBytes;
+}
+
+function ignore(): void {}

@@ -1,0 +1,84 @@
+// The few qemu-img commands that Troupe uses.
+//
+// M1  The format is always given, for the file and for its backing file: nothing is probed.
+// M2  File names are absolute, so none is taken for a protocol (`nbd:…`) or an option.
+import type { RunTool, ToolLimits } from './tool.ts';
+import { LONG, QUICK } from './tool.ts';
+import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { Type, decoder, type Static } from '../../../actors/kernel/schema.ts';
+
+/** Whose request it is, and when it is called off. */
+export interface Request {
+  readonly trace: string;
+  readonly signal: AbortSignal;
+}
+
+const IMAGE_SCHEMA = Type.Object({
+  'virtual-size': Type.Integer({ minimum: 0 }),
+  'backing-filename': Type.Optional(Type.String()),
+  'full-backing-filename': Type.Optional(Type.String()),
+  encrypted: Type.Optional(Type.Boolean()),
+  'format-specific': Type.Optional(
+    Type.Object({
+      data: Type.Object({
+        'data-file': Type.Optional(Type.String()),
+        extents: Type.Optional(Type.Array(Type.Object({ filename: Type.String() }))),
+      }),
+    }),
+  ),
+});
+export type ImageInfo = Static<typeof IMAGE_SCHEMA>;
+const decodeInfo = decoder('qemu-img info', IMAGE_SCHEMA, 'host/tool-failed');
+
+/** `qemu-img check` exits with 3 for leaked clusters (wasted space, nothing wrong) and 63 where a format has no check. */
+const CHECK_OK = [0, 3, 63];
+
+export class QemuImg {
+  readonly #run: RunTool;
+
+  constructor(run: RunTool) {
+    this.#run = run;
+  }
+
+  /** Reads the header only; other files it may name are not opened. */
+  async info(path: string, format: string, request: Request): Promise<ImageInfo> {
+    const args = ['info', '--output=json', '-f', format, path];
+    const { stdout } = await this.#run('qemu-img', args, { ...request, limits: QUICK });
+    return decodeInfo(parseJSON(stdout));
+  }
+
+  /** Goes through the tables of the image. Throws `host/tool-failed` when they are damaged. */
+  async check(path: string, format: string, request: Request): Promise<void> {
+    const args = ['check', '-q', '-f', format, path];
+    await this.#run('qemu-img', args, { ...request, limits: LONG, okCodes: CHECK_OK });
+  }
+
+  /** Writes a qcow2 without backing file and without internal snapshots. `limits.fileBytes` stops a bomb. */
+  async convert(
+    from: { readonly path: string; readonly format: string },
+    to: string,
+    request: Request & { readonly limits: ToolLimits },
+  ): Promise<void> {
+    const args = ['convert', '-f', from.format, '-O', 'qcow2', from.path, to];
+    await this.#run('qemu-img', args, request);
+  }
+
+  async createOverlay(path: string, base: string, sizeBytes: number, request: Request) {
+    const backing = ['-b', base, '-F', 'qcow2'];
+    const args = ['create', '-q', '-f', 'qcow2', ...backing, path, String(sizeBytes)];
+    await this.#run('qemu-img', args, { ...request, limits: QUICK });
+  }
+
+  async createBlank(path: string, sizeBytes: number, request: Request): Promise<void> {
+    const args = ['create', '-q', '-f', 'qcow2', path, String(sizeBytes)];
+    await this.#run('qemu-img', args, { ...request, limits: QUICK });
+  }
+}
+
+function parseJSON(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new TroupeError('host/tool-failed', 'qemu-img info did not print JSON', {}, cause);
+  }
+}
