@@ -21,7 +21,7 @@ import { formatAddress, type Address, type Kind, type Message } from './kind.ts'
 import { isOver, nameOf, refuseMail, type Mail } from './mail.ts';
 import type { Loaded, LogLevel, Performers } from './ports.ts';
 import type { ActorCell, Posted } from './cell.ts';
-import { Turns, unusable, type TurnResult } from './turn.ts';
+import { isFailure, Turns, unusable, type TurnFailure, type TurnResult } from './turn.ts';
 
 /** Why a life ended of itself. */
 export type LifeEnd =
@@ -226,16 +226,18 @@ export class Activation<S, M extends Message, E extends string> implements Effec
     if (mail.kind === 'alarm' && mail.atMs !== this.#alarm.atMs) return;
     const message =
       mail.kind === 'alarm' ? ({ kind: 'time-reached', atMs: mail.atMs } as const) : mail.message;
-    const reply = mail.kind === 'sent' ? mail.reply : null;
-    const result = this.#turns.take(message, mail.trace, reply);
+    const result = this.#turns.take(message, mail.trace);
     if (result instanceof Promise) return result.then((later) => this.#conclude(mail, later));
     this.#conclude(mail, result);
   }
 
+  /** Reply and reconciliation happen in one go: whoever has the reply finds the effects started. */
   #conclude(mail: Mail<M>, result: TurnResult): void {
-    if (result.how !== 'done') return this.#fail(mail, result);
+    if (isFailure(result)) return this.#fail(mail, result);
+    if (mail.kind === 'sent' && result.how === 'done') mail.reply?.resolve(result.reply);
+    if (mail.kind === 'sent' && result.how === 'declined') mail.reply?.reject(result.error);
     if (mail.kind === 'own') mail.source?.settle(true);
-    if (!result.isChanged) return this.#effects.pump();
+    if (result.how === 'declined' || !result.isChanged) return this.#effects.pump();
     this.#trace = mail.trace;
     this.#reconcile(mail.trace);
   }
@@ -253,51 +255,54 @@ export class Activation<S, M extends Message, E extends string> implements Effec
   async #loadFor(mail: Mail<M>): Promise<void> {
     const loaded = await this.#turns.load(this.#loaded);
     this.#loaded = undefined;
-    if (loaded.how !== 'done') return this.#fail(mail, loaded);
+    if (isFailure(loaded)) return this.#fail(mail, loaded);
     if (!this.owns()) return this.#refuse(mail, this.#absence());
     this.#storeFailures = 0;
     this.#retry?.timer.cancel();
     this.#retry = null;
-    const prepared = await this.#prepare(mail.trace);
-    if (prepared.how !== 'done') return this.#fail(mail, prepared);
+    const parked = await this.#prepare(mail.trace);
+    if (parked !== null) return this.#fail(mail, parked);
     if (isOver(mail)) return refuseMail(mail, this.#absence());
     await this.#take(mail);
   }
 
-  /** After a load: park if that is due, then run what the state implies. */
-  async #prepare(trace: string): Promise<TurnResult> {
+  /** After a load: park if that is due, then run what the state implies. Null: ready for turns. */
+  async #prepare(trace: string): Promise<TurnFailure | null> {
     // An alarm that rang before the reload is set again, so that it rings at once.
     this.#alarm.cancel();
-    if (this.#parkFor === undefined) {
-      this.#reconcile(trace);
-      return { how: 'done', isChanged: false };
-    }
-    const parked = await this.#turns.park(this.#parkFor, trace);
-    if (parked.how !== 'done') return parked;
     const reason = this.#parkFor;
+    if (reason === undefined) {
+      this.#reconcile(trace);
+      return null;
+    }
+    const parked = await this.#turns.park(reason, trace);
+    if (isFailure(parked)) return parked;
     this.#parkFor = undefined;
     try {
       this.#reconcile(trace);
-      return parked;
+      return null;
     } catch (error) {
       return unusable(`crashes even when parked (${reasonOf(error)}) after: ${reason}`, error);
     }
   }
 
-  #fail(mail: Mail<M>, result: Exclude<TurnResult, { how: 'done' }>): void {
-    this.#refuse(mail, result.error);
-    this.#note(result.error);
-    switch (result.how) {
-      case 'refused':
-        return this.#log('warn', 'a turn asked for more than can be stored', result.error);
+  #fail(mail: Mail<M>, failure: TurnFailure): void {
+    const { how, error } = failure;
+    // Without an asker nobody would notice that the message was dropped.
+    if (how === 'unstorable' && !(mail.kind === 'sent' && mail.reply !== null)) throw error;
+    this.#refuse(mail, error);
+    this.#note(error);
+    switch (how) {
+      case 'unstorable':
+        return this.#log('warn', 'a message asked for more than can be stored', error);
       case 'not-owner':
         return this.#finish({ how: 'not-owner' });
       case 'store-failed':
-        return this.#retryLater(result.error);
+        return this.#retryLater(error);
       case 'unusable':
-        this.#unusable = result.error;
+        this.#unusable = error;
         this.#effectsEnded ??= this.#effects.close();
-        return this.#log('error', 'the actor is unusable', result.error);
+        return this.#log('error', 'the actor is unusable', error);
     }
   }
 
