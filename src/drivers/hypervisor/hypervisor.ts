@@ -1,0 +1,271 @@
+// Instances as libvirt domains on this machine: implements Hypervisor of actors/instance/ports.ts.
+//
+// Y1  What is done to one instance is done one after the other, different instances in parallel; the
+//     fence is checked when the turn comes, not when the call was made.
+// Y2  Without libvirt every call fails at once with `hypervisor/unavailable`; nothing waits for it to come
+//     back, and guests run on without it and without us.
+// Y3  In the ledger before libvirt hears of it, out of the ledger after libvirt has forgotten it.
+// Y4  Only domains with this daemon's mark are ever changed (own-domains.ts).
+import { readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type {
+  DomainReport,
+  DomainSpec,
+  Hypervisor,
+  HypervisorCapabilities,
+} from '../../../actors/instance/ports.ts';
+import type { Clock } from '../../../actors/kernel/clock.ts';
+import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { formatAddress } from '../../../actors/kernel/kind.ts';
+import type { Log } from '../../../actors/kernel/ports.ts';
+import type { Drift, WantedBy } from '../../../actors/network/ports.ts';
+import type { Ledger } from '../ledger.ts';
+import { connectLibvirt, type Libvirt } from '../libvirt/client.ts';
+import { isLibvirtError } from '../libvirt/errors.ts';
+import { auditDomains, type IsWanted } from './audit.ts';
+import { clearLog, readLog } from './console-log.ts';
+import { converge, reportDomain, type ConvergeTools } from './converge.ts';
+import { consoleLog, nvramFile, socketFolder } from './definition.ts';
+import { DomainRecords } from './domain-record.ts';
+import { DomainWatch, type ChangeListener } from './domain-watch.ts';
+import { toTroupeError } from './failure.ts';
+import { inspectMachine } from './machine.ts';
+import { OwnDomains } from './own-domains.ts';
+import { PortPool, type PortRange } from './port-pool.ts';
+import type { Probed } from './probe.ts';
+import { undefineDomain } from './remove.ts';
+import { Turns } from './turns.ts';
+
+export interface LibvirtHypervisorOptions {
+  /** libvirtd's read-write socket. */
+  readonly socketPath: string;
+  readonly ledger: Ledger;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** A folder per instance is below it: console log, UEFI variables, sockets. */
+  readonly instancesDir: string;
+  /** What probe() found. */
+  readonly probed: Probed;
+  /** `q35` unless told. */
+  readonly machineType?: 'q35' | 'pc';
+  /** Address that serial consoles listen on. */
+  readonly consoleListen: string;
+  /** Address that graphical consoles listen on. */
+  readonly vdiListen: string;
+  /** 30000 to 50000 unless told. */
+  readonly portRange?: PortRange;
+  /** Tells this daemon's domains from another's on the same libvirt: cluster and node. */
+  readonly hostTag: string;
+  /** How long start() waits for libvirtd; 30 s unless told. */
+  readonly startTimeoutMs?: number;
+  /** Of the host; the kernel's own unless a test says otherwise. */
+  readonly bootId?: string;
+}
+
+const DEFAULT_PORTS: PortRange = { first: 30_000, last: 50_000 };
+const START_TIMEOUT_MS = 30_000;
+const START_PAUSE_MS = 200;
+/** A full disk does not empty by itself: between two tries to go on after an I/O error. */
+const IO_RETRY_MS = 30_000;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Call start() before anything else and close() at the end. */
+export class LibvirtHypervisor implements Hypervisor {
+  readonly #options: LibvirtHypervisorOptions;
+  readonly #turns = new Turns();
+  readonly #records: DomainRecords;
+  readonly #ports: PortPool;
+  readonly #watch: DomainWatch;
+  readonly #ioRetriedAt = new Map<string, number>();
+  #running: { readonly libvirt: Libvirt; readonly tools: ConvergeTools } | undefined;
+
+  constructor(options: LibvirtHypervisorOptions) {
+    const { ledger, log, random, portRange: range = DEFAULT_PORTS } = options;
+    this.#options = options;
+    this.#records = new DomainRecords(ledger);
+    this.#ports = new PortPool({ range, random, held: () => this.#records.heldPorts() });
+    this.#watch = new DomainWatch({
+      records: this.#records,
+      turns: this.#turns,
+      log,
+      look: (instanceId) => this.#look(instanceId),
+    });
+  }
+
+  /**
+   * Connects and does libvirt's slow first call. From then on the connection comes back by itself.
+   * Error: `hypervisor/unavailable` when libvirtd does not answer in time.
+   */
+  async start(signal?: AbortSignal): Promise<void> {
+    const { probed, machineType = 'q35' } = this.#options;
+    const libvirt = await this.#connect(signal);
+    try {
+      const machine = await inspectMachine(libvirt, probed, machineType);
+      this.#running = { libvirt, tools: this.#toolsFor(libvirt, machine) };
+      libvirt.subscribe((event) => this.#watch.hear(event));
+    } catch (error) {
+      await libvirt.close();
+      throw toTroupeError(error, 'asking libvirt what it can do');
+    }
+  }
+
+  /** Lets what is under way end, then disconnects. Guests run on. */
+  async close(): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    await this.#turns.idle();
+    await running?.libvirt.close();
+  }
+
+  /** What this machine can run. Error: `hypervisor/unavailable` before start(). */
+  get capabilities(): HypervisorCapabilities {
+    return this.#tools().machine.capabilities;
+  }
+
+  async ensureDomain(spec: DomainSpec, by: WantedBy): Promise<DomainReport> {
+    return await this.#turn(spec.instanceId, by, async () => {
+      const report = await converge(this.#tools(), spec, by);
+      this.#watch.remember(spec.instanceId, report);
+      return report;
+    });
+  }
+
+  async removeDomain(instanceId: string, by: WantedBy): Promise<void> {
+    await this.#turn(instanceId, by, () => this.#remove(instanceId));
+  }
+
+  async domains(): Promise<readonly string[]> {
+    const own = await translated('listing domains', () => this.#tools().own.list());
+    return own.map(({ instanceId }) => instanceId);
+  }
+
+  onChange(listener: ChangeListener): () => void {
+    return this.#watch.subscribe(listener);
+  }
+
+  async readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array> {
+    return await readLog(consoleLog(this.#folder(instanceId)), lengthBytes);
+  }
+
+  async clearConsole(instanceId: string): Promise<void> {
+    await clearLog(consoleLog(this.#folder(instanceId)));
+  }
+
+  /**
+   * Compares libvirt's domains of ours with the ledger and with what is wanted (undefined: not known yet).
+   * Removes what is in the ledger and wanted by nobody; anything else is only reported.
+   */
+  async audit(isWanted: IsWanted, trace: string): Promise<readonly Drift[]> {
+    const { log } = this.#options;
+    return await translated('auditing domains', () =>
+      auditDomains({
+        own: this.#tools().own,
+        records: this.#records,
+        turns: this.#turns,
+        isWanted,
+        remove: (instanceId) => this.#remove(instanceId),
+        logPath: (instanceId) => consoleLog(this.#folder(instanceId)),
+        log: (level, message, fields) => log(level, message, { ...fields, trace }),
+      }),
+    );
+  }
+
+  /** Y1. */
+  async #turn<T>(instanceId: string, by: WantedBy, work: () => Promise<T>): Promise<T> {
+    this.#folder(instanceId);
+    return await this.#turns.run(instanceId, async () => {
+      if (by.signal.aborted) throw new TroupeError('actor/stopped', `${instanceId}: called off`);
+      this.#options.ledger.fence(formatAddress(by.owner), by);
+      return await translated(`domain of instance ${instanceId}`, work);
+    });
+  }
+
+  async #remove(instanceId: string): Promise<void> {
+    const folder = this.#folder(instanceId);
+    await undefineDomain(this.#tools(), instanceId);
+    await rm(socketFolder(folder), { recursive: true, force: true });
+    await rm(nvramFile(folder), { force: true });
+    this.#watch.forget(instanceId);
+    this.#ioRetriedAt.delete(instanceId);
+    this.#records.forget(instanceId);
+  }
+
+  async #look(instanceId: string): Promise<DomainReport | undefined> {
+    const record = this.#records.get(instanceId);
+    if (this.#running === undefined || record === undefined) return undefined;
+    const { tools } = this.#running;
+    const domain = await tools.own.find(instanceId);
+    return domain === undefined ? undefined : await reportDomain(tools, domain.ref, record);
+  }
+
+  async #connect(signal?: AbortSignal): Promise<Libvirt> {
+    const { socketPath, clock, startTimeoutMs = START_TIMEOUT_MS } = this.#options;
+    const giveUpAt = clock.monoMs() + startTimeoutMs;
+    for (;;) {
+      const left = giveUpAt - clock.monoMs();
+      try {
+        return await connectLibvirt({
+          socketPath,
+          connectTimeoutMs: Math.max(left, START_PAUSE_MS),
+          ...(signal === undefined ? {} : { signal }),
+        });
+      } catch (error) {
+        const mayComeUp = isLibvirtError(error, 'unreachable') && left > START_PAUSE_MS;
+        if (!mayComeUp) throw toTroupeError(error, `libvirtd at ${socketPath}`);
+        await delay(START_PAUSE_MS);
+      }
+    }
+  }
+
+  #toolsFor(libvirt: Libvirt, machine: ConvergeTools['machine']): ConvergeTools {
+    const { hostTag, consoleListen, vdiListen, log, bootId = readBootId() } = this.#options;
+    return {
+      libvirt,
+      machine,
+      log,
+      hostTag,
+      consoleListen,
+      vdiListen,
+      bootId,
+      own: new OwnDomains(libvirt, hostTag),
+      records: this.#records,
+      ports: this.#ports,
+      folder: (instanceId) => this.#folder(instanceId),
+      mayRetryIo: (instanceId) => this.#mayRetryIo(instanceId),
+    };
+  }
+
+  #tools(): ConvergeTools {
+    if (this.#running !== undefined) return this.#running.tools;
+    throw new TroupeError('hypervisor/unavailable', 'the hypervisor driver is not started');
+  }
+
+  #mayRetryIo(instanceId: string): boolean {
+    const now = this.#options.clock.monoMs();
+    if (now - (this.#ioRetriedAt.get(instanceId) ?? -Infinity) < IO_RETRY_MS) return false;
+    this.#ioRetriedAt.set(instanceId, now);
+    return true;
+  }
+
+  /** Refuses an id that is no UUID before it becomes a path. */
+  #folder(instanceId: string): string {
+    if (UUID.test(instanceId)) return join(this.#options.instancesDir, instanceId);
+    throw new TroupeError('hypervisor/refused', `an instance's id is a UUID, not '${instanceId}'`);
+  }
+}
+
+async function translated<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toTroupeError(error, what);
+  }
+}
+
+function readBootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+}

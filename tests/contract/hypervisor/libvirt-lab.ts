@@ -1,0 +1,238 @@
+// A machine with a libvirtd of its own and the real driver on it.
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { randomUUID } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { DomainSpec } from '../../../actors/instance/ports.ts';
+import { systemClock } from '../../../actors/kernel/clock.ts';
+import type { Log } from '../../../actors/kernel/ports.ts';
+import { LibvirtHypervisor } from '../../../src/drivers/hypervisor/hypervisor.ts';
+import type { LibvirtHypervisorOptions } from '../../../src/drivers/hypervisor/hypervisor.ts';
+import { Ledger } from '../../../src/drivers/ledger.ts';
+import { startLibvirtd, type TestLibvirtd } from '../../support/libvirtd.ts';
+import { bootSectorDisk } from './boot-sector.ts';
+import { countOf, until, type HypervisorLab } from './lab.ts';
+
+const PREFIX = 'troupe-hyp-';
+/** Below what Linux gives to outgoing connections, so that those cannot clash. */
+const PORTS = { first: 24_000, last: 29_999 };
+const run = promisify(execFile);
+
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export class LibvirtLab implements HypervisorLab {
+  readonly ports = PORTS;
+  readonly libvirtd: TestLibvirtd;
+  readonly folder: string;
+  readonly lines: LogLine[] = [];
+  readonly #change: Partial<LibvirtHypervisorOptions>;
+  #ledger: Ledger;
+  #hypervisor: LibvirtHypervisor;
+  #hostBoots = 1;
+
+  private constructor(
+    libvirtd: TestLibvirtd,
+    folder: string,
+    change: Partial<LibvirtHypervisorOptions>,
+  ) {
+    this.libvirtd = libvirtd;
+    this.folder = folder;
+    this.#change = change;
+    this.#ledger = new Ledger(join(folder, 'ledger.db'));
+    this.#hypervisor = this.newDaemon();
+  }
+
+  static async open(change: Partial<LibvirtHypervisorOptions> = {}): Promise<LibvirtLab> {
+    sweep();
+    const libvirtd = await startLibvirtd();
+    const folder = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
+    await mkdir(join(folder, 'instances'));
+    await writeFile(join(folder, 'guest.raw'), bootSectorDisk());
+    const lab = new LibvirtLab(libvirtd, folder, change);
+    await lab.hypervisor.start();
+    return lab;
+  }
+
+  get hypervisor(): LibvirtHypervisor {
+    return this.#hypervisor;
+  }
+
+  get ledger(): Ledger {
+    return this.#ledger;
+  }
+
+  /** Another driver on the same libvirt and ledger, not started. */
+  newDaemon(change: Partial<LibvirtHypervisorOptions> = {}): LibvirtHypervisor {
+    const log: Log = (level, message, fields = {}) => this.lines.push({ level, message, fields });
+    return new LibvirtHypervisor({
+      socketPath: this.libvirtd.socketPath,
+      ledger: this.#ledger,
+      log,
+      clock: systemClock,
+      random: Math.random,
+      instancesDir: join(this.folder, 'instances'),
+      probed: { accelerator: 'tcg', cpuModel: 'qemu64', warning: null, qemuVersion: '' },
+      consoleListen: '127.0.0.1',
+      vdiListen: '127.0.0.1',
+      portRange: PORTS,
+      hostTag: 'conformance',
+      bootId: `boot-${this.#hostBoots}`,
+      ...this.#change,
+      ...change,
+    });
+  }
+
+  async newSpec(change: Partial<DomainSpec> = {}): Promise<DomainSpec> {
+    const instanceId = randomUUID();
+    const path = join(this.folder, `${instanceId}.qcow2`);
+    const base = join(this.folder, 'guest.raw');
+    await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', base, '-F', 'raw', path]);
+    const device = 'vda';
+    return {
+      instanceId,
+      name: 'conformance <&"\'> \u{1f42b}',
+      namespace: 'lab',
+      cpus: 1,
+      memoryMiB: 48,
+      uefi: false,
+      secureBoot: false,
+      disks: [{ device, path, format: 'qcow2', media: 'disk', bus: 'virtio', readonly: false }],
+      nics: [],
+      sideChannels: ['sf-agent'],
+      video: { model: 'cirrus', memoryKiB: 16_384, vdi: 'vnc' },
+      power: 'on',
+      powerOns: 1,
+      hardReboots: 0,
+      softReboots: 0,
+      ...change,
+    };
+  }
+
+  async guestPowersOff(instanceId: string): Promise<void> {
+    await this.type(instanceId, 'q', 'power off');
+  }
+
+  /** Types on the serial console, through its TCP port, and waits for the guest to print `answer` once more. */
+  async type(instanceId: string, text: string, answer: string): Promise<void> {
+    const log = join(this.folder, 'instances', instanceId, 'console.log');
+    const answers = () => countOf(readFileSync(log, 'latin1'), answer);
+    const before = answers();
+    const entry = this.#ledger.get('domain', `troupe-${instanceId}`);
+    const socket = connect(Number(entry?.detail['consolePort']), '127.0.0.1');
+    socket.resume();
+    await once(socket, 'connect');
+    socket.write(text);
+    await until(`the guest to print ${answer}`, () => answers() > before);
+    socket.destroy();
+  }
+
+  async killQEMU(instanceId: string): Promise<void> {
+    const pid = qemuPid(instanceId);
+    if (pid === undefined) throw new Error(`no QEMU of ${instanceId} runs`);
+    process.kill(pid, 'SIGKILL');
+    await until('QEMU to be gone', () => qemuPid(instanceId) === undefined);
+  }
+
+  async loseControl(): Promise<void> {
+    this.libvirtd.crash({ hold: true });
+    await until('the driver to notice', async () =>
+      this.hypervisor.domains().then(
+        () => false,
+        () => true,
+      ),
+    );
+  }
+
+  async returnControl(): Promise<void> {
+    this.libvirtd.resume();
+    await until('libvirt to be back', async () =>
+      this.hypervisor.domains().then(
+        () => true,
+        () => false,
+      ),
+    );
+  }
+
+  async restartDaemon(): Promise<void> {
+    await this.#hypervisor.close();
+    this.#ledger.close();
+    this.#ledger = new Ledger(join(this.folder, 'ledger.db'));
+    this.#hypervisor = this.newDaemon();
+    await this.#hypervisor.start();
+  }
+
+  async rebootHost(): Promise<void> {
+    await this.#hypervisor.close();
+    this.libvirtd.crash({ hold: true });
+    for (const pid of qemuPids(this.folder)) process.kill(pid, 'SIGKILL');
+    await until('all QEMUs to be gone', () => qemuPids(this.folder).length === 0);
+    // What a real /run loses with the machine.
+    for (const name of ['qemu', 'libvirtd.pid']) {
+      rmSync(join(this.libvirtd.directory, 'run', name), { recursive: true, force: true });
+    }
+    this.#hostBoots++;
+    this.libvirtd.resume();
+    await this.restartDaemon();
+  }
+
+  async breakDisk(spec: DomainSpec, broken: boolean): Promise<void> {
+    const path = spec.disks[0]?.path ?? '';
+    if (broken) await rename(path, `${path}.away`);
+    else await rename(`${path}.away`, path);
+  }
+
+  ledgerOf(instanceId: string): readonly string[] {
+    const owner = `instance/${instanceId}`;
+    return this.#ledger.list({ owner }).map(({ resource, name }) => `${resource} ${name}`);
+  }
+
+  async close(): Promise<void> {
+    await this.#hypervisor.close();
+    this.#ledger.close();
+    await this.libvirtd.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** The process of this instance's QEMU, in this PID namespace. */
+export function qemuPid(instanceId: string): number | undefined {
+  return qemuPids(`guest=troupe-${instanceId}`)[0];
+}
+
+function qemuPids(argument: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      const words = readQuietly(`/proc/${pid}/cmdline`);
+      return words.startsWith('/usr/bin/qemu-system') && words.includes(argument);
+    })
+    .map(Number);
+}
+
+/** Empty when the process is gone. */
+function readQuietly(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** What killed tests left behind. */
+function sweep(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) {
+      rmSync(join(tmpdir(), name), { recursive: true, force: true });
+    }
+  }
+}
