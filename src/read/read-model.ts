@@ -95,8 +95,7 @@ export class ReadModel {
   }
 
   /**
-   * Resolves with the first state of the object, now or later, for which `isDone` is true; undefined when the object
-   * is gone after it was seen. Error: `actor/timeout`.
+   * Resolves with the first state of the object, now or later, for which `isDone` is true. Error: `actor/timeout`.
    */
   when<S>(
     collection: Collection<S>,

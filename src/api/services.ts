@@ -1,0 +1,63 @@
+// What the routes need, handed in by the composition root.
+import type { Clock } from '../../actors/kernel/clock.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
+import type { Inspection, Stuck } from '../../actors/kernel/inspection.ts';
+import type { Json } from '../../actors/kernel/json.ts';
+import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
+import type { EventRecord, Log, Random, Router } from '../../actors/kernel/ports.ts';
+import type { ReadModel } from '../read/read-model.ts';
+
+/** What is under way on this daemon. */
+export interface Operations {
+  inspect(address: Address): Inspection | undefined;
+  stuck(): readonly Stuck[];
+  /** The message that the object's passing state names; undefined when it is in none. */
+  cancelMessage(address: Address): Promise<Message | undefined>;
+}
+
+/** The serial console of instances on this node. */
+export interface Consoles {
+  readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
+  clearConsole(instanceId: string): Promise<void>;
+}
+
+export interface ApiServices {
+  readonly node: string;
+  readonly zone: string;
+  readonly read: ReadModel;
+  readonly router: Router;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly tokenSecret: Uint8Array;
+  readonly operations: Operations;
+  readonly consoles: Consoles;
+  /** An object's events, newest first; `limit` negative: all. */
+  events(address: Address, limit: number, type: string | null): Promise<readonly EventRecord[]>;
+  /** Turns a source URL or shortcut into something to fetch. Errors: `image/bad-url`. */
+  resolveSource(
+    url: string,
+    isSystem: boolean,
+  ): { kind: 'url'; url: string } | { kind: 'file'; path: string };
+}
+
+/** Asks an actor, then waits until this daemon's copy has what was written: reads after it see it. */
+export async function change<M extends Message>(
+  services: ApiServices,
+  to: Ref<M>,
+  message: NoInfer<M>,
+  trace: string,
+): Promise<Json> {
+  const reply = await services.router.ask<M>(to, message, { trace });
+  if (reply.revision > 0) await services.read.reached(reply.revision);
+  return reply.value;
+}
+
+/** A 404 worded as clients expect it: `<what> not found`. */
+export function notFound(what: string): TroupeError {
+  return new TroupeError('api/not-found', `${what} not found`);
+}
+
+export function badRequest(message: string): TroupeError {
+  return new TroupeError('api/bad-request', message);
+}
