@@ -23,6 +23,11 @@ export interface DomainSpec {
   /** Boots this kernel directly instead of a disk; for probes and tests. */
   readonly directKernel?: { kernel: string; initrd?: string; cmdline?: string };
   readonly disks?: readonly DiskSpec[];
+  /**
+   * Free PCIe slots for devices attached later. q35 takes devices at root ports only, and libvirt adds
+   * no more of those than the definition needs (about one is left).
+   */
+  readonly hotplugPorts?: number;
   readonly interfaces?: readonly InterfaceSpec[];
   readonly serial?: SerialSpec;
   readonly graphics?: readonly GraphicsSpec[];

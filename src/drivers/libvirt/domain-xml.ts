@@ -90,6 +90,7 @@ function devicesXml(spec: DomainSpec): XmlElement {
     'devices',
     {},
     spec.emulator !== undefined && element('emulator', {}, spec.emulator),
+    ...hotplugPortsXml(spec),
     ...disks.map(diskXml),
     ...(spec.interfaces ?? []).map(interfaceXml),
     spec.serial && serialXml(spec.serial),
@@ -105,6 +106,33 @@ function devicesXml(spec: DomainSpec): XmlElement {
     element('memballoon', { model: spec.balloon === true ? 'virtio' : 'none' }),
     spec.panicNotifier === true && element('panic', { model: 'isa' }),
   );
+}
+
+/**
+ * Root ports for the devices of the definition, which take them first, and as many as shall stay free.
+ * Ports can be named only below a root, which libvirt would have made by itself.
+ */
+function hotplugPortsXml(spec: DomainSpec): XmlElement[] {
+  if (spec.hotplugPorts === undefined) return [];
+  const controller = (model: string, index?: number) =>
+    element('controller', { type: 'pci', index, model });
+  const ports = Array.from({ length: pciDevices(spec) + spec.hotplugPorts }, () =>
+    controller('pcie-root-port'),
+  );
+  return [controller('pcie-root', 0), ...ports];
+}
+
+/** How many ports the definition's own devices may take; rather one too many. */
+function pciDevices({
+  disks = [],
+  interfaces = [],
+  channels = [],
+  rng,
+  balloon,
+}: DomainSpec): number {
+  const always = 3; // USB, SCSI and a virtio video card
+  const single = [channels.length > 0, rng === true, balloon === true].filter(Boolean).length;
+  return always + single + disks.length + interfaces.length;
 }
 
 function rngXml(): XmlElement {

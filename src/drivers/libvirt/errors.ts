@@ -9,6 +9,7 @@ export const LIBVIRT_CODES = {
   'internal-error': 1,
   'no-memory': 2,
   'no-support': 3,
+  'no-connect': 5,
   'invalid-argument': 8,
   'operation-failed': 9,
   'xml-error': 27,

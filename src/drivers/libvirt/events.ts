@@ -111,7 +111,7 @@ export const EVENTS: Readonly<Record<DomainEventKind, EventRow>> = {
     type: names.blockJobType(fields.type),
     status: names.blockJobStatus(fields.status),
   })),
-  agent: row({ eventId: 18, procedure: 349 }, agentFields, (fields) => ({
+  agent: row({ eventId: 18, procedure: 348 }, agentFields, (fields) => ({
     kind: 'agent',
     domain: fields.domain,
     state: names.agentState(fields.state),

@@ -8,7 +8,8 @@ export async function until(
 ): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`not within ${deadlineMs} ms: ${String(condition)}`);
+    if (performance.now() > deadline)
+      throw new Error(`not within ${deadlineMs} ms: ${String(condition)}`);
     await delay(2);
   }
 }
