@@ -2,9 +2,10 @@
 //
 // A UUID is looked up as it is, in any state and namespace; ownership is checked afterwards, and failing it
 // reads exactly like a missing object. A name is looked up among the caller's own objects (system: all).
+import { TroupeError } from '../../actors/kernel/errors.ts';
 import { SYSTEM } from '../../actors/namespace/state.ts';
 import type { Collection, ReadObject } from '../read/collection.ts';
-import { badRequest, notFound } from './services.ts';
+import { badRequest, notFound, type ApiServices } from './services.ts';
 import type { Caller } from './route.ts';
 
 const UUID =
@@ -49,4 +50,16 @@ function byName<S>(
   const [first, ...others] = collection.named(name, namespace);
   if (others.length === 0) return first;
   throw badRequest(`multiple ${what}s have the name "${name}" in namespace "${caller.namespace}"`);
+}
+
+/** The safety check of deletes: the namespace must exist, and the object must be in it. */
+export function inNamespace(
+  services: ApiServices,
+  what: string,
+  state: Owned,
+  namespace: string,
+): void {
+  if (services.read.namespaces.get(namespace) === undefined) throw notFound('namespace');
+  if (state.namespace === namespace) return;
+  throw new TroupeError('api/not-found', `${what} not in namespace`);
 }
