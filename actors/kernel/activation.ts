@@ -86,6 +86,7 @@ export class Activation<S, M extends Message, E extends string> implements Effec
     this.#usedMono = env.clock.monoMs();
     this.#turns = new Turns(address, kind, options.epoch, env);
     this.#effects = new EffectRunner(kind, performers, this, env);
+    this.#effects.onRest = () => this.#leaveIfGone();
     this.#alarm = new Alarm(env, (atMs) => this.#ring(atMs));
     this.#cell = env.system.spawn((mail) => this.#handle(mail), {
       limit: env.limits.mailbox,
@@ -271,7 +272,9 @@ export class Activation<S, M extends Message, E extends string> implements Effec
     // An alarm that rang before the reload is set again, so that it rings at once.
     this.#alarm.cancel();
     const reason = this.#parkFor;
-    if (reason === undefined) {
+    // What does not exist is not created to be put in error.
+    if (reason === undefined || !this.#turns.object.exists) {
+      this.#parkFor = undefined;
       this.#reconcile(trace);
       return null;
     }
@@ -301,6 +304,7 @@ export class Activation<S, M extends Message, E extends string> implements Effec
         return this.#retryLater(error);
       case 'unusable':
         this.#unusable = error;
+        this.#alarm.cancel();
         this.#effectsEnded ??= this.#effects.close();
         return this.#log('error', 'the actor is unusable', error);
     }
@@ -334,9 +338,13 @@ export class Activation<S, M extends Message, E extends string> implements Effec
 
   #turnOver(): void {
     this.#inHand = null;
+    this.#leaveIfGone();
+  }
+
+  /** Nothing is stored under the address (any more): unknown ids must not fill the memory. */
+  #leaveIfGone(): void {
     const { exists, isCurrent } = this.#turns.object;
-    if (exists || !isCurrent || this.#cell.depth > 0) return;
-    // Asked for something that does not exist: unknown ids must not fill the memory.
+    if (exists || !isCurrent || this.#cell.depth > 0 || this.#inHand !== null) return;
     if (this.#unusable === null && this.#hasNothingToCome()) this.#finish({ how: 'idle' });
   }
 

@@ -30,6 +30,8 @@ export class EffectRunner<S, M extends Message, E extends string> {
   readonly #host: EffectHost<S, M>;
   readonly #env: Environment;
   readonly #slots = new Map<E, Slot<S, M>>();
+  /** Called when a run has ended, and no effect is wanted or running any more. */
+  onRest: () => void = () => {};
   #isClosed = false;
 
   constructor(
@@ -94,6 +96,7 @@ export class EffectRunner<S, M extends Message, E extends string> {
         note(current, run);
         current.active = null;
         this.#pump(name, current);
+        if (!this.#isClosed && this.isEmpty) this.onRest();
       });
       return;
     }
