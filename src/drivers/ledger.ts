@@ -44,6 +44,7 @@ export class Ledger {
   readonly #db: DatabaseSync;
   readonly #put: StatementSync;
   readonly #drop: StatementSync;
+  readonly #get: StatementSync;
 
   constructor(path: string) {
     this.#db = new DatabaseSync(path);
@@ -56,6 +57,7 @@ export class Ledger {
        on conflict (resource, name) do update set owner = excluded.owner, epoch = excluded.epoch,
          generation = excluded.generation, trace = excluded.trace, detail = excluded.detail`,
     );
+    this.#get = this.#db.prepare('select * from entry where resource = ? and name = ?');
     this.#drop = this.#db.prepare('delete from entry where resource = ? and name = ?');
   }
 
@@ -80,7 +82,8 @@ export class Ledger {
   }
 
   get(resource: string, name: string): LedgerEntry | undefined {
-    return this.list({ resource }).find((entry) => entry.name === name);
+    const row = this.#get.get(resource, name);
+    return row === undefined ? undefined : toEntry(row);
   }
 
   list(filter: { readonly resource?: string; readonly owner?: string } = {}): LedgerEntry[] {
