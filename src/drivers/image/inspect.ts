@@ -11,6 +11,7 @@ import type { ImageInfo, QemuImg, Request } from './qemu-img.ts';
 import { isCleanQcow2, readQcow2Header, refuseQcow2 } from './qcow2-header.ts';
 import { lastWords } from './tool.ts';
 import { refuseVdi } from './vdi-header.ts';
+import { refuseVpc } from './vpc-header.ts';
 import { refuseVmdk } from './vmdk-header.ts';
 
 export interface Inspection {
@@ -40,9 +41,10 @@ export async function inspect(
   options: InspectOptions,
 ): Promise<Inspection> {
   const { format, mimeType } = found;
-  const { head, sizeBytes } = await sampleOf(path);
+  const sample = await sampleOf(path);
+  const { head, sizeBytes } = sample;
   if (format === 'iso') return { format, mimeType, virtualSizeBytes: sizeBytes, isKept: true };
-  const reason = refuseHeader(format, head, sizeBytes);
+  const reason = refuseHeader(format, sample);
   if (reason !== null) throw refusal(reason);
   const info = await openChecked(path, format, options);
   requireAlone(info, path);
@@ -58,10 +60,11 @@ export async function inspect(
   return { format, mimeType, virtualSizeBytes, isKept };
 }
 
-function refuseHeader(format: SourceFormat, head: Buffer, sizeBytes: number): string | null {
+function refuseHeader(format: SourceFormat, { head, tail, sizeBytes }: Sample): string | null {
   if (format === 'qcow2') return refuseQcow2(readQcow2Header(head));
   if (format === 'vmdk') return refuseVmdk(head);
   if (format === 'vdi') return refuseVdi(head, sizeBytes);
+  if (format === 'vpc') return refuseVpc(head, tail);
   return null;
 }
 
@@ -82,10 +85,10 @@ async function openChecked(
   }
 }
 
-/** qemu-img ran and did not like the image (or ran into its limits on it), as against could not run. */
+/** qemu-img ran and did not like the image, or ran into its CPU or memory limit on it; as against could not run, or not in time. */
 function isToolVerdict(error: unknown): boolean {
   if (!(error instanceof TroupeError)) return false;
-  return error.code === 'host/tool-failed' || error.code === 'host/timeout';
+  return error.code === 'host/tool-failed';
 }
 
 /** The second look, at what qemu-img itself understood. */
