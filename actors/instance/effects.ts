@@ -6,9 +6,9 @@ import { decoder, nullable, closed, Type } from '../kernel/schema.ts';
 import { artifactRef } from '../artifact/state.ts';
 import { blobRef } from '../blob/state.ts';
 import { interfaceRef } from '../interface/state.ts';
-import { gatewayOf, netmaskOf, parseNetblock } from '../network/netblock.ts';
+import { gatewayOf, parseNetblock } from '../network/netblock.ts';
 import { NetworkFacts, networkRef } from '../network/state.ts';
-import type { DomainWish, NetworkDescription } from '../node/domain-wish.ts';
+import type { DomainWish } from '../node/domain-wish.ts';
 import { want } from '../node/executor-message.ts';
 import { layoutDisks } from './devices.ts';
 import type { InstanceEffect } from './instance.ts';
@@ -23,8 +23,6 @@ export interface InstancePorts {
   /** The nodes and what is placed on them, as this daemon last read it. */
   candidates(): readonly Candidate[];
   readonly limits: Overcommit;
-  /** DNS zone; a network's domain is `<namespace>.<zone>`. */
-  readonly zone: string;
 }
 
 const decodeFacts = decoder('network facts', NetworkFacts, 'actor/bad-message');
@@ -44,7 +42,7 @@ export function instancePerformers(
     'start-preflight': () => Promise.resolve({ kind: 'preflight-started' }),
     'request-images': requestImages,
     'place-interfaces': placeInterfaces,
-    'sync-domain': (state, context) => syncDomain(ports, state, context),
+    'sync-domain': syncDomain,
     'remove-domain': async (state, context) => {
       const { generation } = state;
       await want(context, { node: state.node ?? '', resource: 'domain', generation, spec: null });
@@ -126,22 +124,14 @@ async function placeInterfaces(state: State, context: Context): Promise<undefine
   }
 }
 
-async function syncDomain(
-  ports: InstancePorts,
-  state: State,
-  context: Context,
-): Promise<InstanceMessage> {
+async function syncDomain(state: State, context: Context): Promise<InstanceMessage> {
   const { generation } = state;
-  const spec = await domainWish(ports, state, context);
+  const spec = await domainWish(state, context);
   const wish = { node: state.node ?? '', resource: 'domain', generation, spec } as const;
   return { kind: 'domain-observed', generation, ...decodeReport(await want(context, wish)) };
 }
 
-async function domainWish(
-  ports: InstancePorts,
-  state: State,
-  context: Context,
-): Promise<DomainWish> {
+async function domainWish(state: State, context: Context): Promise<DomainWish> {
   const { name, namespace, cpus, memoryMiB, uefi, secureBoot, video, sideChannels } = state;
   const { power, powerOns, hardReboots, softReboots } = state;
   const { sshKey, userData, seed } = state;
@@ -159,7 +149,7 @@ async function domainWish(
       return { device, position, bus, media, baseBlobId: blobId, sizeGiB };
     }),
     configDrive: layout.configDrive && { ...layout.configDrive, sshKey, userData, seed },
-    nics: await Promise.all(state.nics.map((nic) => nicWish(ports, nic, context))),
+    nics: await Promise.all(state.nics.map((nic) => nicWish(nic, context))),
     power,
     powerOns,
     hardReboots,
@@ -168,29 +158,14 @@ async function domainWish(
 }
 
 async function nicWish(
-  ports: InstancePorts,
   nic: State['nics'][number],
   context: Context,
 ): Promise<DomainWish['nics'][number]> {
-  const { interfaceId, order, model, ipv4 } = nic;
-  const network = await describeNetwork(ports, nic.networkId, context);
-  return { interfaceId, order, model, ipv4, mac: nic.mac ?? '', network };
-}
-
-async function describeNetwork(
-  ports: InstancePorts,
-  networkId: string,
-  context: Context,
-): Promise<NetworkDescription> {
+  const { interfaceId, networkId, order, model, ipv4 } = nic;
   const facts = decodeFacts(await context.ask(networkRef(networkId), { kind: 'describe' }));
-  const block = parseNetblock(facts.netblock);
-  return {
-    networkId,
-    netmask: netmaskOf(block),
-    gateway: gatewayOf(block),
-    providesDns: facts.dns,
-    domain: `${facts.namespace}.${ports.zone}`,
-  };
+  const { netblock, dns } = facts;
+  const network = { networkId, netblock, gateway: gatewayOf(parseNetblock(netblock)), hasDNS: dns };
+  return { interfaceId, order, model, ipv4, mac: nic.mac ?? '', network };
 }
 
 async function deleteInterfaces(state: State, context: Context): Promise<undefined> {

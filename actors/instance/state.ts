@@ -98,7 +98,7 @@ const specMembers = {
   sideChannels: Type.Array(Type.String()),
   /** A node the caller insists on. */
   requestedNode: nullable(Type.String()),
-  /** 32 random bytes in base64, from which the config drive's random_seed is stretched. */
+  /** 512 random bytes in base64: the config drive's random_seed. */
   seed: Type.String(),
 };
 

@@ -93,7 +93,8 @@ export interface Dataplane {
   removeSegment(networkId: string, by: WantedBy): Promise<void>;
   /** A tap on the segment's bridge for QEMU to open. `hypervisor/segment-missing` while the segment is not there. */
   ensureTap(spec: TapSpec, by: WantedBy): Promise<TapReport>;
-  removeTap(interfaceId: string, by: WantedBy): Promise<void>;
+  /** Removes the owner's taps, but for those of the interfaces to keep. Quiet when there is none. */
+  removeTaps(keepInterfaceIds: readonly string[], by: WantedBy): Promise<void>;
   /**
    * Compares kernel, ledger and the segments and taps last wanted; repairs what is wanted, and removes what the
    * ledger owns but `isWanted` says nobody wants. What is not in the ledger is reported, never touched.

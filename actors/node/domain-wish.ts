@@ -6,11 +6,10 @@ const BUSES = ['virtio', 'sata', 'scsi', 'usb', 'nvme'] as const;
 /** What the guest is told about a network it is on. */
 export const NetworkDescription = closed({
   networkId: Type.String(),
-  netmask: Type.String(),
+  netblock: Type.String(),
   gateway: Type.String(),
-  /** The network itself answers DNS at its gateway; then `domain` is the search domain. */
-  providesDns: Type.Boolean(),
-  domain: Type.String(),
+  /** The network itself answers DNS, at its gateway. */
+  hasDNS: Type.Boolean(),
 });
 export type NetworkDescription = Static<typeof NetworkDescription>;
 

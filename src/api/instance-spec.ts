@@ -74,7 +74,7 @@ export async function instanceSpec(
     nvramTemplate: noTemplate(body.nvram_template ?? null),
     sideChannels: body.side_channels ?? ['sf-agent'],
     requestedNode,
-    seed: randomBytes(32).toString('base64'),
+    seed: randomBytes(512).toString('base64'),
     disks,
     nics: nics as Nic[],
     metadata,

@@ -1,0 +1,133 @@
+// Where actors' turns are written: snapshot, events and index in one transaction, guarded by the epoch.
+//
+// J1  The guard is the create revision of the key that fences the address (membership.ts): a daemon that
+//     lost its shard, however late it notices, cannot write over its successor.
+// J2  A removed object takes its events with it.
+import { TroupeError } from '../../actors/kernel/errors.ts';
+import type { Address, IndexEntry } from '../../actors/kernel/kind.ts';
+import type { Claims, EventRecord, Journal, Loaded, TurnWrite } from '../../actors/kernel/ports.ts';
+import { decodeEnvelope, encodeEnvelope } from '../store/codec.ts';
+import type { GroupCommit } from '../store/group-commit.ts';
+import type { Keys } from '../store/keys.ts';
+import type { Entry, Store, WriteOp } from '../store/store.ts';
+import { fenceKey } from './membership.ts';
+
+/** Of event records as stored. */
+const EVENT_SCHEMA = 1;
+
+export class StoreJournal implements Journal {
+  readonly #store: Store;
+  readonly #commits: GroupCommit;
+  readonly #keys: Keys;
+
+  constructor(store: Store, commits: GroupCommit, keys: Keys) {
+    this.#store = store;
+    this.#commits = commits;
+    this.#keys = keys;
+  }
+
+  async load(address: Address): Promise<Loaded | null> {
+    const entry = await this.#store.get(this.#keys.object(address.kind, address.id));
+    return entry === null ? null : readEntry(entry);
+  }
+
+  async commit(write: TurnWrite): Promise<number> {
+    const guard = fenceKey(this.#keys, write.address);
+    const guards = [{ target: 'create', key: guard, is: '==', than: write.epoch }] as const;
+    try {
+      return (await this.#commits.commit({ guards, ops: this.#ops(write) })).revision;
+    } catch (error) {
+      if (!(error instanceof TroupeError) || error.code !== 'store/conflict') throw error;
+      const { kind, id } = write.address;
+      const message = `${kind}/${id}: epoch ${write.epoch} is over, another daemon may own it`;
+      throw new TroupeError('shard/not-owner', message, { kind, id }, error);
+    }
+  }
+
+  #ops({ address: { kind, id }, snapshot, events, index }: TurnWrite): WriteOp[] {
+    const key = this.#keys.object(kind, id);
+    const nameKey = (entry: IndexEntry) => this.#keys.name(entry.namespace, kind, entry.name, id);
+    const ops: WriteOp[] = [];
+    const [before, after] = [named(index.before), named(index.after)];
+    if (before !== null && (after === null || nameKey(before) !== nameKey(after))) {
+      ops.push({ op: 'delete', key: nameKey(before) });
+    }
+    if (snapshot === null) {
+      return [
+        ...ops,
+        { op: 'delete', key },
+        { op: 'delete-prefix', prefix: this.#keys.events(kind, id) },
+      ];
+    }
+    ops.push({ op: 'put', key, value: encodeEnvelope(snapshot) });
+    if (after !== null) ops.push({ op: 'put', key: nameKey(after), value: new Uint8Array() });
+    for (const event of events) {
+      const value = encodeEnvelope({ schema: EVENT_SCHEMA, state: event });
+      ops.push({ op: 'put', key: this.#keys.event(kind, id, event.id), value });
+    }
+    return ops;
+  }
+
+  /** The object's events, newest first. */
+  async events({ kind, id }: Address): Promise<EventRecord[]> {
+    const records: EventRecord[] = [];
+    for await (const page of this.#store.rangeAll({ prefix: this.#keys.events(kind, id) })) {
+      for (const { value } of page.entries) {
+        const decoded = decodeEnvelope(value);
+        if (decoded.ok) records.push(decoded.envelope.state as EventRecord);
+      }
+    }
+    return records.reverse();
+  }
+}
+
+/** A nameless object has no row in the index. */
+function named(entry: IndexEntry | null): IndexEntry | null {
+  return entry === null || entry.name === '' || entry.namespace === '' ? null : entry;
+}
+
+/** What is stored of an object. Error: `store/bad-value` when it is no envelope. */
+export function readEntry(entry: Entry): Loaded {
+  const decoded = decodeEnvelope(entry.value);
+  if (!decoded.ok) throw new TroupeError('store/bad-value', `${entry.key}: ${decoded.reason}`);
+  return { snapshot: decoded.envelope, revision: entry.modRevision };
+}
+
+/** Claims on cluster-wide values: keys created if absent. */
+export class StoreClaims implements Claims {
+  readonly #store: Store;
+  readonly #keys: Keys;
+
+  constructor(store: Store, keys: Keys) {
+    this.#store = store;
+    this.#keys = keys;
+  }
+
+  async claim(space: string, value: string, owner: Address): Promise<boolean> {
+    const key = this.#keys.alloc(space, value);
+    const mine = `${owner.kind}/${owner.id}`;
+    const result = await this.#store.txn({
+      compare: [{ target: 'create', key, is: '==', than: 0 }],
+      then: [{ op: 'put', key, value: encodeEnvelope({ schema: 1, state: mine }) }],
+      else: [{ op: 'get', key }],
+    });
+    if (result.succeeded) return true;
+    const [found] = result.responses;
+    return found?.op === 'get' && found.entry !== null && holderOf(found.entry) === mine;
+  }
+
+  async release(space: string, value: string, owner: Address): Promise<void> {
+    const key = this.#keys.alloc(space, value);
+    const entry = await this.#store.get(key);
+    if (entry === null || holderOf(entry) !== `${owner.kind}/${owner.id}`) return;
+    await this.#store.txn({
+      compare: [{ target: 'mod', key, is: '==', than: entry.modRevision }],
+      then: [{ op: 'delete', key }],
+    });
+  }
+}
+
+function holderOf(entry: Entry): unknown {
+  const decoded = decodeEnvelope(entry.value);
+  return decoded.ok ? decoded.envelope.state : undefined;
+}
