@@ -1,0 +1,218 @@
+// Local messages and idle actors, against bare nact in the same run.
+import { dispatch, query, spawn, start, stop, type Ref } from 'nact';
+import { defineKind, next, PROMPT } from '../../actors/kernel/kind.ts';
+import { Runtime } from '../../actors/kernel/runtime.ts';
+import { systemClock } from '../../actors/kernel/clock.ts';
+
+export type Report = (row: {
+  readonly name: string;
+  readonly ours: number;
+  readonly floor: number;
+  readonly unit: string;
+}) => void;
+
+const MESSAGES = 100_000;
+const IN_FLIGHT = 64;
+const ACTORS = 10_000;
+const ROUNDS = 3;
+const trace = { trace: 'bench' };
+
+interface Counter {
+  readonly count: number;
+}
+
+/** The smallest kind there is: a message counts, outside of the state so that nothing is written. */
+function makeRuntime(onMessage: () => void): Runtime {
+  const runtime = new Runtime({
+    node: 'bench',
+    clock: systemClock,
+    random: { number: Math.random, uuid: () => crypto.randomUUID() },
+    journal: {
+      load: () => Promise.resolve({ snapshot: { schema: 1, state: { count: 0 } }, revision: 1 }),
+      commit: () => Promise.resolve(1),
+    },
+    ownership: { epochOf: () => 1 },
+    log: () => {},
+    limits: { mailbox: 2 * MESSAGES },
+  });
+  const kind = defineKind<Counter, { readonly kind: 'count' }, never>({
+    kind: 'counter',
+    placement: 'sharded',
+    initial: { count: 0 },
+    decodeMessage: (value) => value as { readonly kind: 'count' },
+    transition: (state) => {
+      onMessage();
+      return next(state);
+    },
+    effects: () => [],
+    policies: {},
+    passing: () => null,
+    timer: () => null,
+    index: () => null,
+    onCrash: () => 'park',
+    parked: (state) => state,
+    snapshot: { schema: 1, decode: (value) => value as Counter, migrations: {} },
+  });
+  void PROMPT;
+  runtime.register(kind, {});
+  return runtime;
+}
+
+/** Calls per second of `send`, which is called `count` times and is done when `done` resolves. */
+async function rate(count: number, run: () => Promise<void>): Promise<number> {
+  const startedAt = performance.now();
+  await run();
+  return count / ((performance.now() - startedAt) / 1_000);
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
+/** Both sides in turn, so that a noisy neighbour hits both; the median of each. */
+async function compare(ours: () => Promise<number>, floor: () => Promise<number>) {
+  const rows: { readonly ours: number; readonly floor: number }[] = [];
+  for (let round = 0; round < ROUNDS; round++)
+    rows.push({ floor: await floor(), ours: await ours() });
+  return { ours: median(rows.map((row) => row.ours)), floor: median(rows.map((row) => row.floor)) };
+}
+
+/** `send` with IN_FLIGHT of them waiting at any time. */
+async function inFlight(send: () => Promise<unknown>): Promise<void> {
+  let left = MESSAGES;
+  const worker = async () => {
+    while (left-- > 0) await send();
+  };
+  await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
+}
+
+async function benchTells(report: Report): Promise<void> {
+  let seen = 0;
+  let done = () => {};
+  const count = () => {
+    if (++seen === MESSAGES) done();
+  };
+  const counted = (send: () => void) =>
+    rate(MESSAGES, () => {
+      seen = 0;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      done = resolve;
+      for (let sent = 0; sent < MESSAGES; sent++) send();
+      return promise;
+    });
+  const runtime = makeRuntime(count);
+  const system = start();
+  const bare = spawn(system, (_state: null, _message: { readonly kind: 'count' }) => {
+    count();
+    return null;
+  });
+  const to = { kind: 'counter', id: 'a' };
+  const result = await compare(
+    () => counted(() => runtime.tell(to, { kind: 'count' }, trace)),
+    () => counted(() => dispatch(bare, { kind: 'count' })),
+  );
+  report({ name: 'local tell', ...result, unit: 'messages/s' });
+  await runtime.stop();
+  stop(system);
+}
+
+async function benchAsks(report: Report): Promise<void> {
+  const runtime = makeRuntime(() => {});
+  const system = start();
+  const bare = spawn(system, (_state: null, { asker }: { readonly asker: Ref<number> }) => {
+    dispatch(asker, 1);
+    return null;
+  });
+  const to = { kind: 'counter', id: 'a' };
+  const result = await compare(
+    () => rate(MESSAGES, () => inFlight(() => runtime.ask(to, { kind: 'count' }, trace))),
+    () =>
+      rate(MESSAGES, () =>
+        inFlight(() => query(bare, (asker: Ref<number>) => ({ asker }), 10_000)),
+      ),
+  );
+  report({ name: `local ask, ${IN_FLIGHT} in flight`, ...result, unit: 'asks/s' });
+  await runtime.stop();
+  stop(system);
+}
+
+/** Heap bytes per actor that `make` leaves behind; needs --expose-gc to be exact. */
+async function bytesEach(make: () => Promise<unknown>): Promise<number> {
+  const used = () => {
+    globalThis.gc?.();
+    globalThis.gc?.();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = used();
+  const kept = await make();
+  const bytes = (used() - before) / ACTORS;
+  void kept;
+  return bytes;
+}
+
+async function benchActors(report: Report): Promise<void> {
+  const system = start();
+  const runtime = makeRuntime(() => {});
+  const ids = Array.from({ length: ACTORS }, (_, at) => String(at));
+  const floorStarted = performance.now();
+  const floor = await bytesEach(() =>
+    Promise.resolve(ids.map((id) => spawn(system, (state: null) => state, id))),
+  );
+  const floorMs = performance.now() - floorStarted;
+  const startedAt = performance.now();
+  const ours = await bytesEach(() =>
+    Promise.all(ids.map((id) => runtime.ask({ kind: 'counter', id }, { kind: 'count' }, trace))),
+  );
+  const oursMs = performance.now() - startedAt;
+  const perSecond = (ms: number) => ACTORS / (ms / 1_000);
+  report({ name: 'memory per idle actor', ours, floor, unit: 'bytes' });
+  report({
+    name: `start of ${ACTORS} actors`,
+    ours: perSecond(oursMs),
+    floor: perSecond(floorMs),
+    unit: 'actors/s',
+  });
+  await benchMany(runtime, ids, report);
+  await runtime.stop();
+  stop(system);
+}
+
+/** Asks spread over all actors: what a flat system must not make slower. */
+async function benchMany(runtime: Runtime, ids: readonly string[], report: Report): Promise<void> {
+  const system = start();
+  const bare = ids.map((id) =>
+    spawn(
+      system,
+      (_state: null, { asker }: { readonly asker: Ref<number> }) => {
+        dispatch(asker, 1);
+        return null;
+      },
+      id,
+    ),
+  );
+  let at = 0;
+  const nextId = () => ids[at++ % ids.length] ?? '0';
+  const result = await compare(
+    () =>
+      rate(MESSAGES, () =>
+        inFlight(() => runtime.ask({ kind: 'counter', id: nextId() }, { kind: 'count' }, trace)),
+      ),
+    () =>
+      rate(MESSAGES, () =>
+        inFlight(() => {
+          const ref = bare[at++ % bare.length];
+          if (ref === undefined) throw new Error('no actors');
+          return query(ref, (asker: Ref<number>) => ({ asker }), 10_000);
+        }),
+      ),
+  );
+  report({ name: `local ask over ${ACTORS} actors`, ...result, unit: 'asks/s' });
+  stop(system);
+}
+
+/** Reports one row per figure; a few seconds in all. */
+export async function bench(report: Report): Promise<void> {
+  await benchTells(report);
+  await benchAsks(report);
+  await benchActors(report);
+}
