@@ -121,13 +121,28 @@ export class LibvirtLab implements HypervisorLab {
     await this.type(instanceId, 'q', 'power off');
   }
 
+  /** The instance's console ports, as recorded; also while it is off. */
+  portsOf(instanceId: string): { readonly consolePort: number; readonly vdiPort: number } {
+    const detail = this.#ledger.get('domain', `troupe-${instanceId}`)?.detail;
+    return {
+      consolePort: Number(detail?.['consolePort']),
+      vdiPort: Number(detail?.['vdiPort']),
+    };
+  }
+
+  /** The process of the instance's QEMU. */
+  pidOf(instanceId: string): number {
+    const [pid] = qemuPids(`guest=troupe-${instanceId}`);
+    if (pid === undefined) throw new Error(`no QEMU of ${instanceId} runs`);
+    return pid;
+  }
+
   /** Types on the serial console, through its TCP port, and waits for the guest to print `answer` once more. */
   async type(instanceId: string, text: string, answer: string): Promise<void> {
     const log = join(this.folder, 'instances', instanceId, 'console.log');
     const answers = () => countOf(readFileSync(log, 'latin1'), answer);
     const before = answers();
-    const entry = this.#ledger.get('domain', `troupe-${instanceId}`);
-    const socket = connect(Number(entry?.detail['consolePort']), '127.0.0.1');
+    const socket = connect(this.portsOf(instanceId).consolePort, '127.0.0.1');
     socket.resume();
     await once(socket, 'connect');
     socket.write(text);
@@ -136,10 +151,9 @@ export class LibvirtLab implements HypervisorLab {
   }
 
   async killQEMU(instanceId: string): Promise<void> {
-    const pid = qemuPid(instanceId);
-    if (pid === undefined) throw new Error(`no QEMU of ${instanceId} runs`);
-    process.kill(pid, 'SIGKILL');
-    await until('QEMU to be gone', () => qemuPid(instanceId) === undefined);
+    process.kill(this.pidOf(instanceId), 'SIGKILL');
+    const guest = `guest=troupe-${instanceId}`;
+    await until('QEMU to be gone', () => qemuPids(guest).length === 0);
   }
 
   async loseControl(): Promise<void> {
@@ -203,12 +217,8 @@ export class LibvirtLab implements HypervisorLab {
   }
 }
 
-/** The process of this instance's QEMU, in this PID namespace. */
-export function qemuPid(instanceId: string): number | undefined {
-  return qemuPids(`guest=troupe-${instanceId}`)[0];
-}
-
-function qemuPids(argument: string): number[] {
+/** Every QEMU with this text among its words, in this PID namespace. */
+export function qemuPids(argument: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {

@@ -1,0 +1,140 @@
+// What the real driver does when libvirtd, a port or a disk fails it.
+import { rejects } from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { DomainReport, DomainSpec } from '../../../actors/instance/ports.ts';
+import { codeOf } from '../../../actors/kernel/errors.ts';
+import { withCode } from './conformance.ts';
+import { boots, until, wantedBy } from './lab.ts';
+import { LibvirtLab, qemuPids } from './libvirt-lab.ts';
+
+const test = suite('hypervisor over libvirt: faults');
+let lab: LibvirtLab;
+
+const ensure = (spec: DomainSpec): Promise<DomainReport> =>
+  lab.hypervisor.ensureDomain(spec, wantedBy(spec.instanceId));
+const remove = ({ instanceId }: DomainSpec): Promise<void> =>
+  lab.hypervisor.removeDomain(instanceId, wantedBy(instanceId));
+
+/** As an executor does it: again while libvirt is away. */
+async function persist<T>(work: () => Promise<T>): Promise<T> {
+  const giveUpAt = performance.now() + 60_000;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (codeOf(error) !== 'hypervisor/unavailable' || performance.now() > giveUpAt) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+async function listen(port: number): Promise<Server> {
+  const server = createServer().listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+}
+
+test.before(async () => {
+  lab = await LibvirtLab.open();
+});
+test.after(() => lab.close());
+
+for (const delayMs of [0, 15, 40, 80, 150, 300]) {
+  test(`libvirtd killed ${delayMs} ms into a start: the next try converges, and one QEMU runs`, async () => {
+    const spec = await lab.newSpec();
+    // A late kill may come after the reply.
+    const first = ensure(spec).then(() => 'done', codeOf);
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    lab.libvirtd.crash();
+    assert.ok(['done', 'hypervisor/unavailable'].includes(await first));
+    const report = await persist(() => ensure(spec));
+    assert.is(report.power, 'on');
+    assert.is(qemuPids(`guest=troupe-${spec.instanceId}`).length, 1);
+    await until('the guest to boot', async () => (await boots(lab, spec.instanceId)) > 0);
+    await persist(() => remove(spec));
+    assert.is(qemuPids(`guest=troupe-${spec.instanceId}`).length, 0);
+  });
+}
+
+test('libvirtd killed while a domain is removed: the next try removes the rest', async () => {
+  const spec = await lab.newSpec();
+  await ensure(spec);
+  const first = remove(spec).catch(codeOf);
+  lab.libvirtd.crash();
+  await first;
+  await persist(() => remove(spec));
+  assert.equal(lab.ledgerOf(spec.instanceId), []);
+  assert.equal(await lab.hypervisor.domains(), []);
+  assert.is(qemuPids(`guest=troupe-${spec.instanceId}`).length, 0);
+});
+
+for (const which of ['consolePort', 'vdiPort'] as const) {
+  test(`a ${which} that somebody took since is chosen again`, async () => {
+    const spec = await lab.newSpec({ power: 'off', powerOns: 0 });
+    await ensure(spec);
+    const taken = Number(lab.portsOf(spec.instanceId)[which]);
+    const server = await listen(taken);
+    try {
+      const report = await ensure({ ...spec, power: 'on', powerOns: 1 });
+      assert.is(report.power, 'on');
+      assert.is.not(report[which], taken);
+      assert.ok(lab.lines.some(({ message }) => message.includes('port was taken')));
+      await until('the guest to boot', async () => (await boots(lab, spec.instanceId)) === 1);
+    } finally {
+      server.close();
+    }
+    await remove(spec);
+  });
+}
+
+test('without a free port in the range the reason says so', async () => {
+  const spec = await lab.newSpec();
+  const server = await listen(23_999);
+  const narrow = lab.newDaemon({ portRange: { first: 23_999, last: 23_999 } });
+  try {
+    await narrow.start();
+    const wish = narrow.ensureDomain(spec, wantedBy(spec.instanceId));
+    await rejects(wish, withCode('host/port-in-use', /widen the range/));
+  } finally {
+    server.close();
+    await narrow.close();
+  }
+  await remove(spec);
+});
+
+test('a second QEMU on the same disk is refused by the lock that the first one holds (H3)', async () => {
+  const spec = await lab.newSpec();
+  await ensure(spec);
+  const thief = { ...(await lab.newSpec()), disks: spec.disks };
+  await rejects(ensure(thief), withCode('hypervisor/refused', /Failed to get "write" lock/));
+  assert.is((await ensure(spec)).power, 'on');
+  await remove(thief);
+  await remove(spec);
+});
+
+test('libvirt says in its own words why it refuses a definition', async () => {
+  const spec = await lab.newSpec({ video: { model: 'holograph', memoryKiB: 1024, vdi: 'vnc' } });
+  await rejects(ensure(spec), withCode('hypervisor/refused', /holograph/));
+  await remove(spec);
+  assert.equal(lab.ledgerOf(spec.instanceId), []);
+});
+
+test('an id that is no UUID never becomes a path', async () => {
+  const spec = { ...(await lab.newSpec()), instanceId: '../../etc' };
+  await rejects(ensure(spec), withCode('hypervisor/refused', /UUID/));
+  await rejects(lab.hypervisor.readConsole('../x', -1), withCode('hypervisor/refused', /UUID/));
+});
+
+test('a daemon that finds no libvirtd says so in time', async () => {
+  const startedAt = performance.now();
+  const lost = lab.newDaemon({ socketPath: `${lab.folder}/nobody`, startTimeoutMs: 600 });
+  await rejects(lost.start(), withCode('hypervisor/unavailable', /libvirtd/));
+  assert.ok(performance.now() - startedAt < 3000);
+  await rejects(lost.domains(), withCode('hypervisor/unavailable', /not started/));
+  await lost.close();
+});
+
+test.run();
