@@ -20,44 +20,55 @@ export interface CellOptions<T> {
   readonly waiting?: readonly T[];
 }
 
-/** How a cell gets its turns. */
+/** How a cell gets its turns: wake() leads to one run(). */
 export interface CellRef {
-  readonly wake: () => void;
-  readonly stop: () => void;
+  wake(): void;
+  stop(): void;
 }
 
+/** What all cells of a system share. */
 export interface CellHost {
   readonly onBug: OnBug;
-  spawn(run: () => Promise<void>): CellRef;
-  forget(): void;
+  spawn(cell: Runnable): CellRef;
+  forget(cell: Runnable): void;
 }
 
-export class ActorCell<T> {
+export interface Runnable {
+  readonly activation: number;
+  readonly ended: Promise<void>;
+  run(): null | Promise<null>;
+  close(): unknown;
+}
+
+export class ActorCell<T> implements Runnable {
   /** Unique in its system; grows with every spawn. */
   readonly activation: number;
-  /** Resolves when the cell is closed and its last turn is over. */
-  readonly ended: Promise<void>;
   readonly #handler: Handler<T>;
   readonly #host: CellHost;
   readonly #mailbox: Mailbox<T>;
   readonly #ref: CellRef;
-  readonly #end: () => void;
+  #end: PromiseWithResolvers<void> | null = null;
   #isPaused: boolean;
   #isClosed = false;
   #isInSlice = false;
   #isAwake = false;
+  #isEnded = false;
 
   constructor(activation: number, handler: Handler<T>, options: CellOptions<T>, host: CellHost) {
-    const { promise, resolve } = Promise.withResolvers<void>();
     this.activation = activation;
-    this.ended = promise;
-    this.#end = resolve;
     this.#handler = handler;
     this.#host = host;
     this.#mailbox = new Mailbox(options.limit, options.waiting);
     this.#isPaused = options.isPaused ?? false;
-    this.#ref = host.spawn(() => this.#slice());
+    this.#ref = host.spawn(this);
     this.#wake();
+  }
+
+  /** Resolves when the cell is closed and its last turn is over. */
+  get ended(): Promise<void> {
+    if (this.#isEnded) return Promise.resolve();
+    this.#end ??= Promise.withResolvers<void>();
+    return this.#end.promise;
   }
 
   get depth(): number {
@@ -110,27 +121,39 @@ export class ActorCell<T> {
     this.#ref.wake();
   }
 
-  async #slice(): Promise<void> {
+  /** For the system, when the cell was woken: some turns. Never throws and never rejects. */
+  run(): null | Promise<null> {
     this.#isInSlice = true;
-    for (let turns = 0; turns < TURNS_PER_SLICE && !this.#isClosed; turns++) {
+    return this.#slice(TURNS_PER_SLICE);
+  }
+
+  /** Goes on without a promise for as long as turns have nothing to wait for. */
+  #slice(turnsLeft: number): null | Promise<null> {
+    for (let left = turnsLeft; left > 0 && !this.#isClosed; left--) {
       const entry = this.#mailbox.shift();
       if (entry === undefined) break;
-      try {
-        const pending = this.#handler(entry);
-        if (pending !== undefined) await pending;
-      } catch (error) {
-        this.#host.onBug(error);
-      }
+      const pending = this.#turn(entry);
+      if (pending !== undefined) return pending.then(() => this.#slice(left - 1));
     }
     this.#isInSlice = false;
     this.#isAwake = false;
     if (this.#isClosed) this.#finish();
     else this.#wake();
+    return null;
+  }
+
+  #turn(entry: T): void | Promise<void> {
+    try {
+      return this.#handler(entry)?.catch(this.#host.onBug);
+    } catch (error) {
+      this.#host.onBug(error);
+    }
   }
 
   #finish(): void {
+    this.#isEnded = true;
     this.#ref.stop();
-    this.#host.forget();
-    this.#end();
+    this.#host.forget(this);
+    this.#end?.resolve();
   }
 }

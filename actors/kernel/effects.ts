@@ -29,7 +29,8 @@ export class EffectRunner<S, M extends Message, E extends string> {
   readonly #performers: Performers<S, M, E>;
   readonly #host: EffectHost<S, M>;
   readonly #env: Environment;
-  readonly #slots = new Map<E, Slot<S, M>>();
+  /** Most actors of a daemon are idle, and want nothing: null until the first effect. */
+  #slots: Map<E, Slot<S, M>> | null = null;
   /** Called when a run has ended, and no effect is wanted or running any more. */
   onRest: () => void = () => {};
   #isClosed = false;
@@ -48,19 +49,22 @@ export class EffectRunner<S, M extends Message, E extends string> {
 
   /** True when the state wants no effect and none is still ending. */
   get isEmpty(): boolean {
-    for (const slot of this.#slots.values())
-      if (slot.wanted.size > 0 || slot.active !== null) return false;
+    for (const { wanted, active } of this.#slots?.values() ?? [])
+      if (wanted.size > 0 || active !== null) return false;
     return true;
   }
 
   /** Starts what is new and calls off what is gone. Throws what kind.effects() throws. */
   reconcile(state: S, trace: string): void {
     if (this.#isClosed) return;
+    const wanted = this.#kind.effects(state);
+    if (wanted.length === 0 && this.#slots === null) return;
+    const slots = (this.#slots ??= new Map());
     const keysByName = new Map<E, Set<string>>();
-    for (const { name, key } of this.#kind.effects(state))
+    for (const { name, key } of wanted)
       keysByName.set(name, (keysByName.get(name) ?? new Set()).add(key));
-    for (const name of keysByName.keys()) if (!this.#slots.has(name)) this.#slots.set(name, slot());
-    for (const [name, current] of this.#slots) {
+    for (const name of keysByName.keys()) if (!slots.has(name)) slots.set(name, slot());
+    for (const [name, current] of slots) {
       want(current, keysByName.get(name) ?? new Set(), trace);
       this.#pump(name, current);
     }
@@ -68,19 +72,19 @@ export class EffectRunner<S, M extends Message, E extends string> {
 
   /** Looks for what may start now that an outcome has been taken in. */
   pump(): void {
-    for (const [name, current] of this.#slots) this.#pump(name, current);
+    for (const [name, current] of this.#slots ?? []) this.#pump(name, current);
   }
 
   /** Calls everything off and starts nothing any more. Resolves when all runs have ended. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const runs = [...this.#slots.values()].flatMap(({ active }) => active ?? []);
+    const runs = [...(this.#slots?.values() ?? [])].flatMap(({ active }) => active ?? []);
     for (const run of runs) run.callOff();
     await Promise.all(runs.map((run) => run.ended));
   }
 
   inspect(): readonly EffectInspection[] {
-    return [...this.#slots].flatMap(([name, current]) => inspectSlot(name, current));
+    return [...(this.#slots ?? [])].flatMap(([name, current]) => inspectSlot(name, current));
   }
 
   #pump(name: E, current: Slot<S, M>): void {

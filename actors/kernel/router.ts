@@ -22,9 +22,7 @@ export function localRouter(
     ask(to, message, options) {
       const service = serviceOf(to);
       if (service === undefined) return runtime.ask(to, message, options);
-      const ask = new PendingAsk(runtime.timers, options.timeoutMs ?? 10_000, () =>
-        formatAddress(to),
-      );
+      const ask = new PendingAsk(runtime.timers, options.timeoutMs ?? 10_000, to);
       call(service, to, message, options.trace).then(
         (value) => ask.resolve({ value, revision: 0 }),
         (error: unknown) => ask.reject(asTroupeError(to, error)),

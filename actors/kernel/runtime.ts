@@ -80,6 +80,12 @@ export class Runtime {
   readonly #draining = new Set<(address: Address) => boolean>();
   /** One set per resume under way: the addresses that have ceased to be active since it began. */
   readonly #departures = new Set<Set<string>>();
+  readonly #onGone = (actor: SupervisedActor): void => {
+    const key = formatAddress(actor.address);
+    if (this.#actors.get(key) !== actor) return;
+    this.#actors.delete(key);
+    for (const departed of this.#departures) departed.add(key);
+  };
   #router: Router;
   #isStopped = false;
 
@@ -127,7 +133,7 @@ export class Runtime {
    */
   ask(to: Address, message: unknown, options: SendOptions): Promise<AskReply> {
     const timeoutMs = options.timeoutMs ?? this.#env.limits.askTimeoutMs;
-    const ask = new PendingAsk(this.timers, timeoutMs, () => formatAddress(to));
+    const ask = new PendingAsk(this.timers, timeoutMs, to);
     this.#deliver(to, message, options.trace, ask);
     return ask.promise;
   }
@@ -228,8 +234,7 @@ export class Runtime {
     const epoch = this.#isDraining(address) ? null : this.#env.ownership.epochOf(address);
     if (epoch === null)
       throw new TroupeError('shard/not-owner', `${key} is not owned by ${this.#env.node}`);
-    const onGone = () => this.#remove(key, actor);
-    const actor = kind.activate(address, { epoch, loaded, onGone });
+    const actor = kind.activate(address, { epoch, loaded, onGone: this.#onGone });
     this.#actors.set(key, actor);
     return actor;
   }
@@ -237,12 +242,6 @@ export class Runtime {
   #isDraining(address: Address): boolean {
     for (const matches of this.#draining) if (matches(address)) return true;
     return false;
-  }
-
-  #remove(key: string, actor: SupervisedActor): void {
-    if (this.#actors.get(key) !== actor) return;
-    this.#actors.delete(key);
-    for (const departed of this.#departures) departed.add(key);
   }
 
   #resumeOne({ address, loaded }: ResumeEntry, departed: ReadonlySet<string>): boolean {

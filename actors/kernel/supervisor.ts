@@ -44,7 +44,7 @@ export interface SupervisorOptions {
   readonly epoch: number;
   readonly loaded?: Loaded | undefined;
   /** The address is free again. */
-  readonly onGone: () => void;
+  readonly onGone: (actor: SupervisedActor) => void;
 }
 
 export class Supervisor<S, M extends Message, E extends string> implements SupervisedActor {
@@ -52,11 +52,11 @@ export class Supervisor<S, M extends Message, E extends string> implements Super
   readonly #kind: Kind<S, M, E>;
   readonly #performers: Performers<S, M, E>;
   readonly #env: Environment;
-  readonly #onGone: () => void;
-  readonly #restarts: Restarts;
+  readonly #onGone: SupervisorOptions['onGone'];
   #life: Activation<S, M, E>;
   /** When the lives before this one are over. */
-  #past: Promise<unknown> = Promise.resolve();
+  #past: Promise<unknown> | null = null;
+  #restarts: Restarts | null = null;
   #restart: { readonly timer: Timer; readonly atMs: number } | null = null;
   #leaving: { readonly code: ErrorCode; readonly done: Promise<void> } | null = null;
 
@@ -72,7 +72,6 @@ export class Supervisor<S, M extends Message, E extends string> implements Super
     this.#performers = performers;
     this.#env = env;
     this.#onGone = options.onGone;
-    this.#restarts = new Restarts(env.limits.restartWindowMs);
     this.#life = this.#newLife({ epoch: options.epoch, loaded: options.loaded });
   }
 
@@ -109,7 +108,7 @@ export class Supervisor<S, M extends Message, E extends string> implements Super
     if (this.#leaving !== null || this.#restart !== null || !this.#life.isIdle(idleMs))
       return false;
     this.#life.close();
-    this.#onGone();
+    this.#onGone(this);
     return true;
   }
 
@@ -120,7 +119,7 @@ export class Supervisor<S, M extends Message, E extends string> implements Super
       address: formatAddress(this.address),
       status: this.#status(),
       retryAtMs: this.#restart?.atMs ?? life.retryAtMs,
-      restarts: this.#restarts.count(this.#env.clock.monoMs()),
+      restarts: this.#restarts?.count(this.#env.clock.monoMs()) ?? 0,
     };
   }
 
@@ -144,7 +143,7 @@ export class Supervisor<S, M extends Message, E extends string> implements Super
   #ended(end: LifeEnd, waiting: readonly Mail<M>[]): void {
     switch (end.how) {
       case 'idle':
-        return this.#onGone();
+        return this.#onGone(this);
       case 'not-owner':
         return void this.#leave('shard/not-owner', waiting);
       case 'crashed':
@@ -154,6 +153,7 @@ export class Supervisor<S, M extends Message, E extends string> implements Super
 
   #afterCrash(error: unknown, waiting: readonly Mail<M>[]): void {
     const nowMono = this.#env.clock.monoMs();
+    this.#restarts ??= new Restarts(this.#env.limits.restartWindowMs);
     const restarts = this.#restarts.count(nowMono);
     const decision = this.#decide(error, restarts);
     const epoch = this.#env.ownership.epochOf(this.address);
@@ -192,7 +192,7 @@ export class Supervisor<S, M extends Message, E extends string> implements Super
     stats.restarts++;
     const delayMs = backoffMs(limits, restarts + 1, random.number());
     const timer = timers.after(delayMs, () => {
-      void this.#past.then(() => {
+      void Promise.resolve(this.#past).then(() => {
         if (this.#life !== life) return;
         this.#restart = null;
         life.begin();
@@ -205,7 +205,7 @@ export class Supervisor<S, M extends Message, E extends string> implements Super
     if (this.#leaving !== null) return this.#leaving.done;
     this.#restart?.timer.cancel();
     const over = Promise.all([this.#past, this.#overBy(this.#life.ended)]);
-    const done = over.then(() => this.#onGone());
+    const done = over.then(() => this.#onGone(this));
     this.#leaving = { code, done };
     for (const mail of waiting) {
       const reply = mail.kind === 'sent' ? mail.reply : null;

@@ -11,28 +11,38 @@
 // S5  nact's stop is called between slices only, so no handler outlives it; `ended` resolves then.
 // S6  The system's name is the node's plus an incarnation: nact resolves references by name, in a map
 //     that all systems of a process share.
-import { dispatch, spawn, start, stop } from 'nact';
-import { ActorCell, type CellOptions, type CellRef, type Handler, type OnBug } from './cell.ts';
+import { dispatch, spawn, start, stop, type Ref } from 'nact';
+import { ActorCell, type CellHost, type CellOptions, type CellRef, type Handler } from './cell.ts';
+import type { OnBug, Runnable } from './cell.ts';
 
 type SystemRef = ReturnType<typeof start>;
-interface Stoppable {
-  readonly ended: Promise<void>;
-  close(): unknown;
-}
+type Supervision = NonNullable<Parameters<typeof spawn>[3]>;
 
 /** Makes cells; `stop` ends those that are left, and the system. */
 export class ActorSystem {
   readonly name: string;
   readonly #ref: SystemRef;
-  readonly #onBug: OnBug;
-  readonly #cells = new Set<Stoppable>();
+  readonly #cells = new Set<Runnable>();
+  readonly #host: CellHost;
   #activations = 0;
   #isStopped = false;
 
-  constructor(node: string, incarnation: string, onBug: OnBug) {
+  constructor(node: string, incarnation: string, report: OnBug) {
     this.name = `${node}.${incarnation}`;
     this.#ref = startNamed(this.name);
-    this.#onBug = safely(onBug);
+    const onBug = safely(report);
+    const supervision: Supervision = {
+      initialState: null,
+      onCrash: (_message, error, context) => {
+        onBug(error);
+        return context.resume;
+      },
+    };
+    this.#host = {
+      onBug,
+      spawn: (cell) => new NactRef(this.#ref, cell, supervision),
+      forget: (cell) => this.#cells.delete(cell),
+    };
   }
 
   get size(): number {
@@ -42,12 +52,7 @@ export class ActorSystem {
   /** A new activation. A paused one accepts entries and takes its first turn after resume(). */
   spawn<T>(handler: Handler<T>, options: CellOptions<T>): ActorCell<T> {
     if (this.#isStopped) throw new Error(`actor system ${this.name} is stopped`);
-    const activation = ++this.#activations;
-    const cell = new ActorCell<T>(activation, handler, options, {
-      onBug: this.#onBug,
-      spawn: (run) => this.#spawn(String(activation), run),
-      forget: () => this.#cells.delete(cell),
-    });
+    const cell = new ActorCell<T>(++this.#activations, handler, options, this.#host);
     this.#cells.add(cell);
     return cell;
   }
@@ -60,16 +65,23 @@ export class ActorSystem {
     await Promise.all(cells.map((cell) => cell.ended));
     stop(this.#ref);
   }
+}
 
-  #spawn(name: string, run: () => Promise<void>): CellRef {
-    const ref = spawn(this.#ref, (_state: null, _wake: null) => run().then(() => null), name, {
-      initialState: null,
-      onCrash: (_message, error, context) => {
-        this.#onBug(error);
-        return context.resume;
-      },
-    });
-    return { wake: () => dispatch(ref, null), stop: () => stop(ref) };
+/** A cell's nact actor, named by its activation. */
+class NactRef implements CellRef {
+  readonly #ref: Ref<null>;
+
+  constructor(system: SystemRef, cell: Runnable, supervision: Supervision) {
+    const turn = (_state: null, _wake: null) => cell.run();
+    this.#ref = spawn(system, turn, String(cell.activation), supervision);
+  }
+
+  wake(): void {
+    dispatch(this.#ref, null);
+  }
+
+  stop(): void {
+    stop(this.#ref);
   }
 }
 

@@ -245,7 +245,7 @@ test('only system.ts imports nact, and only its four safe functions', () => {
   assert.equal(importing, ['system.ts']);
   const source = readFileSync(new URL('system.ts', KERNEL), 'utf8');
   const [, names] = /import \{([^}]*)\} from 'nact'/.exec(source) ?? [];
-  assert.is(names?.trim(), 'dispatch, spawn, start, stop');
+  assert.is(names?.trim(), 'dispatch, spawn, start, stop, type Ref');
 });
 
 test('an idle actor, a pending ask and an armed timer do not keep the process alive', async () => {
