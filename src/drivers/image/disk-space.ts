@@ -45,7 +45,8 @@ export function asDiskFull(error: unknown, path: string): unknown {
   );
 }
 
-const FULL = /No space left on device|Disk quota exceeded/;
+/** Of the C library, and of SQLite when the ledger is on the same disk. */
+const FULL = /No space left on device|Disk quota exceeded|database or disk is full/;
 
 function mib(bytes: number): string {
   return `${Math.max(0, Math.floor(bytes / 2 ** 20))} MiB`;

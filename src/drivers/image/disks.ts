@@ -12,7 +12,7 @@ import { formatAddress } from '../../../actors/kernel/kind.ts';
 import type { WantedBy } from '../../../actors/network/ports.ts';
 import type { Ledger } from '../ledger.ts';
 import { ensureISO } from './config-drive-iso.ts';
-import { requireSpace } from './disk-space.ts';
+import { asDiskFull, requireSpace } from './disk-space.ts';
 import { publish, sync } from './durable.ts';
 import { HEAD_BYTES } from './image-format.ts';
 import { isPathSafe, type Layout } from './layout.ts';
@@ -50,7 +50,7 @@ export class Disks implements DiskStore {
   }
 
   ensureDisk(spec: DiskSpec, by: WantedBy): Promise<DiskReport> {
-    return this.#turns.run(spec.instanceId, async () => {
+    return this.#turn(spec.instanceId, async () => {
       this.#options.ledger.fence(formatAddress(by.owner), by);
       const base = await this.#base(spec);
       if (base?.format === 'iso') return this.#attachISO(spec, base, by);
@@ -68,7 +68,7 @@ export class Disks implements DiskStore {
   }
 
   ensureConfigDrive(instanceId: string, files: FileTree, by: WantedBy): Promise<DiskReport> {
-    return this.#turns.run(instanceId, async () => {
+    return this.#turn(instanceId, async () => {
       const { ledger, layout, run, minFreeBytes } = this.#options;
       ledger.fence(formatAddress(by.owner), by);
       this.#record(CONFIG_DRIVE, instanceId, by, {});
@@ -82,7 +82,7 @@ export class Disks implements DiskStore {
   }
 
   removeDisks(instanceId: string, by: WantedBy): Promise<void> {
-    return this.#turns.run(instanceId, async () => {
+    return this.#turn(instanceId, async () => {
       const { ledger, layout } = this.#options;
       ledger.fence(formatAddress(by.owner), by);
       await rm(layout.instance(instanceId), { recursive: true, force: true });
@@ -108,6 +108,14 @@ export class Disks implements DiskStore {
   /** Waits for what runs. */
   close(): Promise<void> {
     return this.#turns.idle();
+  }
+
+  #turn<T>(instanceId: string, work: () => Promise<T>): Promise<T> {
+    return this.#turns.run(instanceId, () =>
+      work().catch((error: unknown) => {
+        throw asDiskFull(error, this.#options.layout.instances);
+      }),
+    );
   }
 
   async #create(

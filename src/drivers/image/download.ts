@@ -7,9 +7,10 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { calledOff } from './called-off.ts';
 import { asDiskFull, requireSpace } from './disk-space.ts';
 import { DestinationCheck, type FetchPolicy } from './fetch-policy.ts';
-import { asUnreachable, get, parseURL, shownURL, stopped, unreachable } from './http-source.ts';
+import { asUnreachable, get, parseURL, shownURL, unreachable } from './http-source.ts';
 import { judgeAnswer } from './http-range.ts';
 import { PartialFile, type Validators } from './partial-file.ts';
 
@@ -110,7 +111,7 @@ class Transfer {
       try {
         await this.#attempt();
       } catch (error) {
-        if (this.#signal.aborted) throw stopped(error);
+        if (this.#signal.aborted) throw calledOff(error);
         const failure = this.#asFailure(error);
         this.#partial.checkpoint();
         const hasProgress = this.#partial.offset - best >= timing.stallBytes;
@@ -215,7 +216,7 @@ class Transfer {
     try {
       await sleep(delayMs, undefined, { signal: this.#signal });
     } catch (cause) {
-      throw stopped(cause);
+      throw calledOff(cause);
     }
   }
 

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
-import { stopped } from './http-source.ts';
+import { calledOff } from './called-off.ts';
 
 export interface HashRequest {
   readonly path: string;
@@ -38,7 +38,7 @@ export async function hashFile(
       if (piece % PIECES_PER_TURN !== 0) continue;
       progress(sizeBytes);
       await turn();
-      if (signal.aborted) throw stopped();
+      if (signal.aborted) throw calledOff();
     }
   } finally {
     closeSync(fd);

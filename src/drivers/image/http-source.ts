@@ -7,6 +7,7 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { calledOff } from './called-off.ts';
 import type { DestinationCheck } from './fetch-policy.ts';
 
 export interface GetOptions {
@@ -87,7 +88,7 @@ function request(url: URL, start: URL, options: GetOptions): Promise<http.Incomi
     // After the answer's head, an error here is one of its framing (bytes beyond the declared length).
     outgoing.on('error', (cause) => {
       clearTimeout(timer);
-      const error = signal.aborted ? stopped(cause) : asUnreachable(url, cause);
+      const error = signal.aborted ? calledOff(cause) : asUnreachable(url, cause);
       answer?.destroy(error);
       reject(error);
     });
@@ -111,10 +112,6 @@ function credentials(url: URL, start: URL): http.OutgoingHttpHeaders {
 
 export function unreachable(url: URL, what: string, cause?: unknown): TroupeError {
   return new TroupeError('image/unreachable', `${shownURL(url)} ${what}`, {}, cause);
-}
-
-export function stopped(cause?: unknown): TroupeError {
-  return new TroupeError('actor/stopped', 'the download was called off', {}, cause);
 }
 
 /** The one sentence for an error of the socket, the name lookup, TLS or HTTP's framing. */

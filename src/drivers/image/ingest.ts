@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { ReplicaProgress, ReplicaReport, ReplicaSpec } from '../../../actors/blob/ports.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
+import { calledOff } from './called-off.ts';
 import type { DownloadTiming } from './download.ts';
 import { publish, sync } from './durable.ts';
 import type { FetchPolicy } from './fetch-policy.ts';
@@ -226,7 +227,7 @@ export class Ingest {
     await writeReport(ready, report);
     await sync(image);
     await sync(ready);
-    if (this.#request.signal.aborted) throw new TroupeError('actor/stopped', 'was called off');
+    if (this.#request.signal.aborted) throw calledOff();
     await publish(ready, this.#tools.layout.replica(this.#spec.blobId));
     await rm(this.#dir, { recursive: true, force: true });
   }

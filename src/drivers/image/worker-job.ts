@@ -4,9 +4,9 @@
 // K2  A job that does not heed being called off within GRACE_MS is cut off with its thread.
 import { Worker } from 'node:worker_threads';
 import { TroupeError, type Detail, type ErrorCode } from '../../../actors/kernel/errors.ts';
+import { calledOff } from './called-off.ts';
 import type { Downloaded, DownloadRequest } from './download.ts';
 import type { Hashed, HashRequest } from './hash-file.ts';
-import { stopped } from './http-source.ts';
 
 export type Job =
   | { readonly kind: 'download'; readonly request: DownloadRequest }
@@ -52,14 +52,14 @@ const ENTRY = new URL(
 
 function runJob(job: Job, shell: JobShell): Promise<unknown> {
   const { signal, onProgress, onNotice } = shell;
-  if (signal.aborted) return Promise.reject(stopped());
+  if (signal.aborted) return Promise.reject(calledOff());
   return new Promise((resolve, reject) => {
     const worker = new Worker(ENTRY, { workerData: job });
     let settle = () => reject(new TroupeError('host/tool-failed', `the ${job.kind} thread died`));
     let cutOff: NodeJS.Timeout | undefined;
     const onAbort = () => {
       worker.postMessage('stop');
-      settle = () => reject(stopped());
+      settle = () => reject(calledOff());
       cutOff = setTimeout(() => void worker.terminate(), GRACE_MS);
     };
     signal.addEventListener('abort', onAbort, { once: true });

@@ -2,8 +2,6 @@
 // event loop that decides never touches them.
 import { parentPort, workerData } from 'node:worker_threads';
 import { TroupeError, reasonOf } from '../../../actors/kernel/errors.ts';
-import { download } from './download.ts';
-import { hashFile } from './hash-file.ts';
 import type { FromWorker, Job } from './worker-job.ts';
 
 const PROGRESS_EVERY_MS = 250;
@@ -20,17 +18,25 @@ if (parentPort !== null) {
     .finally(() => port.close());
 }
 
-function run(job: Job, send: (message: FromWorker) => void, signal: AbortSignal): Promise<unknown> {
+/** Each job loads only what it needs: most of a short job's time is loading. */
+async function run(
+  job: Job,
+  send: (message: FromWorker) => void,
+  signal: AbortSignal,
+): Promise<unknown> {
   const progress = throttled((doneBytes, totalBytes) => {
     send({ kind: 'progress', doneBytes, totalBytes });
   });
   switch (job.kind) {
     case 'download': {
+      const { download } = await import('./download.ts');
       const notice = (text: string) => send({ kind: 'notice', text });
       return download(job.request, { progress, notice }, signal);
     }
-    case 'hash':
+    case 'hash': {
+      const { hashFile } = await import('./hash-file.ts');
       return hashFile(job.request, (doneBytes) => progress(doneBytes, null), signal);
+    }
   }
 }
 
