@@ -18,6 +18,8 @@ export interface FlakyLink {
   drop(): void;
   /** Keeps connections open, accepts new ones, and passes nothing until resume(). */
   stall(): void;
+  /** Requests go through and answers are lost, on the connections that exist; new ones pass. */
+  mute(): void;
   /** Everything that exists is black-holed for ever; new connections pass. */
   strand(): void;
   /** Passes new connections; those of a stall are reset. */
@@ -35,6 +37,8 @@ export async function flakyLink(targetPort: number): Promise<FlakyLink> {
 class TcpLink implements FlakyLink {
   readonly #targetPort: number;
   readonly #sockets = new Set<Socket>();
+  /** The sockets towards the server. */
+  readonly #far = new Set<Socket>();
   #server: Server | undefined;
   #isStalled = false;
   port = 0;
@@ -68,6 +72,13 @@ class TcpLink implements FlakyLink {
     this.strand();
   }
 
+  mute(): void {
+    for (const socket of this.#far) {
+      socket.unpipe();
+      socket.pause();
+    }
+  }
+
   strand(): void {
     for (const socket of this.#sockets) {
       socket.unpipe();
@@ -97,6 +108,8 @@ class TcpLink implements FlakyLink {
     if (this.#isStalled) return void near.pause();
     const far = connect(this.#targetPort, '127.0.0.1');
     this.#keep(far);
+    this.#far.add(far);
+    far.on('close', () => this.#far.delete(far));
     const end = () => {
       near.destroy();
       far.destroy();

@@ -21,6 +21,11 @@ export interface EtcdCallsOptions {
 export class EtcdCalls {
   readonly #options: EtcdCallsOptions;
   readonly #underWay = new Set<Promise<unknown>>();
+  /**
+   * Neither our clock's timers nor gRPC's keep a process alive. While a call is under way something
+   * must: a daemon that stops would end in the middle of its last write.
+   */
+  #hold: NodeJS.Timeout | undefined;
   isClosed = false;
 
   constructor(options: EtcdCallsOptions) {
@@ -74,10 +79,15 @@ export class EtcdCalls {
 
   async #track<T>(call: Promise<T>): Promise<T> {
     this.#underWay.add(call);
+    this.#hold ??= setInterval(() => undefined, 60_000);
     try {
       return await call;
     } finally {
       this.#underWay.delete(call);
+      if (this.#underWay.size === 0) {
+        clearInterval(this.#hold);
+        this.#hold = undefined;
+      }
     }
   }
 }
