@@ -5,10 +5,10 @@
 // E2  Every acknowledged write is on the disk (no unsafe flags).
 // E3  Its size is bounded: history older than an hour is compacted, growth stops at QUOTA_BYTES.
 import { mkdir, readFile } from 'node:fs/promises';
-import { request } from 'node:https';
 import { join } from 'node:path';
 import type { Log } from '../../actors/kernel/ports.ts';
 import { ensureKeyPair, keyPairIn, type KeyPair } from './etcd-certificate.ts';
+import { checkEtcdHealth, type EtcdAccess } from './etcd-health.ts';
 import { choosePorts, rememberedPorts } from './loopback-ports.ts';
 import { startService, type Service } from './service.ts';
 
@@ -22,15 +22,13 @@ export interface EmbeddedEtcdOptions {
 }
 
 export interface EmbeddedEtcd extends Service {
-  /** `https://localhost:PORT`. */
-  readonly endpoints: readonly string[];
-  readonly keyPair: KeyPair;
+  /** Where it is and how to be let in, as of its last start. */
+  access(): Promise<EtcdAccess>;
 }
 
 const QUOTA_BYTES = 2 * 1024 ** 3;
 const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 10_000;
-const HEALTH_TIMEOUT_MS = 2_000;
 
 /** Starts or adopts the etcd of the data directory. Errors: those of startService() and exec(). */
 export async function startEtcd(options: EmbeddedEtcdOptions, log: Log): Promise<EmbeddedEtcd> {
@@ -39,6 +37,7 @@ export async function startEtcd(options: EmbeddedEtcdOptions, log: Log): Promise
   const keyPair = keyPairIn(join(directory, 'tls'));
   await mkdir(directory, { recursive: true, mode: 0o700 });
   let ports = (await rememberedPorts(portsPath, 2)) ?? [0, 0];
+  let isChosen = false;
   const service = await startService(
     {
       ...options,
@@ -46,14 +45,19 @@ export async function startEtcd(options: EmbeddedEtcdOptions, log: Log): Promise
       command: () => command(directory, keyPair, ports),
       prepare: async () => {
         await ensureKeyPair(join(directory, 'tls'), options.trace);
-        ports = await choosePorts(portsPath, ports);
+        // Once it has served, its clients have the address: a restart waits for its own ports.
+        if (!isChosen) ports = await choosePorts(portsPath, ports);
       },
-      ready: (signal) => checkHealth(keyPair, ports[0] ?? 0, signal),
+      ready: async (signal) => {
+        const { hosts, credentials } = await access(keyPair, ports);
+        await checkEtcdHealth(hosts[0] ?? '', credentials, signal);
+      },
       readyTimeoutMs: options.readyTimeoutMs ?? READY_TIMEOUT_MS,
       stopTimeoutMs: STOP_TIMEOUT_MS,
     },
     log,
   );
+  isChosen = true;
   return {
     get pid() {
       return service.pid;
@@ -61,12 +65,21 @@ export async function startEtcd(options: EmbeddedEtcdOptions, log: Log): Promise
     get isAdopted() {
       return service.isAdopted;
     },
-    get endpoints() {
-      return [`https://localhost:${ports[0]}`];
-    },
-    keyPair,
+    access: () => access(keyPair, ports),
     stop: () => service.stop(),
     release: () => service.release(),
+  };
+}
+
+async function access(keyPair: KeyPair, ports: readonly number[]): Promise<Required<EtcdAccess>> {
+  const [certificate, privateKey] = await Promise.all([
+    readFile(keyPair.certificateFile),
+    readFile(keyPair.keyFile),
+  ]);
+  return {
+    // By name: a TLS client may not name an address as the server it wants.
+    hosts: [`https://localhost:${ports[0]}`],
+    credentials: { rootCertificate: certificate, certChain: certificate, privateKey },
   };
 }
 
@@ -101,36 +114,4 @@ function command(directory: string, keyPair: KeyPair, ports: readonly number[]):
     '--logger=zap',
     '--log-level=warn',
   ];
-}
-
-/** A full store still serves reads and deletes: that alarm is the store's user's business. */
-async function checkHealth(keyPair: KeyPair, port: number, signal: AbortSignal): Promise<void> {
-  const [certificate, key] = await Promise.all([
-    readFile(keyPair.certificateFile),
-    readFile(keyPair.keyFile),
-  ]);
-  const body = await new Promise<string>((resolve, reject) => {
-    const get = request(
-      {
-        host: '127.0.0.1',
-        port,
-        path: '/health?exclude=NOSPACE',
-        ca: certificate,
-        cert: certificate,
-        key,
-        agent: false,
-        signal: AbortSignal.any([signal, AbortSignal.timeout(HEALTH_TIMEOUT_MS)]),
-      },
-      (response) => {
-        let text = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk: string) => (text += chunk));
-        response.on('end', () => resolve(text));
-        response.on('error', reject);
-      },
-    );
-    get.on('error', reject);
-    get.end();
-  });
-  if (!body.includes('"health":"true"')) throw new Error(`its health is ${body.slice(0, 200)}`);
 }

@@ -7,8 +7,16 @@
 // S3  A session of its own, no terminal, files instead of pipes: neither Ctrl-C nor the end of the
 //     daemon reaches it.
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, readSync, renameSync, statSync } from 'node:fs';
-import { TroupeError } from '../../actors/kernel/errors.ts';
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  statSync,
+} from 'node:fs';
+import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import { isAlive, type ProcessIdentity } from './process-identity.ts';
 
 export interface Launch {
@@ -36,6 +44,7 @@ const NOT_FOUND = 127;
 // service. The process is called `(sh)` while it reads its stat, whose fields so split at spaces.
 const BECOME_SERVICE = `set -eu
 record=$1 digest=$2; shift 2
+command -v "$1" >/dev/null || exit ${NOT_FOUND}
 exec 9>"$record.lock"
 flock -n 9 || exit ${LOCKED}
 read -r stat <"/proc/$$/stat"
@@ -135,20 +144,23 @@ function launchFailure(service: Launch, ended: Ended): TroupeError {
   );
 }
 
-/** The end of a log, for an error message: at most 600 characters, whole lines. */
+/** The end of a log, for an error message: at most 600 characters, whole lines. Never throws. */
 export function lastWords(logPath: string): string {
-  const size = 2048;
-  const file = openSync(logPath, 'r');
   try {
-    const buffer = Buffer.alloc(size);
-    const start = Math.max(0, statSync(logPath).size - size);
-    const text = buffer.toString('utf8', 0, readSync(file, buffer, 0, size, start));
-    const lines = text
-      .trim()
-      .split('\n')
-      .slice(start > 0 ? 1 : 0);
+    const lines = readEnd(logPath, 2048).trim().split('\n');
     while (lines.length > 1 && lines.join('\n').length > 600) lines.shift();
     return lines.join('\n').slice(-600) || `nothing in ${logPath}`;
+  } catch (error) {
+    return `${logPath} cannot be read (${reasonOf(error)})`;
+  }
+}
+
+function readEnd(path: string, bytes: number): string {
+  const file = openSync(path, 'r');
+  try {
+    const buffer = Buffer.alloc(bytes);
+    const start = Math.max(0, fstatSync(file).size - bytes);
+    return buffer.toString('utf8', 0, readSync(file, buffer, 0, bytes, start));
   } finally {
     closeSync(file);
   }

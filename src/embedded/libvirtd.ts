@@ -29,8 +29,8 @@ export interface EmbeddedLibvirtdOptions {
 export interface EmbeddedLibvirtd extends Service {
   /** The read-write socket, for connectLibvirt() and `virsh -c qemu+unix:///system?socket=PATH`. */
   readonly socketPath: string;
-  /** Also ends the virtual machines that still run: SIGTERM, on which QEMU closes its images. */
-  stop(): Promise<void>;
+  /** Ends the virtual machines that run without a libvirtd: SIGTERM, on which QEMU closes its images. */
+  endDomains(): Promise<void>;
 }
 
 const READY_TIMEOUT_MS = 60_000;
@@ -69,8 +69,8 @@ export async function startLibvirtd(
       return service.isAdopted;
     },
     socketPath,
-    async stop() {
-      await service.stop();
+    stop: () => service.stop(),
+    async endDomains() {
       const left = processesInNamespacesOf(options.dataDirectory);
       await Promise.all(left.map((process) => endProcess(process, QEMU_STOP_TIMEOUT_MS)));
     },

@@ -2,8 +2,9 @@
 //
 // O1  By mount namespace: what sees our directory at /etc/libvirt was started by our libvirtd.
 // O2  By environment: services carry the data directory in OWNER_VARIABLE.
-// O3  By arguments: programs that only Troupe would start on files below its data or run directory.
-//     Only these programs: an editor open on a log file is not ours to end.
+// O3  By arguments or network namespace: programs that work on files below our directories or inside
+//     our namespaces. Only those that Troupe starts: an editor open on a log file, or an operator's
+//     shell in a namespace, is not ours to end.
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { identityOf, type ProcessIdentity } from './process-identity.ts';
@@ -16,16 +17,29 @@ export interface OwnedProcess extends ProcessIdentity {
 const OUR_PROGRAMS =
   /^(dnsmasq|etcd|libvirtd|perl|qemu-(system-\w+|img|nbd|io)|swtpm|genisoimage)$/;
 
-/** Every process that belongs to the data directory, this one and its ancestors excepted. */
-export function ownedProcesses(dataDirectory: string, runDirectory: string): OwnedProcess[] {
-  const isInside = namespaceTest(dataDirectory);
-  const directories = [`${dataDirectory}/`, `${runDirectory}/`];
+export interface Whose {
+  readonly dataDir: string;
+  readonly runDir: string;
+  /** Names of our network namespaces. */
+  readonly namespaces?: readonly string[];
+}
+
+/** Every process that belongs to the data directory, this one excepted. */
+export function ownedProcesses(whose: Whose): OwnedProcess[] {
+  const { dataDir, runDir, namespaces = [] } = whose;
+  const isBelowLibvirtd = namespaceTest(dataDir);
+  const networks = new Set(namespaces.map((name) => inodeOf(`/run/netns/${name}`)));
+  networks.delete(-1);
+  const isOurs = (pid: number, program: string) =>
+    OUR_PROGRAMS.test(program) &&
+    (hasArgument(pid, [`${dataDir}/`, `${runDir}/`]) ||
+      networks.has(inodeOf(`/proc/${pid}/ns/net`)));
   return allProcesses().filter(
     ({ pid, program }) =>
       pid !== process.pid &&
-      (isInside(pid) ||
-        readWords(`/proc/${pid}/environ`).includes(`${OWNER_VARIABLE}=${dataDirectory}`) ||
-        (OUR_PROGRAMS.test(program) && hasArgument(pid, directories))),
+      (isBelowLibvirtd(pid) ||
+        readWords(`/proc/${pid}/environ`).includes(`${OWNER_VARIABLE}=${dataDir}`) ||
+        isOurs(pid, program)),
   );
 }
 
@@ -65,6 +79,15 @@ function namespaceTest(dataDirectory: string): (pid: number) => boolean {
 function isSameFile(path: string, other: { readonly dev: number; readonly ino: number }): boolean {
   const found = statSync(path, { throwIfNoEntry: false });
   return found?.dev === other.dev && found.ino === other.ino;
+}
+
+/** -1, which no file has, when there is none at this path. */
+function inodeOf(path: string): number {
+  try {
+    return statSync(path).ino;
+  } catch {
+    return -1;
+  }
 }
 
 function hasArgument(pid: number, parts: readonly string[]): boolean {

@@ -1,0 +1,206 @@
+// The daemon's configuration: one typed, checked, frozen object. Nothing else reads process.env.
+import { createHash } from 'node:crypto';
+import { realpathSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import type { LogLevel } from '../actors/kernel/ports.ts';
+import { invalid, settingsReader, type Input, type Read } from './config/sources.ts';
+import * as value from './config/values.ts';
+
+export { usage } from './config/settings.ts';
+
+export interface Config {
+  /** Absolute; everything that is kept. */
+  readonly dataDir: string;
+  /** Absolute and short; what is true for this boot only. */
+  readonly runDir: string;
+  readonly logDir: string;
+  /** Packages that guests are built from; may be shared by several data directories. */
+  readonly cacheDir: string;
+  readonly node: string;
+  readonly cluster: string;
+  /** DNS zone of virtual networks. */
+  readonly zone: string;
+  /** Four hex digits in every name and table we make in the kernel. */
+  readonly hostTag: string;
+  readonly etcd: EtcdConfig;
+  /** Socket of a libvirtd to use; null: one of our own. */
+  readonly libvirtSocket: string | null;
+  readonly api: { readonly address: string; readonly port: number };
+  /** CIDR. */
+  readonly floatingBlock: string;
+  readonly upstreamDns: string;
+  readonly underlay: UnderlayConfig;
+  /** Addresses that serial and graphic consoles listen on. */
+  readonly consoleAddress: string;
+  readonly vdiAddress: string;
+  readonly image: ImageConfig;
+  readonly leaseTtlMs: number;
+  readonly logLevel: LogLevel;
+  readonly tour: TourConfig;
+  /** The name of an injected crash; null but in tests. */
+  readonly crashPoint: string | null;
+}
+
+export interface EtcdConfig {
+  /** Empty: an etcd of our own. */
+  readonly endpoints: readonly string[];
+  readonly caFile: string | null;
+  readonly certificateFile: string | null;
+  readonly keyFile: string | null;
+}
+
+export interface UnderlayConfig {
+  /** Null: that of the default route. */
+  readonly device: string | null;
+  /** Null: the device's first. */
+  readonly address: string | null;
+  /** Bytes; null: as the device has it. */
+  readonly mtu: number | null;
+  readonly vxlanPort: number;
+}
+
+export interface ImageConfig {
+  readonly maxDownloadBytes: number;
+  readonly maxDiskBytes: number;
+  readonly keepFreeBytes: number;
+  /** On top of the image driver's own policy: CIDR blocks or addresses. */
+  readonly fetchAllow: readonly string[];
+  readonly fetchRefuse: readonly string[];
+}
+
+export interface TourConfig {
+  /** first: when the data directory has seen none; only: then stop; never. */
+  readonly when: 'first' | 'only' | 'never';
+  /** URL or absolute path of the user's own image; null: the small guest. */
+  readonly image: string | null;
+}
+
+/** A socket address has 107 bytes; libvirt's socket is this far below the run directory. */
+const LONGEST_RUN_DIR = 107 - '/libvirt/libvirt-sock-ro'.length;
+
+/** The configuration of this process. Throws `config/invalid`, naming the setting and what it takes. */
+export function configOfProcess(): Config {
+  const { INIT_CWD: calledFrom, ...variables } = process.env;
+  // npm runs scripts in the package's folder; a person's relative paths mean where they called npm.
+  return readConfig({
+    flags: process.argv.slice(2),
+    variables,
+    directory: calledFrom ?? process.cwd(),
+  });
+}
+
+/** Whether the flags ask for the usage text rather than a daemon. */
+export function wantsHelp(flags: readonly string[]): boolean {
+  return flags.some((flag) => flag === '--help' || flag === '-h');
+}
+
+/** The configuration from these flags and variables, and the settings file they lead to. */
+export function readConfig(input: Input): Config {
+  const read = settingsReader(input);
+  const dataDir = realPath(read('data-dir', value.path));
+  const hostTag = read('host-tag', value.hostTag, () => tagOf(dataDir));
+  return deepFreeze({
+    dataDir,
+    runDir: readRunDir(read, hostTag),
+    logDir: join(dataDir, 'log'),
+    cacheDir: read('cache-dir', value.path, () => join(dataDir, 'cache')),
+    node: read('node', value.hostLabel, ownHostName),
+    cluster: read('cluster', value.hostLabel),
+    zone: read('zone', value.domain),
+    hostTag,
+    etcd: readEtcd(read),
+    libvirtSocket: read('libvirt', value.optional(value.path)),
+    api: {
+      address: read('api-address', value.address),
+      port: read('api-port', value.whole(1, 65_535)),
+    },
+    floatingBlock: read('floating-block', value.netblock),
+    upstreamDns: read('upstream-dns', value.remoteAddress),
+    underlay: readUnderlay(read),
+    consoleAddress: read('console-address', value.address),
+    vdiAddress: read('vdi-address', value.address),
+    image: readImage(read),
+    leaseTtlMs: read('lease-ttl', value.whole(5, 60)) * 1000,
+    logLevel: read('log-level', value.oneOf('debug', 'info', 'warn', 'error')),
+    tour: {
+      when: read('tour', value.oneOf('first', 'only', 'never')),
+      image: read('image', value.optional(value.source)),
+    },
+    crashPoint: read(
+      'crash-point',
+      value.optional((text) => text),
+    ),
+  });
+}
+
+function readRunDir(read: Read, hostTag: string): string {
+  const runDir = read('run-dir', value.path, () => `/run/troupe-${hostTag}`);
+  if (Buffer.byteLength(runDir) <= LONGEST_RUN_DIR) return runDir;
+  const what = `expected a path of at most ${LONGEST_RUN_DIR} bytes, because sockets are below it`;
+  throw invalid('run-dir', 'its length', what, runDir);
+}
+
+function readEtcd(read: Read): EtcdConfig {
+  const file = value.optional(value.path);
+  const etcd = {
+    endpoints: read('etcd', value.listOf(value.url('http', 'https'))),
+    caFile: read('etcd-ca', file),
+    certificateFile: read('etcd-certificate', file),
+    keyFile: read('etcd-key', file),
+  };
+  const secure = etcd.endpoints.filter((endpoint) => endpoint.startsWith('https:')).length;
+  if (secure !== 0 && secure !== etcd.endpoints.length) {
+    const what = 'expected either http:// or https:// in all of them';
+    throw invalid('etcd', 'its URLs', what, etcd.endpoints.join(','));
+  }
+  if ((etcd.certificateFile === null) !== (etcd.keyFile === null)) {
+    const what = 'expected a certificate and its key (etcd-certificate, etcd-key), or neither';
+    throw invalid('etcd-key', 'with etcd-certificate', what, etcd.keyFile ?? '');
+  }
+  return etcd;
+}
+
+function readUnderlay(read: Read): UnderlayConfig {
+  return {
+    device: read('underlay-device', value.optional(value.device)),
+    address: read('underlay-address', value.optional(value.remoteAddress)),
+    // 1330: what VXLAN adds, and the smallest MTU that IPv6 guests can use.
+    mtu: read('underlay-mtu', value.optional(value.whole(1330, 65_571))),
+    vxlanPort: read('vxlan-port', value.whole(1, 65_535)),
+  };
+}
+
+function readImage(read: Read): ImageConfig {
+  return {
+    maxDownloadBytes: read('image-max-download', value.size),
+    maxDiskBytes: read('image-max-disk', value.size),
+    keepFreeBytes: read('image-keep-free', value.size),
+    fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
+    fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),
+  };
+}
+
+/** The same directory has one name, so that it has one tag. What does not exist yet keeps its own. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    const parent = dirname(path);
+    return parent === path ? path : join(realPath(parent), basename(path));
+  }
+}
+
+function tagOf(dataDir: string): string {
+  return createHash('sha256').update(dataDir).digest('hex').slice(0, 4);
+}
+
+function ownHostName(): string {
+  return hostname().split('.')[0]?.toLowerCase() ?? '';
+}
+
+function deepFreeze<T extends object>(object: T): T {
+  for (const inner of Object.values(object))
+    if (typeof inner === 'object' && inner !== null) deepFreeze(inner);
+  return Object.freeze(object);
+}

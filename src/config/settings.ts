@@ -1,0 +1,118 @@
+// Every setting, once: its name is the flag (--api-port), the key in the file ("api-port") and the
+// variable (TROUPE_API_PORT). Defaults are text, read by the same parser as what a person gives.
+
+export interface Setting {
+  /** What the value is, in the usage text. */
+  readonly value: string;
+  readonly initial: string;
+  readonly help: string;
+  /** Left out of the usage text: for tests, or for who reads docs/. */
+  readonly isHidden?: boolean;
+}
+
+export const SETTINGS = {
+  'data-dir': { value: 'PATH', initial: '/var/lib/troupe', help: 'everything that is kept' },
+  'run-dir': {
+    value: 'PATH',
+    initial: '',
+    help: 'records and sockets of this boot (default /run/troupe-TAG)',
+    isHidden: true,
+  },
+  'cache-dir': {
+    value: 'PATH',
+    initial: '',
+    help: 'packages that guests are built from (default DATA-DIR/cache)',
+    isHidden: true,
+  },
+  config: { value: 'FILE', initial: '', help: 'settings as JSON (default DATA-DIR/troupe.json)' },
+  node: { value: 'NAME', initial: '', help: "this machine's name (default: its host name)" },
+  cluster: { value: 'NAME', initial: 'troupe', help: 'which cluster it belongs to' },
+  zone: { value: 'DOMAIN', initial: 'shakenfist', help: 'DNS zone of virtual networks' },
+  'host-tag': {
+    value: 'HHHH',
+    initial: '',
+    help: 'marks what we make in the kernel (default: from the data directory)',
+    isHidden: true,
+  },
+  etcd: { value: 'URLS', initial: '', help: 'an etcd to use in place of one of our own' },
+  'etcd-ca': { value: 'FILE', initial: '', help: 'certificate that signs that etcd (PEM)' },
+  'etcd-certificate': { value: 'FILE', initial: '', help: 'certificate shown to that etcd (PEM)' },
+  'etcd-key': { value: 'FILE', initial: '', help: 'its key (PEM)' },
+  libvirt: { value: 'SOCKET', initial: '', help: 'a libvirtd to use in place of one of our own' },
+  'api-address': { value: 'ADDRESS', initial: '127.0.0.1', help: 'where the API listens' },
+  'api-port': { value: 'PORT', initial: '13000', help: 'port of the API' },
+  'floating-block': {
+    value: 'CIDR',
+    initial: '192.168.20.0/24',
+    help: 'addresses by which guests reach out and are reached',
+  },
+  'upstream-dns': { value: 'ADDRESS', initial: '8.8.8.8', help: 'where DNS queries are forwarded' },
+  'underlay-device': { value: 'DEVICE', initial: '', help: 'link to the other machines' },
+  'underlay-address': { value: 'ADDRESS', initial: '', help: 'our address on that link' },
+  'underlay-mtu': { value: 'BYTES', initial: '', help: 'MTU of that link (default: as it is set)' },
+  'vxlan-port': { value: 'PORT', initial: '4789', help: 'UDP port of VXLAN', isHidden: true },
+  'console-address': {
+    value: 'ADDRESS',
+    initial: '127.0.0.1',
+    help: 'where serial consoles listen',
+  },
+  'vdi-address': { value: 'ADDRESS', initial: '127.0.0.1', help: 'where graphic consoles listen' },
+  'image-max-download': { value: 'SIZE', initial: '64G', help: 'largest image that is fetched' },
+  'image-max-disk': { value: 'SIZE', initial: '2T', help: 'largest disk that an image may be of' },
+  'image-keep-free': { value: 'SIZE', initial: '1G', help: 'disk space that images leave free' },
+  'fetch-allow': {
+    value: 'BLOCKS',
+    initial: '',
+    help: 'addresses images may come from although they are refused by default',
+  },
+  'fetch-refuse': { value: 'BLOCKS', initial: '', help: 'more addresses they may not come from' },
+  'lease-ttl': { value: 'SECONDS', initial: '10', help: 'silence after which a machine is lost' },
+  'log-level': { value: 'LEVEL', initial: 'info', help: 'debug, info, warn or error' },
+  tour: { value: 'WHEN', initial: 'first', help: 'the tour: first (once), only, or never' },
+  image: { value: 'URL', initial: '', help: 'take the tour with this image (URL or file)' },
+  'crash-point': {
+    value: 'NAME',
+    initial: '',
+    help: 'die there; for tests of recovery',
+    isHidden: true,
+  },
+} as const satisfies Record<string, Setting>;
+
+export type SettingName = keyof typeof SETTINGS;
+
+/** Flags without a value, and what they stand for. */
+export const SHORTHANDS: Readonly<Record<string, readonly [SettingName, string]>> = {
+  'tour-only': ['tour', 'only'],
+  'no-tour': ['tour', 'never'],
+};
+
+export function isSettingName(name: string): name is SettingName {
+  return Object.hasOwn(SETTINGS, name);
+}
+
+/** TROUPE_API_PORT for api-port. */
+export function variableOf(name: SettingName): string {
+  return `TROUPE_${name.replaceAll('-', '_').toUpperCase()}`;
+}
+
+/** What `npm start -- --help` prints. */
+export function usage(): string {
+  const lines = Object.entries<Setting>(SETTINGS)
+    .filter(([, setting]) => setting.isHidden !== true)
+    .map(([name, { value, initial, help }]) => {
+      const shown = initial === '' ? help : `${help} (default ${initial})`;
+      return `  ${`--${name} ${value}`.padEnd(28)}${shown}`;
+    });
+  return `Usage: npm start -- [SETTINGS]      from a clone
+       troupe-daemon [SETTINGS]    where it is installed
+
+Runs one Troupe daemon in the foreground. Ctrl-C stops it, and what it runs.
+
+  ${'--tour-only'.padEnd(28)}take the first-run tour, then stop; exit 0 when all of it worked
+  ${'--no-tour'.padEnd(28)}run without the tour
+${lines.join('\n')}
+
+Each is also a variable (TROUPE_API_PORT) and a key of the settings file ("api-port"). A flag wins
+over a variable, a variable over the file.
+`;
+}
