@@ -105,8 +105,7 @@ export class Supervisor<S, M extends Message, E extends string> implements Super
   }
 
   retire(idleMs: number): boolean {
-    if (this.#leaving !== null || this.#restart !== null || !this.#life.isIdle(idleMs))
-      return false;
+    if (this.#leaving !== null || !this.#life.isIdle(idleMs)) return false;
     this.#life.close();
     this.#onGone(this);
     return true;

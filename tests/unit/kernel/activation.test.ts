@@ -259,6 +259,42 @@ test('an alarm tells the time once, and only the time that the state still names
   assert.equal(notes(), ['called']);
 });
 
+test('an alarm that waits in the mailbox while its time is changed is not delivered', async () => {
+  const { journal, send, create, clock } = makeJobs();
+  await create();
+  const at = clock.nowMs() + 1_000;
+  await send({ kind: 'call-at', atMs: at });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const commit = journal.commit.bind(journal);
+  journal.commit = (write) => promise.then(() => commit(write));
+  const changed = send({ kind: 'call-at', atMs: at + 50_000 });
+  await clock.advance(2_000);
+  resolve();
+  await changed;
+  await settle();
+  assert.equal((journal.stateOf(job('a')) as JobState).notes, []);
+  await clock.advance(50_000);
+  assert.equal((journal.stateOf(job('a')) as JobState).notes, ['called']);
+});
+
+test('a store that is away is logged once per outage, not per attempt', async () => {
+  const { journal, send, create, clock, lines } = makeJobs();
+  await create();
+  for (let outage = 1; outage <= 2; outage++) {
+    journal.fault = () => 'unavailable';
+    await rejects(send({ kind: 'change' }), { code: 'store/unavailable' });
+    await clock.advance(30_000);
+    journal.fault = () => null;
+    await clock.advance(30_000);
+    const warnings = lines.filter(({ message }) => message === 'the store did not answer');
+    assert.is(warnings.length, outage);
+    assert.equal(
+      [warnings[0]?.fields['id'], warnings[0]?.fields['code']],
+      ['a', 'store/unavailable'],
+    );
+  }
+});
+
 test('an alarm whose turn the store could not take rings again once it is back', async () => {
   const { journal, send, create, clock } = makeJobs();
   await create();

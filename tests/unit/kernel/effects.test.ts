@@ -275,6 +275,20 @@ test('a report reaches the actor while the effect goes on, and not after it was 
   assert.equal(stateOf().notes, ['50 %']);
 });
 
+test('a tell goes out while the effect is wanted, and not after it was called off', async () => {
+  const { runs, perform } = manualWork();
+  const { send, runtime } = await withWork(perform);
+  const told: string[] = [];
+  runtime.connect({
+    ask: () => Promise.reject(new Error('unused')),
+    tell: (to, { kind }, { trace: by }) => told.push(`${to.id} ${kind} ${by}`),
+  });
+  runs[0]?.context.tell(job('b'), { kind: 'read' });
+  await send({ kind: 'cancel' });
+  runs[0]?.context.tell(job('b'), { kind: 'note' });
+  assert.equal(told, ['b read t1']);
+});
+
 test('an ask by an effect ends when the effect is called off, not at its timeout', async () => {
   let error: unknown;
   const { send, runtime } = await withWork(
