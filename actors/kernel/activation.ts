@@ -17,8 +17,14 @@ import { EffectRunner } from './effects.ts';
 import type { Environment } from './environment.ts';
 import { codeOf, reasonOf, TroupeError } from './errors.ts';
 import type { Failure, LifeInspection, Waiting } from './inspection.ts';
-import { formatAddress, type Address, type Kind, type Message } from './kind.ts';
-import { isOver, nameOf, refuseMail, type Mail } from './mail.ts';
+import {
+  formatAddress,
+  type Address,
+  type KernelMessage,
+  type Kind,
+  type Message,
+} from './kind.ts';
+import { isOver, nameOf, refuseMail, type Mail, type OutcomeSource } from './mail.ts';
 import type { Loaded, LogLevel, Performers } from './ports.ts';
 import type { ActorCell, Posted } from './cell.ts';
 import { isFailure, Turns, unusable, type TurnFailure, type TurnResult } from './turn.ts';
@@ -185,7 +191,7 @@ export class Activation<S, M extends Message, E extends string> implements Effec
   }
 
   /** For effects: outcomes (one per effect) are not lost to overflow; reports may be. */
-  post(...[message, trace, source]: Parameters<EffectHost<S, M>['post']>): void {
+  post(message: M | KernelMessage, trace: string, source: OutcomeSource | null): void {
     const mail = { kind: 'own', message, trace, source } as const;
     const posted = source === null ? this.#cell.post(mail) : this.#cell.force(mail);
     if (posted === 'accepted') return;

@@ -83,9 +83,11 @@ export class Turns<S, M extends Message, E extends string> {
       const change = parkingWrite(this.#kind, this.object, parking, this.#env);
       if (change === null) return done(null, this.object.revision);
       this.#env.stats.parks++;
-      return await this.#write({ ...change, reply: null });
+      const result = await this.#write({ ...change, reply: null });
+      // Another crash would only lead back here.
+      return result.how === 'unstorable' ? unparkable(reason, result.error) : result;
     } catch (error) {
-      return unusable(`can't be parked (${reasonOf(error)}) after: ${reason}`, error);
+      return unparkable(reason, error);
     }
   }
 
@@ -127,6 +129,10 @@ export function isFailure(result: TurnResult): result is TurnFailure {
 /** An actor that can only say why it can't go on. */
 export function unusable(reason: string, cause: unknown): TurnFailure {
   return { how: 'unusable', error: new TroupeError('actor/crashed', reason, {}, cause) };
+}
+
+function unparkable(reason: string, error: unknown): TurnFailure {
+  return unusable(`can't be parked (${reasonOf(error)}) after: ${reason}`, error);
 }
 
 /** What an error of the journal means; anything that is not one is thrown on: a crash. */

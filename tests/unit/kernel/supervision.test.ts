@@ -137,6 +137,15 @@ test('an object whose parked() throws becomes unusable', async () => {
   assert.match(runtime.inspect(job('a'))?.lastError?.reason ?? '', /a bug in parked\(\)/);
 });
 
+test('an object too large to be parked becomes unusable instead of crashing for ever', async () => {
+  const { crash, clock, runtime, journal } = await makeJob({ onCrash: () => 'park' });
+  journal.fault = (call) => (call === 'commit' ? 'too-large' : null);
+  await crash();
+  await clock.advance(600_000);
+  assert.is(runtime.inspect(job('a'))?.status, 'unusable');
+  assert.is(runtime.stats().crashes, 1);
+});
+
 test('parking waits for a store that is away', async () => {
   const { crash, clock, journal, stateOf } = await makeJob({ onCrash: () => 'park' });
   journal.fault = () => 'unavailable';
