@@ -15,7 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const PREFIX = 'troupe-libvirtd-';
 const START_DEADLINE_MS = 30_000;
-const BOUND = ['run', 'etc', 'var/lib', 'var/log', 'var/cache'];
+const PARTS = ['run', 'etc', 'var/lib', 'var/log', 'var/cache', 'lock'];
 
 export interface TestLibvirtd {
   /** The read-write socket, for connectLibvirt() and for virsh. */
@@ -33,12 +33,14 @@ export interface TestLibvirtd {
   stop(): Promise<void>;
 }
 
-/** Starts a private libvirtd and waits until its socket answers. `conf` is added to libvirtd.conf. */
-export async function startLibvirtd(options: { conf?: string } = {}): Promise<TestLibvirtd> {
+/** Starts a private libvirtd and waits until its socket answers. `conf` goes over our libvirtd.conf. */
+export async function startLibvirtd(
+  options: { conf?: Readonly<Record<string, string>> } = {},
+): Promise<TestLibvirtd> {
   sweep();
   const directory = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
-  for (const part of BOUND) mkdirSync(join(directory, part), { recursive: true });
-  writeFileSync(join(directory, 'etc/libvirtd.conf'), libvirtdConf(options.conf ?? ''));
+  for (const part of PARTS) mkdirSync(join(directory, part), { recursive: true });
+  writeFileSync(join(directory, 'etc/libvirtd.conf'), libvirtdConf(options.conf));
   writeFileSync(join(directory, 'etc/qemu.conf'), QEMU_CONF);
   writeFileSync(join(directory, 'init.sh'), initScript(directory));
   const child = spawn('setpriv', [...NAMESPACES, join(directory, 'init.sh')], {
@@ -86,24 +88,30 @@ user = "root"
 group = "root"
 `;
 
-function libvirtdConf(extra: string): string {
-  return `auth_unix_ro = "none"
-auth_unix_rw = "none"
-unix_sock_rw_perms = "0700"
-unix_sock_ro_perms = "0700"
-${extra}
-`;
+function libvirtdConf(conf: Readonly<Record<string, string>> = {}): string {
+  const settings = {
+    auth_unix_ro: 'none',
+    auth_unix_rw: 'none',
+    unix_sock_rw_perms: '0700',
+    unix_sock_ro_perms: '0700',
+    ...conf,
+  };
+  const lines = Object.entries(settings).map(([key, value]) => `${key} = "${value}"\n`);
+  return lines.join('');
 }
 
-// sh is the namespace's init so that the QEMUs that libvirt orphans are reaped: a zombie QEMU looks
+// /var/lock is its own because libvirt's lock on a console names a process id, which means somebody
+// else in the next namespace. sh is the namespace's init so that the QEMUs that libvirt orphans are reaped: a zombie QEMU looks
 // alive to libvirt's destroy, which would wait 15 s for it.
 function initScript(directory: string): string {
   return `set -e
 mkdir -p /run/libvirt /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt
 mount --bind ${directory}/run /run/libvirt
 mount --bind ${directory}/etc /etc/libvirt
+mount --bind ${directory}/lock /var/lock
 for part in lib log cache; do mount --bind ${directory}/var/$part /var/$part/libvirt; done
 set +e
+exec 2>>${directory}/init.out
 trap 'kill -KILL $libvirtd' USR1
 while :; do
   rm -f /run/libvirt/libvirtd.pid
