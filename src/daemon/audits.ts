@@ -1,0 +1,59 @@
+// Compares the machine with the ledger and with what is wanted, now and then; differences become events on the node.
+import type { Clock, Timer } from '../../actors/kernel/clock.ts';
+import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
+import { nodeRef } from '../../actors/node/state.ts';
+import type { Host } from './host.ts';
+
+/** Between the end of one audit and the start of the next. */
+const AUDIT_MS = 300_000;
+/** Time for the actors to say what they want before the first. */
+const FIRST_AUDIT_MS = 30_000;
+
+export interface AuditOptions {
+  readonly node: string;
+  readonly host: Host;
+  readonly router: Router;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly isWanted: (owner: string) => boolean | undefined;
+}
+
+/** Runs until stopped; stop() waits for the one under way. */
+export class Audits {
+  readonly #options: AuditOptions;
+  #timer: Timer | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #isStopped = false;
+
+  constructor(options: AuditOptions) {
+    this.#options = options;
+    this.#schedule(FIRST_AUDIT_MS);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    await this.#running;
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#isStopped) return;
+    this.#timer = this.#options.clock.after(delayMs, () => {
+      this.#running = this.#audit().finally(() => this.#schedule(AUDIT_MS));
+    });
+  }
+
+  async #audit(): Promise<void> {
+    const { node, host, router, random, log, isWanted } = this.#options;
+    const trace = random.uuid();
+    try {
+      const drifts = (await host.audit(isWanted, trace)).map((drift) => ({ ...drift }));
+      if (drifts.length === 0) return;
+      log('warn', 'the machine differs from what is wanted', { trace, drifts });
+      await router.ask(nodeRef(node), { kind: 'drift-found', drifts }, { trace });
+    } catch (error) {
+      log('warn', 'audit not finished', { trace, error });
+    }
+  }
+}

@@ -1,0 +1,97 @@
+// What a cluster needs before anybody can use it: the administrator's namespace and key, the floating pool, the
+// secret that tokens are signed with. Each step is done once, and repeated harmlessly.
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TroupeError } from '../../actors/kernel/errors.ts';
+import type { Router } from '../../actors/kernel/ports.ts';
+import { namespaceRef, SYSTEM } from '../../actors/namespace/state.ts';
+import { FLOATING, networkRef } from '../../actors/network/state.ts';
+import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
+import type { Keys } from '../../transport/store/keys.ts';
+import type { Store } from '../../transport/store/store.ts';
+import { hashSecret, matches, newSecret } from '../api/secret.ts';
+import type { ReadModel } from '../read/read-model.ts';
+
+/** What a client on this machine logs in with; read by `troupe` and printed by the tour. */
+export interface Login {
+  readonly apiurl: string;
+  readonly namespace: string;
+  readonly key: string;
+}
+
+const KEY_NAME = 'bootstrap';
+
+/** The secret that tokens are signed with: whoever starts first makes it, all use it. */
+export async function tokenSecret(store: Store, keys: Keys): Promise<Uint8Array> {
+  const key = keys.alloc('secret', 'token');
+  const mine = { schema: 1, state: randomBytes(32).toString('base64') };
+  await store.txn({
+    compare: [{ target: 'create', key, is: '==', than: 0 }],
+    then: [{ op: 'put', key, value: encodeEnvelope(mine) }],
+  });
+  const entry = await store.get(key);
+  const decoded = entry === null ? null : decodeEnvelope(entry.value);
+  if (decoded?.ok === true && typeof decoded.envelope.state === 'string') {
+    return Buffer.from(decoded.envelope.state, 'base64');
+  }
+  throw new TroupeError('store/bad-value', `${key} holds no token secret`);
+}
+
+export function loginFile(dataDir: string): string {
+  return join(dataDir, 'login.json');
+}
+
+export interface BootstrapOptions {
+  readonly router: Router;
+  readonly read: ReadModel;
+  readonly dataDir: string;
+  readonly apiUrl: string;
+  readonly floatingBlock: string;
+  readonly trace: string;
+}
+
+/** Makes the first objects, and a login for this machine's administrator (mode 0600, in the data directory). */
+export async function bootstrap(options: BootstrapOptions): Promise<Login> {
+  const { router, floatingBlock, trace } = options;
+  await router.ask(
+    networkRef(FLOATING),
+    { kind: 'create-pool', netblock: floatingBlock },
+    { trace },
+  );
+  const { revision } = await router.ask(namespaceRef(SYSTEM), { kind: 'create' }, { trace });
+  await options.read.reached(revision);
+  const login = { apiurl: options.apiUrl, namespace: SYSTEM, key: await currentKey(options) };
+  await writePrivately(loginFile(options.dataDir), `${JSON.stringify(login, null, 2)}\n`);
+  return login;
+}
+
+/** The key in the login file as long as the cluster knows it; else a new one. */
+async function currentKey({ router, read, dataDir, trace }: BootstrapOptions): Promise<string> {
+  const known = read.namespaces.get(SYSTEM)?.state.keys[KEY_NAME];
+  const kept = await keptKey(dataDir);
+  if (known !== undefined && kept !== undefined && (await matches(kept, known))) return kept;
+  const secret = newSecret();
+  const key = await hashSecret(secret);
+  const message = { kind: 'set-key', name: KEY_NAME, key } as const;
+  const { revision } = await router.ask(namespaceRef(SYSTEM), message, { trace });
+  await read.reached(revision);
+  return secret;
+}
+
+async function keptKey(dataDir: string): Promise<string | undefined> {
+  try {
+    const login = JSON.parse(await readFile(loginFile(dataDir), 'utf8')) as Partial<Login>;
+    return login.key;
+  } catch {
+    // Not there yet, or damaged: a new key is made.
+    return undefined;
+  }
+}
+
+async function writePrivately(path: string, text: string): Promise<void> {
+  await mkdir(join(path, '..'), { recursive: true });
+  await writeFile(`${path}.new`, text, { mode: 0o600 });
+  await chmod(`${path}.new`, 0o600);
+  await rename(`${path}.new`, path);
+}

@@ -1,0 +1,58 @@
+// The nodes as the scheduler sees them, from the read model and this machine's own gauges.
+import {
+  OVERCOMMIT,
+  type Candidate,
+  type Overcommit,
+  type PlacedInstance,
+} from '../../actors/instance/scheduler.ts';
+import type { InstanceState } from '../../actors/instance/state.ts';
+import type { Config } from '../config.ts';
+import type { ReadModel } from '../read/read-model.ts';
+import { currentLoad } from './machine.ts';
+
+const GIB = 1024 ** 3;
+/** Of all memory: what a small machine keeps for itself instead of the contract's 2 GiB. */
+const RESERVED_SHARE = 8;
+/** Nothing runs there any more, or yet. */
+const GONE: readonly InstanceState['phase'][] = ['deleted', 'error', 'none'];
+
+/** Placement limits for machines of this size. */
+export function overcommitOf(config: Config, memoryMiB: number): Overcommit {
+  return {
+    ...OVERCOMMIT,
+    reservedMemoryMiB: Math.min(
+      OVERCOMMIT.reservedMemoryMiB,
+      Math.floor(memoryMiB / RESERVED_SHARE),
+    ),
+    reservedDiskGiB: Math.ceil(config.image.keepFreeBytes / GIB),
+  };
+}
+
+/** Every node that is ready; the gauges of this one are read now. */
+export function candidates(read: ReadModel, ownNode: string, dataDir: string): Candidate[] {
+  const placed = placedByNode(read);
+  return [...read.nodes.all()].flatMap(({ id, state }) => {
+    if (state.machine === null) return [];
+    const { cpus, memoryMiB, diskGiB } = state.machine;
+    const gauges =
+      id === ownNode
+        ? currentLoad(dataDir)
+        : { availableMemoryMiB: memoryMiB, freeDiskGiB: diskGiB, load: 0 };
+    const isReady = state.phase === 'created';
+    const instances = placed.get(id) ?? [];
+    return [{ node: id, isReady, isHypervisor: true, cpus, memoryMiB, instances, ...gauges }];
+  });
+}
+
+function placedByNode(read: ReadModel): Map<string, PlacedInstance[]> {
+  const placed = new Map<string, PlacedInstance[]>();
+  for (const { state } of read.instances.all()) {
+    if (state.node === null || GONE.includes(state.phase)) continue;
+    const { namespace, cpus, memoryMiB, metadata } = state;
+    const tags = Array.isArray(metadata['tags']) ? metadata['tags'].map(String) : [];
+    const there = placed.get(state.node) ?? [];
+    there.push({ namespace, cpus, memoryMiB, tags });
+    placed.set(state.node, there);
+  }
+  return placed;
+}

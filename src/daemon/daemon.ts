@@ -1,0 +1,233 @@
+// One Troupe daemon: joins store, actors, drivers and API in the order in which they need each other, and
+// takes them apart in the reverse order.
+//
+// Guests and networks are the machine's, not the daemon's: stop() leaves them as they are.
+import type { Server } from 'node:http';
+import { once } from 'node:events';
+import { systemClock } from '../../actors/kernel/clock.ts';
+import { instanceRef } from '../../actors/instance/state.ts';
+import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
+import { localRouter } from '../../actors/kernel/router.ts';
+import { Runtime } from '../../actors/kernel/runtime.ts';
+import { domainConverger } from '../../actors/node/domain.ts';
+import { Executors } from '../../actors/node/executors.ts';
+import { replicaConverger } from '../../actors/node/replica.ts';
+import { segmentConverger } from '../../actors/node/segment.ts';
+import { nodeRef } from '../../actors/node/state.ts';
+import { StoreClaims, StoreJournal } from '../../transport/sharding/journal.ts';
+import { EtcdStore } from '../../transport/store/etcd-store.ts';
+import { GroupCommit } from '../../transport/store/group-commit.ts';
+import { clusterKeys, type Keys } from '../../transport/store/keys.ts';
+import type { Store } from '../../transport/store/store.ts';
+import { apiServer, closeServer } from '../api/server.ts';
+import type { Config } from '../config.ts';
+import type { EtcdAccess } from '../embedded/etcd-health.ts';
+import { listenFailure } from '../embedded/preflight.ts';
+import { ReadModel } from '../read/read-model.ts';
+import { apiRoutes, apiServices } from './api.ts';
+import { Audits } from './audits.ts';
+import { bootstrap, tokenSecret, type Login } from './bootstrap.ts';
+import { Cluster } from './cluster.ts';
+import { crashAt } from './crash-point.ts';
+import { feedReadModel } from './feed.ts';
+import { openHost, type Host } from './host.ts';
+import type { ProbeImages } from './guest-images.ts';
+import { identityOf } from './identity.ts';
+import { registerKinds } from './kinds.ts';
+import { describeMachine } from './machine.ts';
+
+export interface DaemonOptions {
+  readonly config: Config;
+  readonly etcd: EtcdAccess;
+  readonly libvirtSocket: string;
+  readonly probeImages: ProbeImages;
+  readonly random: Random;
+  readonly log: Log;
+  readonly trace: string;
+  /** The daemon cannot go on: stop the process. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+export interface Daemon {
+  readonly login: Login;
+  /** Actors that had something to do at the start. */
+  readonly resumed: number;
+  readonly host: Host;
+  /** Stops serving and deciding; guests and networks stay. Close the host afterwards. */
+  stop(): Promise<void>;
+}
+
+const VERSION = '0.1.0';
+/** Requests under way when the daemon stops. */
+const API_GRACE_MS = 5_000;
+
+/** Errors: what the machine or the services lack, each with the way out. */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { config, log } = options;
+  const undo: (() => Promise<void>)[] = [];
+  const stop = async () => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    const store = new EtcdStore({ ...options.etcd, clock: systemClock });
+    undo.push(() => store.close());
+    const keys = clusterKeys(config.cluster);
+    const read = new ReadModel(systemClock, log);
+    const { onFatal } = options;
+    const feed = feedReadModel({ store, keys, read, clock: systemClock, log, onFailed: onFatal });
+    undo.push(() => feed.close());
+    await feed.ready();
+    const host = await openHost({ ...options, clock: systemClock });
+    undo.push(() => host.release());
+    const parts = { store, keys, read, host };
+    const { login, resumed } = await startActors(options, parts, undo);
+    return { login, resumed, host, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly store: Store;
+  readonly keys: Keys;
+  readonly read: ReadModel;
+  readonly host: Host;
+}
+
+async function startActors(
+  options: DaemonOptions,
+  parts: Parts,
+  undo: (() => Promise<void>)[],
+): Promise<{ login: Login; resumed: number }> {
+  const { config, random, log, trace, onFatal } = options;
+  const { store, keys, read, host } = parts;
+  const commits = new GroupCommit({ store, clock: systemClock });
+  undo.push(() => commits.close());
+  const journal = new StoreJournal(store, commits, keys);
+  const apiUrl = `http://${config.api.address}:${config.api.port}`;
+  const { bootId, installation } = identityOf(config.dataDir);
+  const machine = describeMachine(config.dataDir, host.underlay, host.hypervisor.capabilities);
+  const { vtep, memoryMiB } = machine;
+  const member = { node: config.node, installation, bootId, version: VERSION, api: apiUrl, vtep };
+  let login: Login | undefined;
+  const cluster: Cluster = new Cluster({
+    store,
+    keys,
+    clock: systemClock,
+    log,
+    membership: { store, keys, clock: systemClock, log, member, leaseTtlMs: config.leaseTtlMs },
+    onJoined: async () => {
+      const reply = await router.ask(
+        nodeRef(config.node),
+        { kind: 'register', bootId, machine },
+        { trace },
+      );
+      await read.reached(reply.revision);
+      const { dataDir, floatingBlock } = config;
+      login = await bootstrap({ router, read, dataDir, apiUrl, floatingBlock, trace });
+    },
+  });
+  const onBoundary = crashAt(config.crashPoint);
+  const runtime = new Runtime({
+    node: config.node,
+    clock: systemClock,
+    random,
+    journal,
+    ownership: cluster,
+    log,
+    onFatal,
+    ...(onBoundary === undefined ? {} : { onBoundary }),
+  });
+  const { executors, router } = startExecutors(options, host, runtime);
+  registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, memoryMiB });
+  undo.push(() => cluster.leave());
+  undo.push(() => executors.stop());
+  undo.push(() => runtime.stop());
+  const resumed = await cluster.join(runtime);
+  if (login === undefined) throw new Error('joined without a login');
+  startAudits(options, { host, executors, router }, undo);
+  const secret = await tokenSecret(store, keys);
+  const services = apiServices({
+    ...options,
+    ...parts,
+    journal,
+    runtime,
+    router,
+    tokenSecret: secret,
+  });
+  await serve(config.api, apiServer(services, apiRoutes(services)), undo);
+  return { login, resumed };
+}
+
+function startExecutors(
+  { config, log }: DaemonOptions,
+  host: Host,
+  runtime: Runtime,
+): { executors: Executors; router: Router } {
+  const { node, zone, upstreamDns } = config;
+  const onLost = (to: { kind: string; id: string }, _message: unknown, error: unknown) =>
+    log('warn', 'tell not delivered', { ...to, error });
+  const router = localRouter(
+    runtime,
+    { executor: (to, message, trace) => executors.handle(to, message, trace) },
+    onLost,
+  );
+  const { network: dataplane, images, hypervisor } = host;
+  const executors: Executors = new Executors({
+    node,
+    log,
+    fencing: host.ledger,
+    convergers: {
+      domain: domainConverger({ disks: images, dataplane, hypervisor, zone, upstreamDns }),
+      segment: segmentConverger(node, dataplane),
+      replica: replicaConverger(images, router),
+    },
+  });
+  runtime.connect(router);
+  return { executors, router };
+}
+
+/** What the machine does by itself is told to the instance it happens to. */
+function startAudits(
+  { config, random, log }: DaemonOptions,
+  { host, executors, router }: { host: Host; executors: Executors; router: Router },
+  undo: (() => Promise<void>)[],
+): void {
+  const unsubscribe = host.hypervisor.onChange((instanceId, observed) => {
+    const generation = executors.generationOf('domain', instanceId);
+    if (generation === undefined) return;
+    const message = { kind: 'domain-observed', generation, observed, builtDisks: null } as const;
+    router.tell(instanceRef(instanceId), message, { trace: random.uuid() });
+  });
+  undo.push(() => Promise.resolve(unsubscribe()));
+  const isWanted = (owner: string) => executors.isWanted(owner);
+  const audits = new Audits({
+    node: config.node,
+    host,
+    router,
+    clock: systemClock,
+    random,
+    log,
+    isWanted,
+  });
+  undo.push(() => audits.stop());
+}
+
+async function serve(
+  { address, port }: Config['api'],
+  server: Server,
+  undo: (() => Promise<void>)[],
+): Promise<void> {
+  const listening = once(server, 'listening');
+  server.listen(port, address);
+  try {
+    await listening;
+  } catch (error) {
+    throw listenFailure(
+      { what: 'the API', setting: 'api', address, port },
+      error as NodeJS.ErrnoException,
+    );
+  }
+  undo.push(() => closeServer(server, API_GRACE_MS));
+}

@@ -1,0 +1,56 @@
+// Every kind of object, joined with what carries out its effects.
+import { artifact } from '../../actors/artifact/artifact.ts';
+import { artifactPerformers } from '../../actors/artifact/effects.ts';
+import { blob } from '../../actors/blob/blob.ts';
+import { blobPerformers } from '../../actors/blob/effects.ts';
+import { instancePerformers } from '../../actors/instance/effects.ts';
+import { instance } from '../../actors/instance/instance.ts';
+import { interfacePerformers } from '../../actors/interface/effects.ts';
+import { interfaceKind } from '../../actors/interface/interface.ts';
+import type { Claims } from '../../actors/kernel/ports.ts';
+import type { Runtime } from '../../actors/kernel/runtime.ts';
+import { namespace } from '../../actors/namespace/namespace.ts';
+import { networkPerformers } from '../../actors/network/effects.ts';
+import { network } from '../../actors/network/network.ts';
+import { node } from '../../actors/node/node.ts';
+import type { Config } from '../config.ts';
+import type { ReadModel } from '../read/read-model.ts';
+import { candidates, overcommitOf } from './candidates.ts';
+
+/** One attempt at a download; what has come is kept for the next. */
+const FETCH_TIMEOUT_MS = 1_800_000;
+
+export interface KindOptions {
+  readonly config: Config;
+  readonly claims: Claims;
+  readonly read: ReadModel;
+  readonly memoryMiB: number;
+}
+
+/** Makes all kinds known to the runtime. */
+export function registerKinds(
+  runtime: Runtime,
+  { config, claims, read, memoryMiB }: KindOptions,
+): void {
+  const { zone, upstreamDns, floatingBlock, image, node: ownNode, dataDir } = config;
+  const vtepOf = (name: string) => read.nodes.get(name)?.state.machine?.vtep || undefined;
+  runtime.register(node, {});
+  runtime.register(namespace, {});
+  runtime.register(
+    network,
+    networkPerformers({ claims, zone, upstreamDns, floatingBlock, vtepOf }),
+  );
+  runtime.register(interfaceKind, interfacePerformers(claims));
+  runtime.register(
+    blob,
+    blobPerformers({ maxSizeBytes: image.maxDownloadBytes, fetchTimeoutMs: FETCH_TIMEOUT_MS }),
+  );
+  runtime.register(artifact, artifactPerformers());
+  runtime.register(
+    instance,
+    instancePerformers({
+      candidates: () => candidates(read, ownNode, dataDir),
+      limits: overcommitOf(config, memoryMiB),
+    }),
+  );
+}
