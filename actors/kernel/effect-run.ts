@@ -215,10 +215,18 @@ export class EffectRun<S, M extends Message> implements OutcomeSource {
       code: 'object/deadline' as const,
       reason: `still at its first attempt after ${policy.deadlineMs} ms`,
     };
-    const why = this.#isExpired ? `out of time after ${policy.deadlineMs} ms` : 'refused for good';
-    const tried = `${why}, attempt ${this.#attempt}: ${reason}`;
-    this.#log('warn', `effect ${name} given up, ${tried}`, { code });
-    const message = { kind: 'effect-failed', effect: name, key, code, reason: tried } as const;
+    // The reason is what the object's owner reads: the last error's own words, and how long they stood.
+    const tried = this.#isExpired
+      ? ` (${this.#attempt} tries in ${policy.deadlineMs / 1000} s)`
+      : '';
+    this.#log('warn', `effect ${name} given up`, { code, reason, attempt: this.#attempt });
+    const message = {
+      kind: 'effect-failed',
+      effect: name,
+      key,
+      code,
+      reason: reason + tried,
+    } as const;
     return { end: 'failed', message };
   }
 

@@ -82,7 +82,6 @@ function transition(
       return next(state, [], {
         netblock: state.netblock,
         dns: state.dns,
-        nat: state.nat,
         namespace: state.namespace,
       });
     case 'delete':

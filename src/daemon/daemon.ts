@@ -13,7 +13,8 @@ import { domainConverger } from '../../actors/node/domain.ts';
 import { Executors } from '../../actors/node/executors.ts';
 import { replicaConverger } from '../../actors/node/replica.ts';
 import { segmentConverger } from '../../actors/node/segment.ts';
-import { nodeRef } from '../../actors/node/state.ts';
+import { nodeRef, type Machine } from '../../actors/node/state.ts';
+import type { Member } from '../../transport/sharding/membership.ts';
 import { StoreClaims, StoreJournal } from '../../transport/sharding/journal.ts';
 import { EtcdStore } from '../../transport/store/etcd-store.ts';
 import { GroupCommit } from '../../transport/store/group-commit.ts';
@@ -95,55 +96,45 @@ interface Parts {
   readonly host: Host;
 }
 
+/** Joins the cluster with all actors, then serves. */
 async function startActors(
   options: DaemonOptions,
   parts: Parts,
   undo: (() => Promise<void>)[],
 ): Promise<{ login: Login; resumed: number }> {
-  const { config, random, log, trace, onFatal } = options;
+  const { config, log } = options;
   const { store, keys, read, host } = parts;
   const commits = new GroupCommit({ store, clock: systemClock });
   undo.push(() => commits.close());
   const journal = new StoreJournal(store, commits, keys);
-  const apiUrl = `http://${config.api.address}:${config.api.port}`;
-  const { bootId, installation } = identityOf(config.dataDir);
-  const machine = describeMachine(config.dataDir, host.underlay, host.hypervisor.capabilities);
-  const { vtep, memoryMiB } = machine;
-  const member = { node: config.node, installation, bootId, version: VERSION, api: apiUrl, vtep };
+  const self = describeSelf(options, host);
   let login: Login | undefined;
   const cluster: Cluster = new Cluster({
     store,
     keys,
     clock: systemClock,
     log,
-    membership: { store, keys, clock: systemClock, log, member, leaseTtlMs: config.leaseTtlMs },
+    membership: {
+      store,
+      keys,
+      clock: systemClock,
+      log,
+      member: self.member,
+      leaseTtlMs: config.leaseTtlMs,
+    },
     onJoined: async () => {
-      const reply = await router.ask(
-        nodeRef(config.node),
-        { kind: 'register', bootId, machine },
-        { trace },
-      );
-      await read.reached(reply.revision);
-      const { dataDir, floatingBlock } = config;
-      login = await bootstrap({ router, read, dataDir, apiUrl, floatingBlock, trace });
+      login = await introduce(options, { router, read }, self);
     },
   });
-  const onBoundary = crashAt(config.crashPoint);
-  const runtime = new Runtime({
-    node: config.node,
-    clock: systemClock,
-    random,
-    journal,
-    ownership: cluster,
-    log,
-    onFatal,
-    ...(onBoundary === undefined ? {} : { onBoundary }),
-  });
+  const runtime = makeRuntime(options, journal, cluster);
   const { executors, router } = startExecutors(options, host, runtime);
+  const { memoryMiB } = self.machine;
   registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, memoryMiB });
-  undo.push(() => cluster.leave());
-  undo.push(() => executors.stop());
-  undo.push(() => runtime.stop());
+  undo.push(
+    () => cluster.leave(),
+    () => executors.stop(),
+    () => runtime.stop(),
+  );
   const resumed = await cluster.join(runtime);
   if (login === undefined) throw new Error('joined without a login');
   startAudits(options, { host, executors, router }, undo);
@@ -158,6 +149,50 @@ async function startActors(
   });
   await serve(config.api, apiServer(services, apiRoutes(services)), undo);
   return { login, resumed };
+}
+
+interface Self {
+  readonly member: Member;
+  readonly machine: Machine;
+  readonly apiUrl: string;
+}
+
+function describeSelf({ config }: DaemonOptions, host: Host): Self {
+  const apiUrl = `http://${config.api.address}:${config.api.port}`;
+  const machine = describeMachine(config.dataDir, host.underlay, host.hypervisor.capabilities);
+  const identity = identityOf(config.dataDir);
+  const { node } = config;
+  const { vtep } = machine;
+  return { apiUrl, machine, member: { ...identity, node, version: VERSION, api: apiUrl, vtep } };
+}
+
+/** Each time the daemon has joined: says what its machine is, and makes what a cluster needs to be usable. */
+async function introduce(
+  { config, trace }: DaemonOptions,
+  { router, read }: { router: Router; read: ReadModel },
+  { machine, member, apiUrl }: Self,
+): Promise<Login> {
+  const { bootId } = member;
+  const message = { kind: 'register', bootId, machine } as const;
+  const reply = await router.ask(nodeRef(config.node), message, { trace });
+  await read.reached(reply.revision);
+  const { dataDir, floatingBlock } = config;
+  return bootstrap({ router, read, dataDir, apiUrl, floatingBlock, trace });
+}
+
+function makeRuntime(options: DaemonOptions, journal: StoreJournal, ownership: Cluster): Runtime {
+  const { config, random, log, onFatal } = options;
+  const onBoundary = crashAt(config.crashPoint);
+  return new Runtime({
+    node: config.node,
+    clock: systemClock,
+    random,
+    journal,
+    ownership,
+    log,
+    onFatal,
+    ...(onBoundary === undefined ? {} : { onBoundary }),
+  });
 }
 
 function startExecutors(

@@ -3,6 +3,7 @@
 // D1  Its path is short, so that a socket below it fits the 107 bytes a socket address has.
 // D2  It belongs to one data directory; a second one with the same tag is refused, not mixed in.
 // D3  What another boot left in it is removed before it is read: its pids mean other processes now.
+// D4  What others must not reach in it has a closed folder of its own (libvirt's sockets).
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TroupeError } from '../../actors/kernel/errors.ts';
@@ -18,7 +19,8 @@ export async function claimRunDirectory(path: string, dataDirectory: string): Pr
   if (found === claim) return;
   if (found !== undefined) await refuseIfInUse(path, found.split('\n')[1] ?? '');
   await rm(path, { recursive: true, force: true });
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  // Open to pass through, not to list: dnsmasq, which is not root, reads its files below it (D4).
+  await mkdir(path, { recursive: true, mode: 0o711 });
   await writeFile(join(path, OWNER_FILE), claim, { mode: 0o600 });
 }
 

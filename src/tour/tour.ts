@@ -2,6 +2,7 @@
 // client would. Each step finds what an earlier, interrupted tour has made.
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import { ApiError } from '../client/api-error.ts';
 import { Client, type View } from '../client/client.ts';
@@ -167,9 +168,7 @@ async function withConsole<T>(client: Client, path: string, work: Promise<T>): P
 
 /** The last lines, without control sequences that would repaint a person's terminal. */
 function consoleLines(bytes: Buffer): string[] {
-  return bytes
-    .toString()
-    .replaceAll(/\u001b\[[0-9;?]*[A-Za-z]/g, '')
+  return stripVTControlCharacters(bytes.toString())
     .replaceAll(/[^\n\x20-\x7e]/g, '')
     .split('\n')
     .filter((line) => line.trim() !== '')
