@@ -49,8 +49,6 @@ export interface Downloaded {
   readonly sha256: string;
   readonly etag: string | null;
   readonly lastModified: string | null;
-  /** The server declared the length, and that much came. */
-  readonly isWhole: boolean;
 }
 
 export interface DownloadReports {
@@ -70,9 +68,8 @@ export async function download(
   try {
     const transfer = new Transfer(url, request, partial, { reports, signal });
     await transfer.run();
-    const { etag, lastModified, totalBytes } = partial.validators;
-    const isWhole = totalBytes !== null;
-    return { sizeBytes: partial.offset, sha256: partial.sha256(), etag, lastModified, isWhole };
+    const { etag, lastModified } = partial.validators;
+    return { sizeBytes: partial.offset, sha256: partial.sha256(), etag, lastModified };
   } catch (error) {
     throw asDiskFull(error, request.path);
   } finally {

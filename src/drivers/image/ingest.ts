@@ -14,6 +14,7 @@ import { publish, sync } from './durable.ts';
 import type { FetchPolicy } from './fetch-policy.ts';
 import { copyFile } from './file-source.ts';
 import { watchGrowth } from './growth.ts';
+import type { Hashed } from './hash-file.ts';
 import { identify, inspect, type Inspection } from './inspect.ts';
 import { imageName, type KeptFormat, type Layout } from './layout.ts';
 import { HEAD_BYTES } from './image-format.ts';
@@ -80,7 +81,6 @@ export class Ingest {
       ? await this.#keep(path, image, came)
       : await this.#convert(path, image, came, inspection);
     this.#requireExpected(hashes.sha512);
-    await chmod(image, 0o444);
     const report: ReplicaReport = {
       sizeBytes: hashes.sizeBytes,
       sha512: hashes.sha512,
@@ -93,7 +93,7 @@ export class Ingest {
       etag: came.etag,
       lastModified: came.lastModified,
     };
-    await this.#publish(ready, image, report);
+    await this.#publish(ready, report);
     return report;
   }
 
@@ -112,6 +112,7 @@ export class Ingest {
     const { minFreeBytes, policy, timing, log, run } = this.#tools;
     const { signal, trace } = this.#request;
     if (source.kind === 'file') {
+      await rm(join(this.#dir, NOTE), { force: true });
       const onProgress = (done: number, total: number) => this.#step('copying', done, total);
       const limits = { maxSizeBytes, minFreeBytes };
       const options = { ...this.#request, ...limits, run, onProgress };
@@ -158,7 +159,7 @@ export class Ingest {
     const [sha256, kept] = await together(
       this.#request.signal,
       (signal) => this.#sourceHash(came, signal),
-      (signal) => this.#hash(image, 'sha512', signal),
+      (signal) => this.#settle(image, signal),
     );
     return { sha256, sha512: kept.digest, sizeBytes: kept.sizeBytes };
   }
@@ -185,7 +186,7 @@ export class Ingest {
           outer,
         ),
     );
-    const kept = await this.#hash(image, 'sha512', this.#request.signal);
+    const kept = await this.#settle(image, this.#request.signal);
     return { sha256, sha512: kept.digest, sizeBytes: kept.sizeBytes };
   }
 
@@ -196,10 +197,17 @@ export class Ingest {
     ).digest;
   }
 
-  async #hash(path: string, algorithm: 'sha256' | 'sha512', signal: AbortSignal) {
+  /** Hashes what is to be kept while its bytes go to the disk. */
+  async #settle(path: string, signal: AbortSignal): Promise<Hashed> {
+    await chmod(path, 0o444);
     const { size } = await stat(path);
     const onProgress = (doneBytes: number) => this.#step('hashing', doneBytes, size);
-    return hashApart({ path, algorithm }, { signal, onProgress });
+    const [hashed] = await together(
+      signal,
+      (inner) => hashApart({ path, algorithm: 'sha512' }, { signal: inner, onProgress }),
+      () => sync(path),
+    );
+    return hashed;
   }
 
   #watched<T>(
@@ -223,9 +231,8 @@ export class Ingest {
     );
   }
 
-  async #publish(ready: string, image: string, report: ReplicaReport): Promise<void> {
+  async #publish(ready: string, report: ReplicaReport): Promise<void> {
     await writeReport(ready, report);
-    await sync(image);
     await sync(ready);
     if (this.#request.signal.aborted) throw calledOff();
     await publish(ready, this.#tools.layout.replica(this.#spec.blobId));
@@ -244,7 +251,8 @@ interface Hashes {
 }
 
 const SOURCE = 'source';
-const NOTE = 'source.json';
+/** Written by a download that can go on (partial-file.ts). */
+export const NOTE = 'source.json';
 
 async function virtualSizeOf(image: string): Promise<number> {
   await using file = await open(image, 'r');

@@ -16,8 +16,9 @@ import { TroupeError, codeOf, type ErrorCode } from '../../../actors/kernel/erro
 import { formatAddress } from '../../../actors/kernel/kind.ts';
 import type { WantedBy } from '../../../actors/network/ports.ts';
 import type { Ledger } from '../ledger.ts';
+import { calledOff } from './called-off.ts';
 import { asDiskFull } from './disk-space.ts';
-import { Ingest, type IngestTools } from './ingest.ts';
+import { Ingest, NOTE, type IngestTools } from './ingest.ts';
 import { isPathSafe } from './layout.ts';
 import { readReport } from './replica-report.ts';
 import { Slots, Turns } from './turns.ts';
@@ -46,31 +47,37 @@ export class Replicas implements BlobStore {
   readonly #options: ReplicasOptions;
   readonly #turns = new Turns();
   readonly #slots: Slots;
-  /** The making that runs for a blob, so that its removal can call it off. */
-  readonly #making = new Map<string, AbortController>();
+  readonly #makings = new Makings();
 
   constructor(options: ReplicasOptions) {
     this.#options = options;
     this.#slots = new Slots(options.maxConcurrentIngests);
   }
 
-  ensureReplica(
+  async ensureReplica(
     spec: ReplicaSpec,
     by: WantedBy,
     onProgress: (progress: ReplicaProgress) => void,
   ): Promise<ReplicaReport> {
-    return this.#turns.run(spec.blobId, async () => {
-      this.#options.ledger.fence(formatAddress(by.owner), by);
-      const kept = await this.#kept(spec);
-      if (kept !== null) return kept;
-      return this.#slots.run(() => this.#make(spec, by, onProgress));
-    });
+    const making = new AbortController();
+    const signal = AbortSignal.any([by.signal, making.signal]);
+    this.#makings.add(spec.blobId, making);
+    try {
+      return await this.#turns.run(spec.blobId, async () => {
+        this.#options.ledger.fence(formatAddress(by.owner), by);
+        const kept = await this.#kept(spec);
+        if (kept !== null) return kept;
+        return this.#slots.run(() => this.#make(spec, { ...by, signal }, onProgress));
+      });
+    } finally {
+      this.#makings.delete(spec.blobId, making);
+    }
   }
 
   async removeReplica(blobId: string, by: WantedBy): Promise<void> {
     const { ledger, layout } = this.#options;
     ledger.fence(formatAddress(by.owner), by);
-    this.#making.get(blobId)?.abort();
+    this.#makings.abort(blobId);
     await this.#turns.run(blobId, async () => {
       this.#requireUnused(blobId);
       const removed = layout.partial(`${blobId}${REMOVED}`);
@@ -122,9 +129,10 @@ export class Replicas implements BlobStore {
     await mkdir(layout.partials, { recursive: true, mode: 0o755 });
     const known = new Set(ledger.list({ resource: REPLICA }).map(({ name }) => name));
     for (const name of await readdir(layout.partials)) {
-      const isDone = isPathSafe(name) && (await this.report(name)) !== null;
-      if (known.has(name) && !isDone) continue;
-      await rm(join(layout.partials, name), { recursive: true, force: true });
+      const dir = join(layout.partials, name);
+      const note = await stat(join(dir, NOTE)).catch(unlessAbsent);
+      const canGoOn = known.has(name) && note !== undefined && (await this.report(name)) === null;
+      if (!canGoOn) await rm(dir, { recursive: true, force: true });
     }
     const left = new Set([...(await readdir(layout.partials)), ...(await readdir(layout.blobs))]);
     for (const name of known) if (!left.has(name)) ledger.forget(REPLICA, name);
@@ -132,7 +140,7 @@ export class Replicas implements BlobStore {
 
   /** Calls off what runs and waits for its end. */
   async close(): Promise<void> {
-    for (const making of this.#making.values()) making.abort();
+    this.#makings.abort();
     await this.#turns.idle();
   }
 
@@ -142,21 +150,17 @@ export class Replicas implements BlobStore {
     onProgress: (progress: ReplicaProgress) => void,
   ): Promise<ReplicaReport> {
     const { ledger, layout } = this.#options;
-    const making = new AbortController();
-    const signal = AbortSignal.any([by.signal, making.signal]);
-    this.#making.set(spec.blobId, making);
-    const { epoch, generation, trace } = by;
+    const { epoch, generation, trace, signal } = by;
+    if (signal.aborted) throw calledOff();
     const owner = formatAddress(by.owner);
-    const entry = { resource: REPLICA, name: spec.blobId, owner, epoch, generation, trace };
-    ledger.record({ ...entry, detail: {} });
     try {
+      const entry = { resource: REPLICA, name: spec.blobId, owner, epoch, generation, trace };
+      ledger.record({ ...entry, detail: {} });
       return await new Ingest(this.#options, spec, { trace, signal }, onProgress).run();
     } catch (cause) {
       const error = asDiskFull(cause, layout.blobs);
       await this.#discard(spec, error);
       throw error;
-    } finally {
-      this.#making.delete(spec.blobId);
     }
   }
 
@@ -173,7 +177,7 @@ export class Replicas implements BlobStore {
   async #kept(spec: ReplicaSpec): Promise<ReplicaReport | null> {
     const report = await this.report(spec.blobId);
     if (report === null) {
-      await rm(this.#options.layout.replica(spec.blobId), { recursive: true, force: true });
+      await this.#clearDamaged(spec.blobId);
       return null;
     }
     if (spec.sha512 === null || spec.sha512 === report.sha512) return report;
@@ -182,6 +186,14 @@ export class Replicas implements BlobStore {
       `the replica of blob ${spec.blobId} here has other content than wanted; remove it first`,
       { expected: spec.sha512, found: report.sha512 },
     );
+  }
+
+  /** Another making of the blob may differ in its bytes, so what disks are based on is not replaced either. */
+  async #clearDamaged(blobId: string): Promise<void> {
+    const dir = this.#options.layout.replica(blobId);
+    if ((await stat(dir).catch(unlessAbsent)) === undefined) return;
+    this.#requireUnused(blobId);
+    await rm(dir, { recursive: true, force: true });
   }
 
   #requireUnused(blobId: string): void {
@@ -193,6 +205,28 @@ export class Replicas implements BlobStore {
       `blob ${blobId} is the base of disk ${user.name} on this machine; delete the instance first`,
       { disk: user.name },
     );
+  }
+}
+
+/** The makings of each blob that run or wait, so that its removal can call them off. */
+class Makings {
+  readonly #byBlob = new Map<string, Set<AbortController>>();
+
+  add(blobId: string, making: AbortController): void {
+    const makings = this.#byBlob.get(blobId) ?? new Set();
+    this.#byBlob.set(blobId, makings.add(making));
+  }
+
+  delete(blobId: string, making: AbortController): void {
+    const makings = this.#byBlob.get(blobId);
+    makings?.delete(making);
+    if (makings?.size === 0) this.#byBlob.delete(blobId);
+  }
+
+  /** Of one blob, or of all. */
+  abort(blobId?: string): void {
+    const makings = blobId === undefined ? this.#byBlob.values() : [this.#byBlob.get(blobId) ?? []];
+    for (const making of [...makings].flatMap((set) => [...set])) making.abort();
   }
 }
 

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -53,6 +53,16 @@ for (const when of ['before', 'during', 'after']) {
   }
 }
 
+test('a tool that has long to go dies with its daemon', async () => {
+  const trace = `troupe-crash-${process.pid}-sleeper`;
+  const child = join(import.meta.dirname, 'sleeper.child.ts');
+  const args = [child, dir, trace];
+  const sleeper = spawn(process.execPath, args, { stdio: 'ignore' });
+  await until(() => running(trace).some((pid) => nameOf(pid) === 'sleep'), 'the tool runs');
+  sleeper.kill('SIGKILL');
+  await until(() => running(trace).length === 0, 'the tool died with the daemon');
+});
+
 /** Work in progress that is still there. */
 function hidden(home: string): string[] {
   return tree(home).filter((path) => /(^|\/)\./.test(path));
@@ -68,6 +78,10 @@ function running(trace: string): string[] {
       return false;
     }
   });
+}
+
+function nameOf(pid: string): string {
+  return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
 }
 
 async function until(condition: () => boolean, what: string): Promise<void> {

@@ -1,6 +1,6 @@
 import { rejects } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -122,6 +122,19 @@ test('a base is not removed while a disk here needs it, overlay or CD-ROM', asyn
   }
   await remove('user');
   await driver.removeReplica('needed', wantedBy('blob/needed'));
+});
+
+test('a damaged base is made again only while no disk here needs it', async () => {
+  const image = samples.path('base.qcow2');
+  const { sha512 } = await rig.ensure('damaged', image);
+  const damage = () => rmSync(driver.layout.replicaReport('damaged'));
+  damage();
+  assert.not.ok((await driver.replicas()).includes('damaged'));
+  assert.is((await rig.ensure('damaged', image)).sha512, sha512);
+  await ensure('patient', { baseBlobId: 'damaged' });
+  damage();
+  await rejects(rig.ensure('damaged', image), { code: 'host/locked' });
+  assert.ok(existsSync(driver.layout.replicaImage('damaged', 'qcow2')));
 });
 
 test('a disk is in the ledger with its base before it is made', async () => {

@@ -1,56 +1,35 @@
 import { rejects } from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { makeRig, scratch, wantedBy } from './rig.ts';
-import {
-  brokenOffAt,
-  rawServer,
-  rudeServer,
-  rudeServerOn,
-  whole,
-  type Content,
-  type RudeServer,
-  type Script,
-} from './rude-server.ts';
-import { MIB, makeSamples, sha } from './samples.ts';
+import { downloadRig } from './download-rig.ts';
+import { wantedBy } from './rig.ts';
+import { brokenOffAt, rudeServer, rudeServerOn, whole, type Script } from './rude-server.ts';
+import { MIB, sha } from './samples.ts';
 
-const test = suite('image download');
-const dir = scratch();
-const samples = makeSamples(dir);
-const source = samples.convert('source.qcow2', 'qcow2');
-const body = readFileSync(source);
-const good: Content = {
+const test = suite('image download that breaks off');
+const {
   body,
-  etag: '"v1"',
-  lastModified: 'Sun, 06 Nov 1994 08:49:37 GMT',
-};
-const rig = await makeRig(join(dir, 'driver'));
-let server: RudeServer | undefined;
-let blob = 0;
-
-async function start(...scripts: Script[]): Promise<RudeServer> {
-  server = await rudeServer(...scripts);
-  return server;
-}
-
-const next = () => `blob-${++blob}`;
-const current = () => `blob-${blob}`;
-const partialSource = () => join(rig.driver.layout.partial(current()), 'source');
-const isClean = () => !existsSync(rig.driver.layout.partial(current()));
-
-test.after.each(async () => {
-  await server?.close();
-  server = undefined;
-});
+  closeServers,
+  current,
+  good,
+  isClean,
+  keep,
+  next,
+  partialSource,
+  rig,
+  samples,
+  source,
+  sourceHash,
+  start,
+} = await downloadRig();
+test.after.each(closeServers);
 
 test('comes in once, with the validators of its source and the hash of what came', async () => {
   const { url, requests } = await start(whole(good));
   const report = await rig.ensure(next(), url);
-  assert.is(report.sourceSha256, sha('sha256', source));
+  assert.is(report.sourceSha256, sourceHash);
   assert.is(report.sha512, sha('sha512', source));
   assert.is(report.etag, '"v1"');
   assert.is(report.lastModified, good.lastModified);
@@ -71,7 +50,7 @@ test('broken off at several bytes, it goes on where it was each time', async () 
   const cuts = [MIB, MIB + 70_000, 2 * MIB];
   const { url, requests } = await start(...cuts.map((at) => brokenOffAt(good, at)), whole(good));
   const report = await rig.ensure(next(), url);
-  assert.is(report.sourceSha256, sha('sha256', source));
+  assert.is(report.sourceSha256, sourceHash);
   assert.is(requests.length, 4);
   const asked = requests.map(({ headers }) => Number(/\d+/.exec(headers.range ?? '0')?.[0]));
   assert.equal(
@@ -91,14 +70,14 @@ test('a weak etag is not used for a range, the date is', async () => {
   };
   const { url, requests } = await start(weak);
   const report = await rig.ensure(next(), url);
-  assert.is(report.sourceSha256, sha('sha256', source));
+  assert.is(report.sourceSha256, sourceHash);
   assert.is(requests[1]?.headers['if-range'], content.lastModified);
 });
 
 test('without validators it starts over rather than joining what may not belong together', async () => {
   const { url, requests } = await start(brokenOffAt({ body }, MIB), whole({ body }));
   const report = await rig.ensure(next(), url);
-  assert.is(report.sourceSha256, sha('sha256', source));
+  assert.is(report.sourceSha256, sourceHash);
   assert.is(requests[1]?.headers.range, undefined);
 });
 
@@ -108,7 +87,7 @@ test('a server that ignores ranges sends all of it again, and the result is righ
     response.end(body);
   };
   const { url } = await start(brokenOffAt(good, MIB), ignoring);
-  assert.is((await rig.ensure(next(), url)).sourceSha256, sha('sha256', source));
+  assert.is((await rig.ensure(next(), url)).sourceSha256, sourceHash);
 });
 
 test('when the source changes between two ranges, only the new version is kept', async () => {
@@ -137,7 +116,7 @@ test('a server that lies about the version of a range is caught by its etag, and
     };
     const rude = await rudeServer(brokenOffAt(good, MIB), lying, whole(good));
     const report = await rig.ensure(next(), rude.url);
-    assert.is(report.sourceSha256, sha('sha256', source));
+    assert.is(report.sourceSha256, sourceHash);
     await rude.close();
   }
 });
@@ -148,7 +127,7 @@ test('a range that is not satisfiable leads to a fresh start', async () => {
     response.end();
   };
   const { url } = await start(brokenOffAt(good, MIB), refusing, whole(good));
-  assert.is((await rig.ensure(next(), url)).sourceSha256, sha('sha256', source));
+  assert.is((await rig.ensure(next(), url)).sourceSha256, sourceHash);
 });
 
 test('a server that never gets past the same byte is given up, and what came is kept for later', async () => {
@@ -167,10 +146,10 @@ test('a daemon that starts again goes on with the bytes that are there', async (
   const port = new URL(first.url).port;
   await rejects(rig.ensure(id, first.url), { code: 'image/unreachable' });
   await first.close();
-  server = await rudeServerOn(Number(port), whole(good));
+  const server = keep(await rudeServerOn(Number(port), whole(good)));
   const again = await rig.restart();
   const report = await again.ensure(id, first.url);
-  assert.is(report.sourceSha256, sha('sha256', source));
+  assert.is(report.sourceSha256, sourceHash);
   assert.match(server.requests[0]?.headers.range ?? '', /^bytes=[1-9]/);
   await again.close();
 });
@@ -191,9 +170,9 @@ test('bytes that did not reach the disk before the machine crashed are not trust
   ]);
   writeFileSync(partialSource(), garbled);
   writeFileSync(notePath, JSON.stringify({ ...note, bootId: 'before', syncedBytes: held - 1000 }));
-  server = await rudeServerOn(port, whole(good));
+  const server = keep(await rudeServerOn(port, whole(good)));
   const again = await rig.restart();
-  assert.is((await again.ensure(id, first.url)).sourceSha256, sha('sha256', source));
+  assert.is((await again.ensure(id, first.url)).sourceSha256, sourceHash);
   assert.is(server.requests[0]?.headers.range, `bytes=${held - 1000}-`);
   await again.close();
 });
@@ -220,7 +199,7 @@ test('called off in the middle it stops, keeps what came, and goes on when asked
   await rejects(rig.ensure(id, url, {}, by), { code: 'actor/stopped' });
   assert.ok(statSync(partialSource()).size > 0);
   const report = await rig.ensure(id, url);
-  assert.is(report.sourceSha256, sha('sha256', source));
+  assert.is(report.sourceSha256, sourceHash);
   assert.match(requests[1]?.headers.range ?? '', /^bytes=[1-9]/);
 });
 
@@ -240,212 +219,16 @@ test('a removal calls the download off', async () => {
   assert.ok(isClean());
 });
 
-test('a stall is broken off and gone on from', async () => {
-  const stalling: Script = (_request, response) => {
-    response.writeHead(200, { ETag: '"v1"', 'Content-Length': body.length });
-    response.write(body.subarray(0, MIB));
-  };
-  const { url } = await start(stalling, whole(good));
-  assert.is((await rig.ensure(next(), url)).sourceSha256, sha('sha256', source));
-  assert.ok(rig.logged.some((line) => line.includes('stalled')));
-});
-
-test('a slow drip is a stall too, and it ends', async () => {
-  const dripping: Script = (_request, response) => {
-    response.writeHead(200, { 'Content-Length': body.length });
-    const timer = setInterval(() => response.write('x'), 20);
-    response.on('close', () => clearInterval(timer));
-  };
-  const { url } = await start(dripping);
-  await rejects(rig.ensure(next(), url), { code: 'image/unreachable', message: /stalled/ });
-});
-
-test('no answer at all has a deadline', async () => {
-  const silent = await makeRig(join(dir, 'silent'), {
-    timing: { answerTimeoutMs: 100, maxAttempts: 2, retryDelayMs: 5 },
-  });
-  const { url, requests } = await start(() => undefined);
-  await rejects(silent.ensure(next(), url), { code: 'image/unreachable', message: /no answer/ });
-  assert.is(requests.length, 2);
-  await silent.close();
-});
-
-test('a body shorter than announced is not taken for the whole', async () => {
-  server = await rawServer((socket) => {
-    socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length + 10}\r\n\r\n`);
-  });
-  await rejects(rig.ensure(next(), server.url), { code: 'image/unreachable' });
-  assert.ok(isClean());
-});
-
-test('bytes beyond the announced length are a fault, not part of the image', async () => {
-  server = await rawServer((socket) => {
-    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 512\r\n\r\n');
-    socket.end(Buffer.alloc(2000));
-  });
-  await rejects(rig.ensure(next(), server.url), { code: 'image/unreachable', message: /HPE_/ });
-});
-
-test('an answer that is not HTTP is named', async () => {
-  server = await rawServer((socket) => socket.end('SSH-2.0-OpenSSH_9.2\r\n'));
-  await rejects(rig.ensure(next(), server.url), {
-    code: 'image/unreachable',
-    message: /does not keep to HTTP/,
-  });
-});
-
-test('a server that fails at first is asked again', async () => {
-  const failing: Script = (_request, response) => {
-    response.writeHead(503);
-    response.end();
-  };
-  const { url } = await start(failing, whole(good));
-  assert.is((await rig.ensure(next(), url)).sourceSha256, sha('sha256', source));
-});
-
-const FINAL: readonly (readonly [status: number, words: RegExp])[] = [
-  [404, /answered 404; check the URL/],
-  [403, /answered 403; it wants a login/],
-  [204, /answered 204/],
-];
-for (const [status, message] of FINAL) {
-  test(`${status} is final`, async () => {
-    const { url, requests } = await start((_request, response) => {
-      response.writeHead(status);
-      response.end();
-    });
-    await rejects(rig.ensure(next(), url), { code: 'image/bad-url', message });
-    assert.is(requests.length, 1);
-    assert.ok(isClean());
-  });
-}
-
-test('redirects are followed, and one that never ends is not', async () => {
-  const redirect: Script = (_request, response) => {
-    response.writeHead(302, { Location: '/elsewhere?token=hidden' });
-    response.end();
-  };
-  const { url, requests } = await start(redirect, redirect, whole(good));
-  assert.is((await rig.ensure(next(), url)).sourceSha256, sha('sha256', source));
-  assert.is(requests[1]?.url, '/elsewhere?token=hidden');
-  const loop = await rudeServer(redirect);
-  await rejects(rig.ensure(next(), loop.url), { code: 'image/bad-url', message: /redirects more/ });
-  assert.ok(loop.requests.length < 20);
-  await loop.close();
-});
-
-test('a login in the URL goes to its own server only, and into no message', async () => {
-  const target = await rudeServer(whole(good));
-  const { url, requests } = await start((_request, response) => {
-    response.writeHead(302, { Location: target.url });
-    response.end();
-  });
-  await rig.ensure(next(), url.replace('://', '://user:s3cret@'));
-  assert.is(
-    requests[0]?.headers.authorization,
-    `Basic ${Buffer.from('user:s3cret').toString('base64')}`,
-  );
-  assert.is(target.requests[0]?.headers.authorization, undefined);
-  await target.close();
-
-  const failing = await rudeServer((_request, response) => response.writeHead(500).end());
-  const secretive = `${failing.url.replace('://', '://user:s3cret@')}?signature=hidden`;
-  const error = await rig.ensure(next(), secretive).catch((thrown: unknown) => thrown);
-  await failing.close();
-  const seen = `${String(error)} ${rig.logged.join('\n')} ${notesOf(current())}`;
-  assert.not.match(seen, /s3cret|hidden/);
-});
-
-test('a body without end is stopped at the limit', async () => {
-  const endless: Script = (_request, response) => {
-    const more = () => {
-      while (response.write(Buffer.alloc(65_536))) continue;
-    };
-    response.on('drain', more);
-    more();
-  };
-  const { url } = await start(endless);
-  await rejects(rig.ensure(next(), url, { maxSizeBytes: 4 * MIB }), {
-    code: 'image/refused',
-    message: /at least \d+ bytes, and an image may have 4194304/,
-  });
-  assert.ok(isClean());
-});
-
-test('an announced size above the limit is refused before a byte of it is kept', async () => {
-  const { url } = await start(whole(good));
-  await rejects(rig.ensure(next(), url, { maxSizeBytes: MIB }), { code: 'image/refused' });
-  assert.ok(isClean());
-});
-
-test('a web page instead of an image is named as that', async () => {
-  const { url } = await start((_request, response) => response.end('<html>please log in</html>'));
-  await rejects(rig.ensure(next(), url), { code: 'image/refused', message: /web page/ });
-});
-
-test('nothing listening, an unknown name and other schemes say what to do', async () => {
-  const port = await freePort();
-  await rejects(rig.ensure(next(), `http://127.0.0.1:${port}/x`), {
-    code: 'image/unreachable',
-    message: /refused the connection/,
-  });
-  await rejects(rig.ensure(next(), 'http://does-not-exist.invalid/x'), {
-    code: 'image/unreachable',
-    message: /host name/,
-  });
-  for (const url of ['ftp://host/x', 'file:///etc/passwd', 'debian:12']) {
-    await rejects(rig.ensure(next(), url), { code: 'image/bad-url', message: /http:\/\// });
-  }
-  await rejects(rig.ensure(next(), 'no url'), { code: 'image/bad-url' });
-  assert.equal(
-    readdirSync(rig.driver.layout.partials).filter((name) => name === current()),
-    [],
-  );
-});
-
-test('the default policy keeps it from this machine, whichever way that is written', async () => {
-  const closed = await makeRig(join(dir, 'closed'), {
-    fetchPolicy: { refuse: ['127.0.0.0/8', '::1'], allow: [] },
-  });
+test('a removal also calls off the requests that still wait', async () => {
+  const id = next();
   const { url, requests } = await start(whole(good));
-  const { port } = new URL(url);
-  const ways = ['127.0.0.1', '2130706433', '0x7f.1', 'localhost', '[::ffff:127.0.0.1]', '[::1]'];
-  for (const host of ways) {
-    await rejects(closed.ensure(next(), `http://${host}:${port}/image`), {
-      code: 'image/bad-url',
-      message: /may not be fetched from/,
-    });
-  }
-  assert.is(requests.length, 0);
-  await closed.close();
+  const asked = [rig.ensure(id, url), rig.ensure(id, url), rig.ensure(id, url)];
+  const removed = rig.driver.removeReplica(id, wantedBy(`blob/${id}`, { generation: 1 }));
+  for (const making of asked) await rejects(making, { code: 'actor/stopped' });
+  await removed;
+  assert.ok(requests.length <= 1);
+  assert.not.ok((await rig.driver.replicas()).includes(id));
 });
-
-test('a redirect into a refused range is refused', async () => {
-  const closed = await makeRig(join(dir, 'half-closed'), {
-    fetchPolicy: { refuse: ['127.0.0.0/8'], allow: ['127.0.0.1'] },
-  });
-  const { url } = await start((_request, response) => {
-    response.writeHead(302, { Location: 'http://127.0.0.2:1/latest/meta-data' });
-    response.end();
-  });
-  await rejects(closed.ensure(next(), url), { code: 'image/bad-url', message: /127\.0\.0\.2/ });
-  await closed.close();
-});
-
-function notesOf(blobId: string): string {
-  const path = `${join(rig.driver.layout.partial(blobId), 'source')}.json`;
-  return existsSync(path) ? readFileSync(path, 'utf8') : '';
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      probe.close(() => resolve(port));
-    });
-  });
-}
 
 test.after(() => rig.close());
 test.run();
