@@ -47,7 +47,10 @@ export interface Libvirt {
   readonly guest: GuestCalls;
   /** Whether a call would reach the daemon at this moment. */
   readonly connected: boolean;
-  /** Calls the listener with every domain event, and on `connected` and `disconnected`. */
+  /**
+   * Calls the listener with every domain event, and on `connected` and `disconnected`. Subscribe, then
+   * list the domains: the other way round, what happens in between is missed.
+   */
   subscribe(listener: LibvirtListener): () => void;
   /** Says good-bye; outstanding calls fail with `disconnected`, consoles end. Idempotent. */
   close(): Promise<void>;

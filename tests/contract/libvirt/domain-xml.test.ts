@@ -124,6 +124,25 @@ test('each CPU mode that TCG has, both machines, and a VNC port of libvirt’s c
   }
 });
 
+test('what not every machine can start is valid all the same: KVM, the host’s CPU, SPICE', async () => {
+  const specs: Partial<DomainSpec>[] = [
+    { type: 'kvm', cpu: { mode: 'host-passthrough' } },
+    { type: 'kvm', cpu: { mode: 'host-model', disabledFeatures: ['svm'] } },
+    {
+      graphics: [{ kind: 'spice', listen: '127.0.0.1', port: 5999, password: 'p&<"' }],
+      video: { model: 'qxl', vramKiB: 32_768 },
+      channels: [{ name: 'com.redhat.spice.0', spiceAgent: true }],
+      usbRedirections: 2,
+    },
+    { directKernel: { kernel: '/boot/vmlinuz', initrd: '/boot/initrd', cmdline: 'a="b" & <c>' } },
+  ];
+  for (const spec of specs) {
+    const xml = buildDomainXml(tinySpec(spec));
+    const domain = await libvirt.domains.define(xml, { validate: true });
+    await libvirt.domains.undefine(domain);
+  }
+});
+
 test('a tap stays its owner’s: used by QEMU, neither made, changed nor removed by libvirt', async () => {
   const ip = (...words: string[]) => execFileSync('ip', words, { encoding: 'utf8' });
   const mtu = () => /mtu (\d+)/.exec(ip('link', 'show', TAP))?.[1];

@@ -19,13 +19,17 @@ export function tinySpec(more: Partial<DomainSpec> = {}): DomainSpec {
   };
 }
 
-/** Defines and starts a domain for the length of `body`; destroys and undefines it whatever happens. */
+/**
+ * Defines and starts a domain for the length of `body`; destroys and undefines it whatever happens.
+ * `devices` is XML of devices that the builder does not know.
+ */
 export async function withDomain(
   libvirt: Libvirt,
-  more: Partial<DomainSpec>,
+  { devices = '', ...more }: Partial<DomainSpec> & { devices?: string },
   body: (domain: DomainRef) => Promise<void>,
 ): Promise<void> {
-  const defined = await libvirt.domains.define(buildDomainXml(tinySpec(more)), { validate: true });
+  const xml = buildDomainXml(tinySpec(more)).replace('</devices>', `${devices}$&`);
+  const defined = await libvirt.domains.define(xml, { validate: true });
   try {
     await body(await libvirt.domains.start(defined));
   } finally {
