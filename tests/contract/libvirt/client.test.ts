@@ -25,7 +25,7 @@ test.before(async () => {
   daemon = await startLibvirtd();
   libvirt = await connectLibvirt({
     socketPath: daemon.socketPath,
-    keepalive: { intervalMs: 250, misses: 4 },
+    keepalive: { intervalMs: 500, misses: 8 },
   });
 });
 

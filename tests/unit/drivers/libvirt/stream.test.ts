@@ -131,6 +131,7 @@ test('an unread stream is not read from the socket; nothing piles up here', asyn
   await withStreams(serve, async (libvirt, streamPeer) => {
     const stream = await libvirt.guest.openConsole(DOMAIN);
     await until(() => streamPeer().socket.writableNeedDrain && stream.readableLength > 0);
+    // A call that is not answered: time in which a reader that does not stop would go on reading.
     await libvirt.host.type({ timeoutMs: 50 }).catch(() => undefined);
     // 256 MiB are on offer; what got through is a few pieces, here and in the kernel.
     assert.ok(accepted < 100, `${accepted} pieces accepted`);
