@@ -8,7 +8,8 @@
 //     gives a fresh connection, and no caller shares a stalled one with another purpose.
 // E3  gRPC keepalive notices a dead connection under a stream. etcd refuses pings more often than
 //     every 5 s (--grpc-keepalive-min-time), so its time is never configured below that.
-import { Etcd3, WatchClient, type IOptions } from 'etcd3';
+import { Etcd3, EtcdPermissionDeniedError, WatchClient, type IOptions } from 'etcd3';
+import { prefixEnd } from './etcd-convert.ts';
 
 /** Where etcd is, and how to be let in. */
 export interface EtcdEndpoint {
@@ -75,5 +76,20 @@ export class EtcdClient extends Etcd3 {
           return run({ resource, client, metadata: withLeader });
         }),
     });
+  }
+
+  /**
+   * Whether these credentials may read under `prefix`, asked in a way that renews an expired token
+   * (a restarted etcd knows none of its tokens): etcd3 renews on unary calls only, so that a watch
+   * would be refused for ever.
+   */
+  async mayRead(prefix: string, timeoutMs: number): Promise<boolean> {
+    const range = { key: Buffer.from(prefix), range_end: prefixEnd(prefix), count_only: true };
+    try {
+      await this.kv.range(range, { deadline: Date.now() + timeoutMs });
+      return true;
+    } catch (error) {
+      return !(error instanceof EtcdPermissionDeniedError);
+    }
   }
 }

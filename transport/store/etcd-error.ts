@@ -16,7 +16,8 @@ import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
  * gRPC's own words for "no request left this process". Taken literally: if a later version words it
  * otherwise, the outcome counts as unknown, which is the safe side.
  */
-const UNSENT = /No connection established|No addresses resolved|Name resolution failed/;
+const UNSENT =
+  /No connection established|No addresses resolved|Name resolution failed|Waiting for LB pick/;
 
 /** True when the call that failed with `error` cannot have reached the server. */
 export function isUnsent(error: unknown): boolean {

@@ -63,12 +63,15 @@ export class EtcdStore implements Store {
     this.#watchClient = new EtcdClient(options);
     const timeoutMs = options.callTimeoutMs ?? 5_000;
     this.#calls = new EtcdCalls({ clock: options.clock, random: this.#random, timeoutMs });
-    const streams = this.#watchClient.watchStreams();
+    const transport = {
+      streams: this.#watchClient.watchStreams(),
+      mayRead: (prefix: string) => this.#watchClient.mayRead(prefix, timeoutMs),
+    };
     this.#source = {
       clock: options.clock,
       random: this.#random,
       openTimeoutMs: timeoutMs,
-      open: (prefix, start, events) => openEtcdWatch(streams, prefix, start, events),
+      open: (prefix, start, events) => openEtcdWatch(transport, prefix, start, events),
       currentRevision: () => this.#currentRevision(),
     };
   }

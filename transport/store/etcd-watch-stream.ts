@@ -6,11 +6,20 @@ import { fromEvent, fromRevision, prefixEnd } from './etcd-convert.ts';
 import { toTroupeError } from './etcd-error.ts';
 import type { StreamEvents, WatchStream } from './resuming-watch.ts';
 
+const DENIED = /permission denied|invalid auth token/;
+
 type Stream = IDuplexStream<IWatchRequest, IWatchResponse>;
+
+/** What a stream needs of the client that it runs on. */
+export interface WatchTransport {
+  readonly streams: WatchClient;
+  /** Whether the credentials allow it after all; see EtcdClient.mayRead(). */
+  mayRead(prefix: string): Promise<boolean>;
+}
 
 /** Opens a stream of the changes under `prefix` from `startRevision` on. */
 export function openEtcdWatch(
-  client: WatchClient,
+  transport: WatchTransport,
   prefix: string,
   startRevision: number,
   events: StreamEvents,
@@ -20,14 +29,17 @@ export function openEtcdWatch(
   const report = (error: unknown) => {
     if (!isClosed) tellFailure(error, events);
   };
-  client.watch().then((opened) => {
+  transport.streams.watch().then((opened) => {
     // An error without a listener ends the process: attach before anything else, closed or not.
     opened.on('error', report);
     opened.on('end', () => report(new Error('etcd ended the watch stream')));
     if (isClosed) return endStream(opened);
     stream = opened;
     opened.on('data', (response) => {
-      if (!isClosed) tellResponse(response, events);
+      if (isClosed) return;
+      if (response.canceled && DENIED.test(response.cancel_reason))
+        return void tellDenied(transport, prefix, events);
+      tellResponse(response, events);
     });
     const range = { key: Buffer.from(prefix), range_end: prefixEnd(prefix) };
     const create_request = {
@@ -76,9 +88,17 @@ function tellCanceled(response: IWatchResponse, events: StreamEvents): void {
     const detail = { compacted: fromRevision(compacted), replaced: false };
     return events.refused(new TroupeError('store/compacted', message, detail));
   }
-  if (/permission denied|auth/.test(reason)) {
-    const message = `etcd refuses the watch (${reason}); check this daemon's role in etcd`;
-    return events.refused(new TroupeError('config/invalid', message));
-  }
   events.broken(new Error(`etcd canceled the watch: ${reason || 'no reason given'}`));
+}
+
+/** Which it is, an expired token or a missing permission, shows when we ask with a token of today. */
+async function tellDenied(
+  transport: WatchTransport,
+  prefix: string,
+  events: StreamEvents,
+): Promise<void> {
+  if (await transport.mayRead(prefix))
+    return events.broken(new Error('etcd refused the watch for its expired token'));
+  const message = `etcd refuses to let this daemon watch ${prefix}; check its role in etcd`;
+  events.refused(new TroupeError('config/invalid', message));
 }

@@ -64,7 +64,7 @@ export function checkKey(key: string): void {
   if (!key.isWellFormed()) refuse('key', key);
 }
 
-/** Size of a transaction's larger branch with its compares on the wire, rounded up. */
+/** Upper bound of a transaction's bytes on the wire. */
 export function txnBytes(txn: Txn): number {
   return sum(txn.compare, compareBytes) + sum(txn.then, opBytes) + sum(txn.else ?? [], opBytes);
 }

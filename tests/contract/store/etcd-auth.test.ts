@@ -64,4 +64,30 @@ test('what the role does not cover is refused, and the rest goes on', async () =
   await watch.close();
 });
 
+test('a restarted etcd has forgotten all tokens; calls, watch and lease go on with new ones', async () => {
+  if (store === undefined || etcd === undefined) throw new Error('no store');
+  const lease = await store.lease(8_000);
+  const ends: string[] = [];
+  lease.onLost((end) => ends.push(end));
+  const now = await store.put('/mine/k', bytes('before'), lease.id);
+  const observer = collect();
+  const watch = store.watch({ prefix: '/mine/', fromRevision: now + 1 }, observer);
+  await eventually('the watch', () => observer.links.length === 1);
+  const alive = setInterval(() => undefined, 1_000);
+  await etcd.kill();
+  await etcd.start();
+  await eventually('a working store', async () => {
+    const written = await store?.put('/mine/after', bytes('v')).catch(() => 0);
+    return (written ?? 0) > 0;
+  });
+  await eventually('the change', () => observer.seen.length > 0);
+  assert.equal(observer.ends, []);
+  const renewed = lease.validUntilMono();
+  await eventually('a renewal', () => lease.validUntilMono() > renewed);
+  assert.equal(ends, []);
+  await watch.close();
+  await lease.revoke();
+  clearInterval(alive);
+});
+
 test.run();
