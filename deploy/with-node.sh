@@ -43,7 +43,8 @@ if ! is_current; then
   exec 9<&-
 fi
 [ $# -gt 0 ] || exit 0
-PATH="$modules/.bin:$PATH"
+# A user's path need not have the folders of ip, nft and libvirtd.
+PATH="$modules/.bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 export PATH
 cd "$root"
 MSGPACKR_NATIVE_ACCELERATION_DISABLED=true exec node "$@"

@@ -4,6 +4,7 @@
 //     directions: no other user of the machine gets in.
 // E2  Every acknowledged write is on the disk (no unsafe flags).
 // E3  Its size is bounded: history older than an hour is compacted, growth stops at QUOTA_BYTES.
+import { lookup } from 'node:dns/promises';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../../actors/kernel/ports.ts';
@@ -77,10 +78,18 @@ async function access(keyPair: KeyPair, ports: readonly number[]): Promise<Requi
     readFile(keyPair.keyFile),
   ]);
   return {
-    // By name: a TLS client may not name an address as the server it wants.
-    hosts: [`https://localhost:${ports[0]}`],
+    hosts: [`https://${await loopbackName()}:${ports[0]}`],
     credentials: { rootCertificate: certificate, certChain: certificate, privateKey },
   };
+}
+
+/** The name, as TLS has none for an address (Node warns); the address where nothing resolves it. */
+async function loopbackName(): Promise<string> {
+  try {
+    return (await lookup('localhost', 4)).address === '127.0.0.1' ? 'localhost' : '127.0.0.1';
+  } catch {
+    return '127.0.0.1';
+  }
 }
 
 function command(directory: string, keyPair: KeyPair, ports: readonly number[]): readonly string[] {
