@@ -25,13 +25,15 @@ export function lockDataDirectory(dataDirectory: string): DataLock {
     throw lockFailure(dataDirectory, pidFile, error);
   }
   const held = file;
-  return {
-    release() {
-      if (!held.isOpen) return;
-      rmSync(pidFile, { force: true });
-      held.close();
-    },
+  const release = () => {
+    process.off('exit', release);
+    if (!held.isOpen) return;
+    rmSync(pidFile, { force: true });
+    held.close();
   };
+  // Also keeps the file from being collected, and so closed, while nobody looks at the lock.
+  process.once('exit', release);
+  return { release };
 }
 
 function lockFailure(dataDirectory: string, pidFile: string, error: unknown): TroupeError {

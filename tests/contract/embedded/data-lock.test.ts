@@ -11,13 +11,13 @@ const HOLDER = `
 import { lockDataDirectory } from ${JSON.stringify(import.meta.resolve('../../../src/embedded/data-lock.ts'))};
 lockDataDirectory(process.argv[1]);
 console.log('locked');
-setInterval(() => undefined, 1e6);
+setInterval(gc, 10);
 `;
 
 test('a second daemon is told the pid of the first, until that is killed', async () => {
   const installation = await makeInstallation();
   const { dataDir } = installation;
-  const words = ['--input-type=module-typescript', '-e', HOLDER, dataDir];
+  const words = ['--expose-gc', '--input-type=module-typescript', '-e', HOLDER, dataDir];
   const holder = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...words], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
