@@ -39,8 +39,28 @@ find_missing() {
   done <"$list"
 }
 
+# Without forking, as above.
+has_user() {
+  while IFS=: read -r name _; do
+    [ "$name" != "$1" ] || return 0
+  done </etc/passwd
+  return 1
+}
+
+# Every libvirtd of Debian looks this user up and ends when there is none; it comes with
+# libvirt-daemon-system, which would bring systemd, D-Bus and services that start by themselves.
+add_qemu_user() {
+  ! has_user libvirt-qemu || return 0
+  say 'adding the system user libvirt-qemu, which libvirtd wants to exist'
+  useradd --system --user-group --no-create-home --home-dir /var/lib/libvirt \
+    --shell /usr/sbin/nologin libvirt-qemu || fail 'the user libvirt-qemu could not be added'
+}
+
 find_missing
-[ -n "$missing" ] || exit 0
+if [ -z "$missing" ]; then
+  add_qemu_user
+  exit 0
+fi
 
 say "this machine lacks:
 $reasons"
@@ -50,3 +70,4 @@ $reasons"
   fail "only Debian's apt is known here: install the above with this system's own package tool"
 . "$here/apt.sh"
 install_missing
+add_qemu_user
