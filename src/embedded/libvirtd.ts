@@ -79,13 +79,15 @@ export async function startLibvirtd(
 }
 
 // Arguments: the state directory, the run directory, the program to become. D-Bus is hidden: over it
-// libvirt would register our machines with the host's systemd-machined and ask its firewalld.
+// libvirt would register our machines with the host's systemd-machined and ask its firewalld. In
+// /var/lock libvirt locks consoles, and a killed one leaves those behind.
 const MOUNTS = `set -eu
 state=$1 run=$2; shift 2
 mkdir -p /run/libvirt /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt
 mount --bind "$run" /run/libvirt
 mount --bind "$state/etc" /etc/libvirt
 for part in lib log cache; do mount --bind "$state/$part" "/var/$part/libvirt"; done
+if [ -d /var/lock ]; then mount --bind "$state/lock" /var/lock; fi
 if [ -d /run/dbus ]; then mount -t tmpfs -o size=4k none /run/dbus; fi
 exec "$@"
 `;
@@ -110,11 +112,12 @@ async function tidy(state: string): Promise<void> {
   const names = await readdir(stale).catch(() => []);
   for (const name of names.filter((each) => each.startsWith('domain-')))
     await rm(join(stale, name), { recursive: true, force: true });
-  await rm(join(stale, 'channel/target'), { recursive: true, force: true });
+  for (const path of [join(stale, 'channel/target'), join(state, 'lock')])
+    await rm(path, { recursive: true, force: true });
 }
 
 async function writeSettings(state: string, run: string): Promise<void> {
-  for (const part of ['etc', 'lib', 'log', 'cache'])
+  for (const part of ['etc', 'lib', 'log', 'cache', 'lock'])
     await mkdir(join(state, part), { recursive: true, mode: 0o700 });
   await mkdir(run, { recursive: true, mode: 0o700 });
   await writeFile(join(state, 'etc/libvirtd.conf'), libvirtdSettings(await hostUUID(state)));
