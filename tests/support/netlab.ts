@@ -4,7 +4,15 @@
 //     all of it, dnsmasq included, dies with the test process however that ends.
 // A2  A host is a namespace that the driver's programs are run in; a guest is a namespace behind a real tap.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,12 +20,21 @@ import { fileURLToPath } from 'node:url';
 import { exec, type Exec } from '../../src/drivers/exec.ts';
 
 const INSIDE = 'TROUPE_NETLAB';
+const ECHO = fileURLToPath(new URL('./netlab-echo.ts', import.meta.url));
 const RELAY = fileURLToPath(new URL('./netlab-guest.pl', import.meta.url));
 
 /** Runs the test file again inside namespaces of its own; returns only in there. */
 export function enterLab(testFile: string): void {
   if (process.env[INSIDE] === undefined) {
-    const unshare = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
+    const unshare = [
+      'unshare',
+      '--net',
+      '--mount',
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
+    ];
     const command = ['--pdeathsig', 'KILL', '--', ...unshare, process.execPath];
     const { status } = spawnSync('setpriv', [...command, fileURLToPath(testFile)], {
       stdio: 'inherit',
@@ -64,7 +81,8 @@ export function execOn(host: string): Exec {
 /** Runs a command, split at blanks, in a namespace (null: the lab's own); returns its standard output. */
 export async function run(namespace: string | null, command: string): Promise<string> {
   const words = command.split(' ');
-  const inside = namespace === null ? words : ['nsenter', `--net=/run/netns/${namespace}`, '--', ...words];
+  const inside =
+    namespace === null ? words : ['nsenter', `--net=/run/netns/${namespace}`, '--', ...words];
   const [program = '', ...args] = inside;
   return (await exec(program, args, { trace: 'lab', timeoutMs: 20_000 })).stdout;
 }
@@ -78,27 +96,75 @@ export async function can(namespace: string | null, command: string): Promise<bo
 
 /** Makes a namespace with an address on the lab's underlay bridge; returns its name. */
 export async function makeHost(name: string, address: string, mtu = 1500): Promise<string> {
-  if (!existsSync('/sys/class/net/underlay')) {
-    await can(null, 'ip link add underlay type bridge');
+  if (!(await can(null, 'ip link show dev underlay'))) {
+    await run(null, 'ip link add underlay type bridge');
     await run(null, 'ip link set underlay mtu 9000 up');
   }
   await run(null, `ip netns add ${name}`);
-  await run(null, `ip link add ${name} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${name}`);
+  await run(
+    null,
+    `ip link add ${name} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${name}`,
+  );
   await run(null, `ip link set ${name} master underlay up`);
   await run(name, 'ip link set lo up');
   await run(name, 'ip link set eth0 up');
   await run(name, `ip addr add ${address} dev eth0`);
+  // A new namespace has the machine's setting, whatever that is.
+  await run(name, 'busybox sysctl -q -w net.ipv4.ip_forward=0');
   return name;
 }
 
 /** Plugs a namespace's eth0 into a host's tap. */
 export async function plugGuest(host: string, tap: string, namespace: string): Promise<LabGuest> {
   if (!existsSync(`/run/netns/${namespace}`)) await run(null, `ip netns add ${namespace}`);
-  const relay = spawn('nsenter', [`--net=/run/netns/${host}`, '--', 'perl', RELAY, tap, namespace], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
+  const relay = spawn(
+    'nsenter',
+    [`--net=/run/netns/${host}`, '--', 'perl', RELAY, tap, namespace],
+    {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    },
+  );
+  relay.unref();
   await until(`eth0 in ${namespace}`, () => can(namespace, 'ip link show dev eth0'));
   return guest(namespace, relay);
+}
+
+/** A server that tells each client its address, by TCP and UDP; ends with the lab. */
+export async function serve(namespace: string, port: number): Promise<void> {
+  const command = [process.execPath, ECHO, 'serve', String(port)];
+  spawn('nsenter', [`--net=/run/netns/${namespace}`, '--', ...command], {
+    stdio: 'ignore',
+  }).unref();
+  const listing = `ss -H -l -n -u -t sport = :${port}`;
+  const listens = async () => (await run(namespace, listing)).split('\n').length > 2;
+  await until(`port ${port} in ${namespace}`, listens);
+}
+
+/** As whom a server (serve) sees a client in a namespace; null when it cannot be reached. */
+export async function seenAs(
+  namespace: string,
+  protocol: 'tcp' | 'udp',
+  address: string,
+  port: number,
+): Promise<string | null> {
+  const command = `${process.execPath} ${ECHO} ask ${protocol} ${address} ${port}`;
+  return run(namespace, command).catch(() => null);
+}
+
+/** Pings without pause until stopped, from the first answer on; tells what was sent and what came back. */
+export async function pingSteadily(namespace: string, address: string) {
+  const command = ['ping', '-n', '-i', '0.05', '-W', '1', address];
+  const child = spawn('nsenter', [`--net=/run/netns/${namespace}`, '--', ...command]);
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  await until(`${address} answers`, () => output.includes('bytes from'));
+  return async (): Promise<{ sent: number; received: number }> => {
+    child.kill('SIGINT');
+    await exited;
+    const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(output) ?? [];
+    return { sent: Number(sent), received: Number(received) };
+  };
 }
 
 /** Waits for a condition; throws with `what` at the deadline. */
@@ -128,13 +194,16 @@ function guest(namespace: string, relay: ChildProcess): LabGuest {
     can: (command) => can(namespace, command),
     async dhcp() {
       rmSync(lease, { force: true });
-      const client = `busybox udhcpc -i eth0 -s ${script} -f -q -n -t 3 -T 1 -O mtu -O search`;
+      const client = `busybox udhcpc -i eth0 -s ${script} -f -q -n -t 2 -T 1 -O mtu -O search`;
       const got = await can(namespace, client);
       return got ? variables(readFileSync(lease, 'utf8')) : null;
     },
     async stop() {
       relay.kill('SIGKILL');
-      await until('the card is unplugged', () => relay.exitCode !== null || relay.signalCode !== null);
+      await until(
+        'the card is unplugged',
+        () => relay.exitCode !== null || relay.signalCode !== null,
+      );
     },
   };
 }

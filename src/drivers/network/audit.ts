@@ -36,23 +36,24 @@ export async function audit(
   means: AuditMeans,
 ): Promise<Drift[]> {
   const drifts: Drift[] = [];
-  for (const tap of register.taps()) {
-    if (isWanted(tap.owner) !== false) continue;
+  for (const tap of register.taps().filter(({ owner }) => isWanted(owner) === false)) {
     const subject = { owner: tap.owner, resource: 'tap', name: tap.name };
     drifts.push(await removing(subject, () => means.removeTap(tap)));
   }
+  for (const segment of register.segments().filter(({ by }) => isWanted(by.owner) === false)) {
+    drifts.push(await removing(subjectOf(segment), () => means.removeSegment(segment)));
+  }
+  // After the removals, which may have been of the last that needed it; before the segments, which hang on it.
   const shared = { owner: `installation/${means.hostTag}`, resource: 'installation', name: '' };
   drifts.push(...(await repairing(shared, () => means.repairShared())));
-  for (const segment of register.segments()) {
-    const { owner } = segment.by;
-    const subject = { owner, resource: 'segment', name: segment.networkId };
-    const more =
-      isWanted(owner) === false
-        ? [await removing(subject, () => means.removeSegment(segment))]
-        : await repairing(subject, () => means.repair(segment));
-    drifts.push(...more);
+  for (const segment of register.segments().filter(({ by }) => isWanted(by.owner) !== false)) {
+    drifts.push(...(await repairing(subjectOf(segment), () => means.repair(segment))));
   }
   return [...drifts, ...(await strangers(register, means))];
+}
+
+function subjectOf({ by, networkId }: RecordedSegment): Subject {
+  return { owner: by.owner, resource: 'segment', name: networkId };
 }
 
 type Subject = Pick<Drift, 'owner' | 'resource' | 'name'>;

@@ -81,9 +81,9 @@ export function shapeLines(wanted: ShapeWanted, seen: Link | undefined): string[
     const isSame = seen?.alias.split(' ')[0] === wanted.alias.split(' ')[0];
     unless(isSame, `${set} alias "${wanted.alias}"`);
   }
-  const settings = Object.entries(wanted.settings ?? {});
-  if (settings.some(([key, value]) => seen?.settings[key] !== value)) {
-    lines.push(`${set} type ${wanted.kind} ${settings.flat().join(' ')}`);
+  // One line each, in the order given: the kernel judges some by others (no short forward delay while STP is on).
+  for (const [key, value] of Object.entries(wanted.settings ?? {})) {
+    unless(seen?.settings[key] === value, `${set} type ${wanted.kind} ${key} ${value}`);
   }
   if (wanted.master !== undefined) {
     unless(seen?.master === wanted.master, `${set} master ${wanted.master}`);

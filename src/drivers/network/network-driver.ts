@@ -5,6 +5,7 @@
 // N2  One operation at a time per network, and one at a time on what the networks share.
 // N3  Every operation checks its fence right before it acts: an older wish than one already seen is refused.
 import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { formatAddress } from '../../../actors/kernel/kind.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type {
   Dataplane,
@@ -103,13 +104,16 @@ export class NetworkDriver implements Dataplane {
     });
   }
 
-  async removeTap(interfaceId: string, by: WantedBy): Promise<void> {
-    const tap = this.#register.tap(checkId(interfaceId));
-    if (tap === undefined) return;
-    await this.#lock.run(tap.networkId, async () => {
-      this.#fence(by);
-      await this.#removeTap(tap, by);
-    });
+  async removeTaps(keepInterfaceIds: readonly string[], by: WantedBy): Promise<void> {
+    const owner = formatAddress(by.owner);
+    const isGone = (tap: RecordedTap) =>
+      tap.owner === owner && !keepInterfaceIds.includes(tap.interfaceId);
+    for (const tap of this.#register.taps().filter(isGone)) {
+      await this.#lock.run(tap.networkId, async () => {
+        this.#fence(by);
+        await this.#removeTap(tap, by);
+      });
+    }
   }
 
   audit(

@@ -2,8 +2,8 @@
 import { rmSync } from 'node:fs';
 import { serviceDirectory } from './dnsmasq-config.ts';
 import { stopService } from './dnsmasq.ts';
-import { parseBatch } from './listing.ts';
-import { installationNames, segmentNames } from './names.ts';
+import { neighbourOf, parseBatch } from './listing.ts';
+import { egressMac, installationNames, segmentNames } from './names.ts';
 import { removeTable, tableKey } from './nft.ts';
 import type { RecordedSegment } from './register.ts';
 import type { Means } from './repair.ts';
@@ -21,19 +21,21 @@ export async function removeSegmentPieces(
   await stopService(directory);
   rmSync(directory, { recursive: true, force: true });
   register.ledger.forget('dnsmasq', directory);
-  const [rows = []] = parseBatch(await host.ip(null, ['link show'], errand));
+  const mac = egressMac(hostTag, segment.vni);
+  const listing = await host.ip(null, ['link show', 'neigh show nud permanent'], errand);
+  const [rows = [], neighbours = []] = parseBatch(listing);
   const links = byName(rows);
   // The veths by hand: the kernel takes its time over those of a deleted namespace, and their names are
   // taken until then.
   const devices = [names.gatewayPort, names.egressPort, names.vtep, names.bridge];
-  const present = devices.filter((name) => links.has(name));
-  if (present.length > 0) {
-    await host.ip(
-      null,
-      present.map((name) => `link del dev ${name}`),
-      errand,
-    );
-  }
+  const lines = [
+    ...neighbours
+      .map(neighbourOf)
+      .filter((entry) => entry.mac === mac)
+      .map(({ address, device }) => `neigh del ${address} dev ${device}`),
+    ...devices.filter((name) => links.has(name)).map((name) => `link del dev ${name}`),
+  ];
+  if (lines.length > 0) await host.ip(null, lines, errand);
   for (const name of devices) register.ledger.forget('link', name);
   if (namespacePresence(names.namespace) !== 'absent') {
     await host.run('ip', ['netns', 'delete', names.namespace], errand);
