@@ -13,17 +13,23 @@ export interface ClientOptions {
   readonly key: string;
   /** Of one request; default 60 s. */
   readonly timeoutMs?: number;
+  /** Gives up requests under way: they reject with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 interface Answer {
   readonly status: number;
   readonly bytes: Buffer;
   readonly requestId: string;
+  /** Method and path. */
+  readonly request: string;
 }
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 /** An object of the API as it came: members are checked where they are read. */
 export type View = Readonly<Record<string, unknown>>;
+
+const NOT_OURS = 'what answers there is not the API of Troupe';
 
 export class Client {
   readonly #options: ClientOptions;
@@ -33,10 +39,13 @@ export class Client {
     this.#options = options;
   }
 
+  get apiUrl(): string {
+    return this.#options.apiUrl;
+  }
+
   /** The answer's JSON. Errors: ApiError. */
   async call(method: Method, path: string, body?: object): Promise<unknown> {
-    const { bytes } = await this.#authorized(method, path, body);
-    return JSON.parse(bytes.toString()) as unknown;
+    return parsed(await this.#authorized(method, path, body));
   }
 
   /** One object. Errors: ApiError. */
@@ -63,8 +72,10 @@ export class Client {
 
   async #login(): Promise<string> {
     const { namespace, key } = this.#options;
-    const { bytes } = accepted(await this.#send('POST', '/auth', { namespace, key }, undefined));
-    return (JSON.parse(bytes.toString()) as { access_token: string }).access_token;
+    const answer = accepted(await this.#send('POST', '/auth', { namespace, key }, undefined));
+    const { access_token: token } = (parsed(answer) ?? {}) as { access_token?: unknown };
+    if (typeof token === 'string') return token;
+    throw new ApiError(answer.status, NOT_OURS, answer.requestId, answer.request);
   }
 
   #send(
@@ -73,8 +84,9 @@ export class Client {
     body: object | undefined,
     token: string | undefined,
   ): Promise<Answer> {
-    const { apiUrl, timeoutMs = 60_000 } = this.#options;
+    const { apiUrl, timeoutMs = 60_000, signal } = this.#options;
     const requestId = randomUUID();
+    const asked = `${method} ${path}`;
     const text = body === undefined ? '' : JSON.stringify(body);
     const headers = {
       'X-Request-ID': requestId,
@@ -85,19 +97,23 @@ export class Client {
     };
     return new Promise((resolve, reject) => {
       const fail = (error: NodeJS.ErrnoException) => {
-        const reason = `${apiUrl} does not answer (${error.code ?? error.message}): is the daemon running there?`;
-        reject(new ApiError(0, reason, requestId));
+        const why = error.code ?? error.message;
+        const reason = `${apiUrl} does not answer (${why}): is the daemon running there?`;
+        reject(
+          signal?.aborted === true ? signal.reason : new ApiError(0, reason, requestId, asked),
+        );
       };
       const start = apiUrl.startsWith('https:') ? requestSecure : request;
       const sent = start(
         `${apiUrl}${path}`,
-        { method, headers, timeout: timeoutMs },
+        { method, headers, timeout: timeoutMs, ...(signal === undefined ? {} : { signal }) },
         (response) => {
           const chunks: Buffer[] = [];
           response.on('data', (chunk: Buffer) => chunks.push(chunk));
           response.on('error', fail);
           response.on('end', () => {
-            resolve({ status: response.statusCode ?? 0, bytes: Buffer.concat(chunks), requestId });
+            const status = response.statusCode ?? 0;
+            resolve({ status, bytes: Buffer.concat(chunks), requestId, request: asked });
           });
         },
       );
@@ -110,7 +126,15 @@ export class Client {
 
 function accepted(answer: Answer): Answer {
   if (answer.status === 200) return answer;
-  throw new ApiError(answer.status, errorText(answer), answer.requestId);
+  throw new ApiError(answer.status, errorText(answer), answer.requestId, answer.request);
+}
+
+function parsed({ status, bytes, requestId, request: asked }: Answer): unknown {
+  try {
+    return JSON.parse(bytes.toString()) as unknown;
+  } catch {
+    throw new ApiError(status, NOT_OURS, requestId, asked);
+  }
 }
 
 function errorText({ status, bytes }: Answer): string {

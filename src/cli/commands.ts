@@ -1,0 +1,15 @@
+// Every command there is.
+import { ACTOR_COMMANDS } from './actor.ts';
+import { ARTIFACT_COMMANDS } from './artifact.ts';
+import type { Command } from './command.ts';
+import { INSTANCE_COMMANDS } from './instance.ts';
+import { NETWORK_COMMANDS } from './network.ts';
+import { versionCommand } from './version.ts';
+
+export const COMMANDS: readonly Command[] = [
+  ...INSTANCE_COMMANDS,
+  ...NETWORK_COMMANDS,
+  ...ARTIFACT_COMMANDS,
+  ...ACTOR_COMMANDS,
+  versionCommand,
+];

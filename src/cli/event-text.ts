@@ -1,0 +1,80 @@
+// Events of an object, in the words that people read.
+import { ApiError } from '../client/api-error.ts';
+import type { Client, View } from '../client/client.ts';
+import { dateTime, duration } from './format.ts';
+import { isView, text, textOf, type Column } from './table.ts';
+
+const MAX_EXTRA = 100;
+/** Enough to find why something failed under what was recorded while it was cleaned up. */
+const REASON_DEPTH = 50;
+
+export const EVENT_COLUMNS: readonly Column<View>[] = [
+  ['TIME', (event) => dateTime(Number(event['timestamp']) * 1000)],
+  ['TYPE', (event) => text(event, 'type'), 9],
+  ['NODE', (event) => text(event, 'fqdn')],
+  ['DURATION', (event) => durationText(event['duration']), 10],
+  ['MESSAGE', (event) => text(event, 'message'), 28],
+  ['EXTRA', (event) => extraText(event['extra'])],
+];
+
+/** What an event says, with its details in short. */
+export function eventText(event: View): string {
+  const details = extraText(event['extra']);
+  return details === '' ? text(event, 'message') : `${text(event, 'message')} (${details})`;
+}
+
+/** What was recorded last of an object; empty when nothing was. */
+export async function latestEvent(client: Client, path: string): Promise<string> {
+  const [latest] = await client.list(`${path}/events`, { limit: 1 });
+  return latest === undefined ? '' : eventText(latest);
+}
+
+export interface FailureReason {
+  readonly reason: string;
+  /** Of the request that led to it. */
+  readonly requestId: string | undefined;
+}
+
+/** Why an object is in error: as its view says, else its newest event that gives a reason. */
+export async function failureReason(
+  client: Client,
+  path: string,
+  view: View,
+): Promise<FailureReason> {
+  const events = await client.list(`${path}/events`, { limit: REASON_DEPTH }).catch(noEvents);
+  const telling = events.find((event) => textOf(extraOf(event)['reason']) !== '') ?? events[0];
+  const requestId = telling === undefined ? '' : textOf(extraOf(telling)['request-id']);
+  const reason =
+    text(view, 'error_message') ||
+    (telling === undefined ? '' : textOf(extraOf(telling)['reason']) || text(telling, 'message')) ||
+    'no reason is recorded';
+  return { reason, requestId: requestId || undefined };
+}
+
+/** The reason is also in the view: without events, the failure is still told. */
+function noEvents(error: unknown): readonly View[] {
+  if (error instanceof ApiError) return [];
+  throw error;
+}
+
+function extraOf(event: View): View {
+  return isView(event['extra']) ? event['extra'] : {};
+}
+
+/** Seconds; 0 stands for an event that times nothing. */
+function durationText(seconds: unknown): string {
+  return typeof seconds === 'number' && seconds > 0 ? duration(seconds * 1000) : '';
+}
+
+/** `key=value` pairs on one short line; which request it was is left to --json. */
+function extraText(extra: unknown): string {
+  if (!isView(extra)) return textOf(extra);
+  const { step, percent, ...others } = extra;
+  const progress = [textOf(step), typeof percent === 'number' ? `${percent} %` : ''];
+  const pairs = Object.entries(others)
+    .filter(([key, value]) => key !== 'request-id' && textOf(value) !== '')
+    .map(([key, value]) => `${key}=${textOf(value)}`);
+  const all = [progress.filter((part) => part !== '').join(' '), ...pairs];
+  const line = all.filter((part) => part !== '').join(' ');
+  return line.length > MAX_EXTRA ? `${line.slice(0, MAX_EXTRA - 1)}…` : line;
+}

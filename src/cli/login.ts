@@ -1,0 +1,126 @@
+// Who the command line is, and where the API is: flags over variables over the first login file there is.
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { CliError } from './failure.ts';
+import type { Flags } from './flags.ts';
+import { isView } from './table.ts';
+import type { World } from './world.ts';
+
+export interface Login {
+  /** Without a slash at the end. */
+  readonly apiUrl: string;
+  readonly namespace: string;
+  readonly key: string;
+  /** For messages: the file, or what it was given by. */
+  readonly source: string;
+}
+
+type Given = Partial<Pick<Login, 'apiUrl' | 'namespace' | 'key'>>;
+
+const HINT =
+  'start a daemon with `npm start`, or name a login with --login FILE or TROUPE_LOGIN: JSON with apiurl, namespace and key';
+
+/** Throws when a login is missing, unreadable or makes no sense. */
+export function findLogin(flags: Flags, world: World): Login {
+  const { variables } = world;
+  const direct = present({
+    apiUrl: flags.text('api-url') ?? variables['TROUPE_API_URL'],
+    namespace: flags.text('namespace') ?? variables['TROUPE_NAMESPACE'],
+    key: flags.text('key') ?? variables['TROUPE_KEY'],
+  });
+  const { apiUrl, namespace, key } = direct;
+  if (apiUrl !== undefined && namespace !== undefined && key !== undefined) {
+    return checked(direct, 'login given by flags and variables');
+  }
+  const named = flags.text('login') ?? variables['TROUPE_LOGIN'];
+  const { path, login } =
+    named === undefined ? firstFile(world) : namedFile(resolve(world.directory, named));
+  return checked({ ...login, ...direct }, `login from ${path}`);
+}
+
+function namedFile(path: string) {
+  const found = readLogin(path);
+  if (found === 'missing') throw new CliError(`there is no login file ${path}`, { wayOut: HINT });
+  if (found === 'forbidden') throw forbidden(path);
+  return { path, login: found };
+}
+
+/** The first that can be read. One that may not be read is named only when no other is there. */
+function firstFile({ directory, checkout, home, systemDirectory }: World) {
+  const paths = [
+    ...new Set([
+      join(directory, '.troupe', 'login.json'),
+      join(checkout, '.troupe', 'login.json'),
+      join(home, '.troupe.json'),
+      join(systemDirectory, 'login.json'),
+    ]),
+  ];
+  let locked: string | undefined;
+  for (const path of paths) {
+    const found = readLogin(path);
+    if (found === 'forbidden') locked ??= path;
+    else if (found !== 'missing') return { path, login: found };
+  }
+  if (locked !== undefined) throw forbidden(locked);
+  throw new CliError(`no login found; looked for ${paths.join(', ')}`, { wayOut: HINT });
+}
+
+function forbidden(path: string): CliError {
+  const wayOut = 'run this as the user it belongs to (root: sudo), or name another with --login';
+  return new CliError(`the login file ${path} may not be read`, { wayOut });
+}
+
+function readLogin(path: string): Given | 'missing' | 'forbidden' {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return 'missing';
+    if (code === 'EACCES' || code === 'EPERM') return 'forbidden';
+    throw new CliError(`the login file ${path} cannot be read: ${(error as Error).message}`);
+  }
+  return parseLogin(path, text);
+}
+
+function parseLogin(path: string, text: string): Given {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  if (!isView(value)) {
+    throw new CliError(
+      `the login file ${path} should hold a JSON object with apiurl, namespace, key`,
+    );
+  }
+  const member = (name: string) => {
+    const found = (value as Record<string, unknown>)[name];
+    return typeof found === 'string' ? found : undefined;
+  };
+  return present({ apiUrl: member('apiurl'), namespace: member('namespace'), key: member('key') });
+}
+
+/** Without the members that are undefined or empty. */
+function present(given: Readonly<Record<keyof Given, string | undefined>>): Given {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value)) as Given;
+}
+
+function checked({ apiUrl, namespace, key }: Given, source: string): Login {
+  const missing = Object.entries({
+    'the API address': apiUrl,
+    'a namespace': namespace,
+    'a key': key,
+  })
+    .filter(([, value]) => value === undefined)
+    .map(([what]) => what);
+  if (apiUrl === undefined || namespace === undefined || key === undefined) {
+    throw new CliError(`the login lacks ${missing.join(' and ')} (${source})`, { wayOut: HINT });
+  }
+  if (!/^https?:\/\/[^/]/.test(apiUrl) || !URL.canParse(apiUrl)) {
+    const wayOut = 'it should look like http://127.0.0.1:13000';
+    throw new CliError(`${JSON.stringify(apiUrl)} is no address of an API (${source})`, { wayOut });
+  }
+  return { apiUrl: apiUrl.replace(/\/+$/, ''), namespace, key, source };
+}
