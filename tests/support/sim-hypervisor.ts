@@ -178,8 +178,8 @@ export class SimHypervisor implements Hypervisor {
     }
     const { observed } = domain;
     if (observed.power === 'off') {
-      const seen = observed.reason === 'unknown' ? {} : { offReason: observed.reason };
-      this.#records.update(id, { hardReboots, softReboots, ...seen });
+      const why = offReason(observed.reason, this.#record(id), this.#host.bootId);
+      this.#records.update(id, { hardReboots, softReboots, offReason: why ?? 'none' });
     }
     const { bootId } = this.#host;
     const isIoError = observed.power === 'paused' && observed.byItself;
@@ -189,7 +189,9 @@ export class SimHypervisor implements Hypervisor {
       await this.#step(step, id, by, () => this.#perform(step, spec, domain));
     }
     const isUp = observed.power === 'on' || observed.power === 'paused';
-    if (isUp && spec.power !== 'off') this.#records.update(id, { startedFor: powerOns, bootId });
+    if (isUp && spec.power !== 'off') {
+      this.#records.update(id, { startedFor: powerOns, bootId, offReason: 'none' });
+    }
     const report = this.#report(domain, this.#record(id));
     this.#watch.remember(id, report);
     return report;

@@ -3,7 +3,8 @@
 // A1  A domain that only libvirt knows is reported and never touched, even with our mark: its ledger may
 //     have been lost, and its guest is somebody's.
 // A2  What the ledger has and nobody wants is removed. Not knowing (undefined) is no reason to.
-// A3  Each repair is done in the instance's turn, and checks again there: the audit's lists are old by then.
+// A3  What looks wrong is looked at again in the instance's turn, and repaired there: the audit's lists are
+//     old by then.
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type { Drift } from '../../../actors/network/ports.ts';
 import { trimLog } from './console-log.ts';
@@ -59,7 +60,7 @@ async function auditOne(
   owner: string,
   seen: { readonly isDefined: boolean; readonly isTransient: boolean },
 ): Promise<Drift | undefined> {
-  const { isWanted, turns, remove } = tools;
+  const { isWanted, turns, remove, records, own } = tools;
   if (isWanted(owner) === false) {
     const repaired = await turns.run(instanceId, async () => {
       if (isWanted(owner) !== false) return false; // A3
@@ -69,7 +70,11 @@ async function auditOne(
     return toDrift(instanceId, owner, 'unknown', 'nobody wants this domain', repaired);
   }
   if (!seen.isDefined) {
-    if (turns.isBusy(instanceId)) return undefined;
+    const isMissing = await turns.run(instanceId, async () => {
+      const isRecorded = records.get(instanceId) !== undefined; // A3
+      return isRecorded && (await own.find(instanceId)) === undefined;
+    });
+    if (!isMissing) return undefined;
     return toDrift(instanceId, owner, 'missing', 'the ledger has it, libvirt does not', false);
   }
   if (!seen.isTransient) return undefined;

@@ -119,8 +119,8 @@ class Convergence {
     const observed = await this.#observe(ref);
     // W3: what is off now has no reboot left to do.
     if (observed.power === 'off') {
-      const seen = observed.reason === 'unknown' ? {} : { offReason: observed.reason };
-      records.update(this.#id, { hardReboots, softReboots, ...seen });
+      const why = offReason(observed.reason, this.#record(), bootId);
+      records.update(this.#id, { hardReboots, softReboots, offReason: why ?? 'none' });
     }
     const record = this.#record();
     const paused = observed.power === 'paused' && observed.byItself;
@@ -133,7 +133,8 @@ class Convergence {
     }
     // Also after a crash between a start and its record: it runs, so it was started.
     const isUp = observed.power === 'on' || observed.power === 'paused';
-    if (isUp && wanted.power !== 'off') records.update(this.#id, { startedFor: powerOns, bootId });
+    if (!isUp || wanted.power === 'off') return;
+    records.update(this.#id, { startedFor: powerOns, bootId, offReason: 'none' });
   }
 
   async #perform(step: Step, ref: DomainRef): Promise<void> {

@@ -16,7 +16,7 @@ export interface DomainRecord {
   readonly softReboots: number;
   /** Why it was last seen to stop; `none` from the next start on. */
   readonly offReason: OffReason | 'none';
-  /** Boot id of the host when it was last started; empty: never. */
+  /** Boot id (boot-id.ts) under which it was last started; empty: never. */
   readonly bootId: string;
   /** TCP ports of its consoles; 0 before they were chosen. */
   readonly consolePort: number;

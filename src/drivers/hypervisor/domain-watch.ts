@@ -10,8 +10,10 @@ import type { DomainReport } from '../../../actors/instance/ports.ts';
 import { reasonOf } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type { LibvirtEvent } from '../libvirt/link.ts';
+import type { Lifecycle } from '../libvirt/names.ts';
 import type { DomainRecords } from './domain-record.ts';
 import { stopReason } from './observe.ts';
+import { weighReason } from './power.ts';
 import type { Turns } from './turns.ts';
 
 export type ChangeListener = (instanceId: string, report: DomainReport) => void;
@@ -57,9 +59,7 @@ export class DomainWatch {
     if (records.get(instanceId) === undefined) return;
     switch (event.kind) {
       case 'lifecycle':
-        if (event.event === 'stopped') {
-          records.update(instanceId, { offReason: stopReason(event.detail) }); // E1
-        }
+        this.#recordReason(instanceId, event.event, event.detail); // E1
         return this.#lookAgain(instanceId, false);
       case 'reboot':
         return this.#lookAgain(instanceId, true);
@@ -84,6 +84,18 @@ export class DomainWatch {
 
   forget(instanceId: string): void {
     this.#told.delete(instanceId);
+  }
+
+  #recordReason(instanceId: string, event: Lifecycle, detail: string): void {
+    const { records } = this.#options;
+    const recorded = records.get(instanceId)?.offReason ?? 'none';
+    if (event === 'started') records.update(instanceId, { offReason: 'none' });
+    // Somebody on this host ends QEMU; `stopped` follows and looks like the guest's own shutdown.
+    if (event === 'shutdown' && detail === 'host')
+      records.update(instanceId, { offReason: 'lost' });
+    if (event === 'stopped') {
+      records.update(instanceId, { offReason: weighReason(stopReason(detail), recorded) });
+    }
   }
 
   #lookAgain(instanceId: string, always: boolean): void {

@@ -6,7 +6,6 @@
 //     back, and guests run on without it and without us.
 // Y3  In the ledger before libvirt hears of it, out of the ledger after libvirt has forgotten it.
 // Y4  Only domains with this daemon's mark are ever changed (own-domains.ts).
-import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -24,18 +23,21 @@ import type { Drift, WantedBy } from '../../../actors/network/ports.ts';
 import type { Ledger } from '../ledger.ts';
 import { connectLibvirt, type Libvirt } from '../libvirt/client.ts';
 import { isLibvirtError } from '../libvirt/errors.ts';
+import { domainRef } from '../libvirt/wire.ts';
+import { readBootId } from './boot-id.ts';
 import { auditDomains, type IsWanted } from './audit.ts';
 import { clearLog, readLog } from './console-log.ts';
 import { converge, reportDomain, type ConvergeTools } from './converge.ts';
 import { consoleLog, nvramFile, socketFolder } from './definition.ts';
-import { DomainRecords } from './domain-record.ts';
+import { domainName, DomainRecords } from './domain-record.ts';
 import { DomainWatch, type ChangeListener } from './domain-watch.ts';
 import { toTroupeError } from './failure.ts';
-import { inspectMachine } from './machine.ts';
+import { inspectMachine, type Machine } from './machine.ts';
 import { OwnDomains } from './own-domains.ts';
 import { PortPool, type PortRange } from './port-pool.ts';
 import type { Probed } from './probe.ts';
 import { undefineDomain } from './remove.ts';
+import { explainStillborn } from './stillborn.ts';
 import { Turns } from './turns.ts';
 
 export interface LibvirtHypervisorOptions {
@@ -62,8 +64,13 @@ export interface LibvirtHypervisorOptions {
   readonly hostTag: string;
   /** How long start() waits for libvirtd; 30 s unless told. */
   readonly startTimeoutMs?: number;
-  /** Of the host; the kernel's own unless a test says otherwise. */
-  readonly bootId?: string;
+  /**
+   * The run directory of an embedded libvirtd that ends all guests when it is stopped, and then loses
+   * this directory; so that they are started again. Left out: guests end by themselves or with the host.
+   */
+  readonly runDir?: string;
+  /** Calls with libvirtd at once; must stay below its max_client_requests. 4 unless told. */
+  readonly maxInFlight?: number;
 }
 
 const DEFAULT_PORTS: PortRange = { first: 30_000, last: 50_000 };
@@ -101,11 +108,12 @@ export class LibvirtHypervisor implements Hypervisor {
    * Error: `hypervisor/unavailable` when libvirtd does not answer in time.
    */
   async start(signal?: AbortSignal): Promise<void> {
-    const { probed, machineType = 'q35' } = this.#options;
+    const { probed, machineType = 'q35', runDir } = this.#options;
+    const bootId = await readBootId(runDir);
     const libvirt = await this.#connect(signal);
     try {
       const machine = await inspectMachine(libvirt, probed, machineType);
-      this.#running = { libvirt, tools: this.#toolsFor(libvirt, machine) };
+      this.#running = { libvirt, tools: this.#toolsFor(libvirt, machine, bootId) };
       libvirt.subscribe((event) => this.#watch.hear(event));
     } catch (error) {
       await libvirt.close();
@@ -180,8 +188,15 @@ export class LibvirtHypervisor implements Hypervisor {
     return await this.#turns.run(instanceId, async () => {
       if (by.signal.aborted) throw new TroupeError('actor/stopped', `${instanceId}: called off`);
       this.#options.ledger.fence(formatAddress(by.owner), by);
-      return await translated(`domain of instance ${instanceId}`, work);
+      return await translated(`domain of instance ${instanceId}`, () =>
+        work().catch((error: unknown) => this.#explain(instanceId, error)),
+      );
     });
+  }
+
+  async #explain(instanceId: string, error: unknown): Promise<never> {
+    const domain = domainRef(instanceId, domainName(instanceId));
+    throw await explainStillborn(this.#tools().libvirt, domain, error);
   }
 
   async #remove(instanceId: string): Promise<void> {
@@ -203,7 +218,7 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   async #connect(signal?: AbortSignal): Promise<Libvirt> {
-    const { socketPath, clock, startTimeoutMs = START_TIMEOUT_MS } = this.#options;
+    const { socketPath, clock, maxInFlight, startTimeoutMs = START_TIMEOUT_MS } = this.#options;
     const giveUpAt = clock.monoMs() + startTimeoutMs;
     for (;;) {
       const left = giveUpAt - clock.monoMs();
@@ -211,6 +226,7 @@ export class LibvirtHypervisor implements Hypervisor {
         return await connectLibvirt({
           socketPath,
           connectTimeoutMs: Math.max(left, START_PAUSE_MS),
+          ...(maxInFlight === undefined ? {} : { maxInFlight }),
           ...(signal === undefined ? {} : { signal }),
         });
       } catch (error) {
@@ -221,8 +237,8 @@ export class LibvirtHypervisor implements Hypervisor {
     }
   }
 
-  #toolsFor(libvirt: Libvirt, machine: ConvergeTools['machine']): ConvergeTools {
-    const { hostTag, consoleListen, vdiListen, log, bootId = readBootId() } = this.#options;
+  #toolsFor(libvirt: Libvirt, machine: Machine, bootId: string): ConvergeTools {
+    const { hostTag, consoleListen, vdiListen, log } = this.#options;
     return {
       libvirt,
       machine,
@@ -264,8 +280,4 @@ async function translated<T>(what: string, work: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw toTroupeError(error, what);
   }
-}
-
-function readBootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }

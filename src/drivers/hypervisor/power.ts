@@ -1,8 +1,8 @@
 // What to do to a domain so that its power matches what is wanted: a pure decision (see invariant H2 of
 // actors/instance/ports.ts).
 //
-// W1  A guest is started once per `powerOns`, and again only when it was lost: its QEMU died, or the host
-//     rebooted under it. A guest that shut itself down, or was stopped on request, stays off.
+// W1  A guest is started once per `powerOns`, and again only when it was lost: its QEMU died or was ended
+//     from outside, or the host rebooted under it. A guest that shut itself down, or was stopped on request, stays off.
 // W2  A reboot is done at most once per count: the count is recorded before it is done, so a crash of the
 //     daemon in between costs one reboot that the user asks for again, never an unasked second one.
 // W3  Off is the end of every reboot asked for before: what starts later starts fresh.
@@ -34,7 +34,7 @@ export interface Situation {
   readonly observed: Observed;
   readonly record: DomainRecord;
   readonly wanted: Pick<DomainSpec, 'power' | 'powerOns' | 'hardReboots' | 'softReboots'>;
-  /** Of the host, now. */
+  /** Of now (boot-id.ts). */
   readonly bootId: string;
   /** False: it was resumed after an I/O error a moment ago, and another try has to wait. */
   readonly mayRetryIo: boolean;
@@ -63,13 +63,22 @@ export function offReason(
   record: DomainRecord,
   bootId: string,
 ): OffReason | null {
-  if (reason !== 'unknown') return reason;
+  if (reason !== 'unknown') return weighReason(reason, record.offReason);
   if (record.offReason !== 'none') return record.offReason;
   if (record.startedFor === 0) return null;
   if (record.bootId !== bootId) return 'lost';
   // Nobody saw it stop, and a libvirtd started since does not know. Had its QEMU died while no libvirtd
   // ran, the next libvirtd would have noticed and said so; what is left is a guest's own shutdown.
   return 'guest';
+}
+
+/**
+ * The better of libvirt's reason for a stop and the one recorded since the last start. A QEMU that the
+ * host told to end (SIGTERM, as at the host's own shutdown) ends like one whose guest shut down; only the
+ * event before it tells the difference, which is recorded as lost.
+ */
+export function weighReason(seen: OffReason, recorded: DomainRecord['offReason']): OffReason {
+  return seen === 'guest' && recorded === 'lost' ? 'lost' : seen;
 }
 
 function isStartDue(situation: Situation): boolean {

@@ -18,11 +18,6 @@ export class Turns {
     return turn;
   }
 
-  /** True while anything of `key` runs or waits. */
-  isBusy(key: string): boolean {
-    return this.#tails.has(key);
-  }
-
   /** Resolves when all that was asked so far has ended. */
   async idle(): Promise<void> {
     await Promise.all(this.#tails.values());

@@ -37,7 +37,6 @@ export class LibvirtLab implements HypervisorLab {
   readonly #change: Partial<LibvirtHypervisorOptions>;
   #ledger: Ledger;
   #hypervisor: LibvirtHypervisor;
-  #hostBoots = 1;
 
   private constructor(
     libvirtd: TestLibvirtd,
@@ -85,7 +84,7 @@ export class LibvirtLab implements HypervisorLab {
       vdiListen: '127.0.0.1',
       portRange: PORTS,
       hostTag: 'conformance',
-      bootId: `boot-${this.#hostBoots}`,
+      runDir: join(this.libvirtd.directory, 'run'),
       ...this.#change,
       ...change,
     });
@@ -156,6 +155,22 @@ export class LibvirtLab implements HypervisorLab {
     await until('QEMU to be gone', () => qemuPids(guest).length === 0);
   }
 
+  /** Where libvirt keeps the status of running domains. */
+  get statusDir(): string {
+    return join(this.libvirtd.directory, 'run/qemu');
+  }
+
+  /** Waits until nobody listens at libvirtd's socket, after a crash(). */
+  async libvirtGone(): Promise<void> {
+    const answers = () =>
+      new Promise<boolean>((resolve) => {
+        const socket = connect(this.libvirtd.socketPath, () => resolve(true));
+        socket.once('error', () => resolve(false));
+        socket.once('connect', () => socket.destroy());
+      });
+    await until('libvirtd to be gone', async () => !(await answers()));
+  }
+
   async loseControl(): Promise<void> {
     this.libvirtd.crash({ hold: true });
     await until('the driver to notice', async () =>
@@ -190,10 +205,9 @@ export class LibvirtLab implements HypervisorLab {
     for (const pid of qemuPids(this.folder)) process.kill(pid, 'SIGKILL');
     await until('all QEMUs to be gone', () => qemuPids(this.folder).length === 0);
     // What a real /run loses with the machine.
-    for (const name of ['qemu', 'libvirtd.pid']) {
+    for (const name of ['qemu', 'libvirtd.pid', 'guests-boot-id']) {
       rmSync(join(this.libvirtd.directory, 'run', name), { recursive: true, force: true });
     }
-    this.#hostBoots++;
     this.libvirtd.resume();
     await this.restartDaemon();
   }

@@ -155,6 +155,20 @@ test('what an operator does at libvirt is told', async () => {
   await remove(spec);
 });
 
+test('a QEMU that somebody on the host ends by SIGTERM is lost, not shut down by its guest', async () => {
+  const spec = await lab.newSpec();
+  const changes = new Changes(lab.hypervisor);
+  await ensure(spec);
+  await booted(spec, 1);
+  process.kill(lab.pidOf(spec.instanceId), 'SIGTERM');
+  const off = await changes.next(spec.instanceId, ({ power }) => power === 'off');
+  assert.is(off.offReason, 'lost');
+  assert.is((await ensure(spec)).power, 'on');
+  await booted(spec, 2);
+  changes.stop();
+  await remove(spec);
+});
+
 test('our own doing is no news', async () => {
   const spec = await lab.newSpec();
   const changes = new Changes(lab.hypervisor);

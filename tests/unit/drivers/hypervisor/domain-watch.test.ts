@@ -61,6 +61,19 @@ test('the reason of a stop is in the ledger before anything else happens (E1)', 
   assert.is(records.get(ID)?.offReason, 'lost');
 });
 
+test('a shutdown that the host asked QEMU for is a loss, and a start wipes the slate (E1)', () => {
+  const { watch, records } = setUp();
+  const event = { kind: 'lifecycle', domain: ref } as const;
+  watch.hear({ ...event, event: 'shutdown', detail: 'host' });
+  watch.hear(stopped('shutdown'));
+  assert.is(records.get(ID)?.offReason, 'lost');
+  watch.hear({ ...event, event: 'started', detail: 'booted' });
+  assert.is(records.get(ID)?.offReason, 'none');
+  watch.hear({ ...event, event: 'shutdown', detail: 'guest' });
+  watch.hear(stopped('shutdown'));
+  assert.is(records.get(ID)?.offReason, 'guest');
+});
+
 test('a look waits for what is being done to the domain, and many events take one look (E2)', async () => {
   const { watch, turns, world, told } = setUp();
   let finish: () => void = () => undefined;

@@ -76,6 +76,12 @@ test("libvirt's word on why it is off beats the record", () => {
   assert.is(offReason('unknown', record, 'boot-2'), 'requested');
 });
 
+test('a QEMU that the host told to end is lost, though it ends like a shutdown of the guest', () => {
+  const record = { ...started, offReason: 'lost' as const };
+  assert.is(offReason('guest', record, 'boot-1'), 'lost');
+  assert.is(offReason('requested', record, 'boot-1'), 'requested');
+});
+
 test('off is one step from anything', () => {
   for (const observed of [on, paused, ioPaused, crashed]) {
     assert.equal(plan(observed, { power: 'off', hardReboots: 5 }), ['destroy']);
