@@ -18,6 +18,9 @@ import type { Underlay } from '../drivers/network/segment-wanted.ts';
 import { findUnderlay } from './machine.ts';
 import type { ProbeImages } from './guest-images.ts';
 
+/** Our own libvirtd takes 64 requests of a client at a time (libvirtd-settings.ts); a foreign one may take five. */
+const OWN_LIBVIRTD_CALLS = 32;
+
 export interface Host {
   readonly ledger: Ledger;
   readonly images: ImageDriver;
@@ -125,6 +128,10 @@ async function startHypervisor(
     consoleListen: config.consoleAddress,
     vdiListen: config.vdiAddress,
     hostTag: `${config.cluster}-${config.node}-${config.hostTag}`,
+    // A libvirtd of our own ends its guests when it is stopped for good, and the run directory goes with them.
+    ...(config.libvirtSocket === null
+      ? { runDir: config.runDir, maxInFlight: OWN_LIBVIRTD_CALLS }
+      : {}),
   });
   await hypervisor.start();
   return hypervisor;
