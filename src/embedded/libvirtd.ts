@@ -10,8 +10,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeStillborn } from '../drivers/hypervisor/stillborn.ts';
 import type { Log } from '../../actors/kernel/ports.ts';
+import { removeStillborn } from '../drivers/hypervisor/stillborn.ts';
 import { connectLibvirt } from '../drivers/libvirt/client.ts';
 import { libvirtdSettings, QEMU_SETTINGS } from './libvirtd-settings.ts';
 import { processesInNamespacesOf } from './owned-process.ts';
@@ -57,7 +57,7 @@ export async function startLibvirtd(
         await writeSettings(state, run);
         // A libvirtd killed in the middle of a start leaves a record that would lock that domain for ever.
         for (const domain of await removeStillborn(join(run, 'qemu')))
-          log('warn', 'a start that was cut off is forgotten', { domain, trace: options.trace });
+          log('warn', 'a start that was cut off is forgotten', { domain });
       },
       ready: (signal) => checkAnswers(socketPath, signal),
       readyTimeoutMs: options.readyTimeoutMs ?? READY_TIMEOUT_MS,
