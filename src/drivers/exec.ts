@@ -3,7 +3,9 @@
 // X1  No shell: a program and its arguments, so that no user text is ever parsed as a command.
 // X2  Every run has a deadline, an output limit and the trace id in its environment (TROUPE_TRACE).
 // X3  LC_ALL=C: nothing here depends on the operator's language.
-import { spawn } from 'node:child_process';
+// X4  A run ends when it is killed, even if something it started has left its group and keeps its pipes open.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 
 export interface ExecOptions {
@@ -35,6 +37,8 @@ export type Exec = (
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 const DEFAULT_OUTPUT_BYTES = 4 * 1024 * 1024;
+/** How long a killed run's pipes may stay open. */
+const PIPES_CLOSE_MS = 1000;
 const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
@@ -55,6 +59,7 @@ class Run {
   readonly #reject: (error: Error) => void;
   #stdout = '';
   #stderr = '';
+  readonly #printedBytes = { stdout: 0, stderr: 0 };
   #failure: TroupeError | undefined;
 
   constructor(
@@ -72,16 +77,15 @@ class Run {
   }
 
   start(): void {
-    const { signal, timeoutMs = DEFAULT_TIMEOUT_MS, input = '', cwd, env, trace } = this.#options;
+    const { signal, timeoutMs = DEFAULT_TIMEOUT_MS, input = '' } = this.#options;
     if (signal?.aborted) return this.#reject(this.#error('actor/stopped', 'was called off'));
-    const child = spawn(this.#program, [...this.#args], {
-      cwd,
-      detached: true,
-      env: { PATH: SEARCH_PATH, LC_ALL: 'C', HOME: '/root', TROUPE_TRACE: trace, ...env },
-    });
+    const child = this.#spawn();
+    if (child === undefined) return;
     const kill = (failure: TroupeError) => {
-      this.#failure ??= failure;
-      if (child.pid !== undefined) killGroup(child.pid);
+      if (this.#failure !== undefined) return;
+      this.#failure = failure;
+      killGroup(child);
+      setTimeout(() => closePipes(child), PIPES_CLOSE_MS).unref();
     };
     const onAbort = () => kill(this.#error('actor/stopped', 'was called off'));
     const timer = setTimeout(
@@ -89,15 +93,11 @@ class Run {
       timeoutMs,
     );
     signal?.addEventListener('abort', onAbort, { once: true });
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      this.#stdout = this.#collect(this.#stdout, text, kill);
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.#stderr = this.#collect(this.#stderr, text, kill);
-    });
+    this.#collect(child, 'stdout', kill);
+    this.#collect(child, 'stderr', kill);
     // EPIPE when the program ends without reading its input: its exit code tells what matters.
-    child.stdin.on('error', () => undefined);
-    child.stdin.end(input);
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(input);
     child.on('error', (cause: NodeJS.ErrnoException) => {
       this.#failure ??= this.#startFailure(cause);
       if (child.pid === undefined) this.#end(null, timer, onAbort);
@@ -105,11 +105,34 @@ class Run {
     child.on('close', (code) => this.#end(code, timer, onAbort));
   }
 
-  #collect(sofar: string, text: string, kill: (failure: TroupeError) => void): string {
+  /** Undefined when it could not even be tried: an argument list too long, or with a zero byte. */
+  #spawn(): ChildProcess | undefined {
+    const { cwd, env, trace } = this.#options;
+    const base = { PATH: SEARCH_PATH, LC_ALL: 'C', HOME: '/root', TROUPE_TRACE: trace };
+    try {
+      const options = { cwd, detached: true, env: { ...base, ...env } };
+      return spawn(this.#program, [...this.#args], options);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      this.#reject(this.#error('host/tool-failed', `could not be started: ${reason}`));
+      return undefined;
+    }
+  }
+
+  #collect(
+    child: ChildProcess,
+    stream: 'stdout' | 'stderr',
+    kill: (failure: TroupeError) => void,
+  ): void {
     const limit = this.#options.maxOutputBytes ?? DEFAULT_OUTPUT_BYTES;
-    if (sofar.length + text.length <= limit) return sofar + text;
-    kill(this.#error('host/tool-failed', `printed more than ${limit} bytes`));
-    return sofar;
+    child[stream]?.setEncoding('utf8').on('data', (text: string) => {
+      this.#printedBytes[stream] += Buffer.byteLength(text);
+      if (this.#printedBytes[stream] > limit) {
+        return kill(this.#error('host/tool-failed', `printed more than ${limit} bytes`));
+      }
+      if (stream === 'stdout') this.#stdout += text;
+      else this.#stderr += text;
+    });
   }
 
   #end(code: number | null, timer: NodeJS.Timeout, onAbort: () => void): void {
@@ -126,6 +149,10 @@ class Run {
   }
 
   #startFailure(cause: NodeJS.ErrnoException): TroupeError {
+    const { cwd } = this.#options;
+    if (cause.code === 'ENOENT' && cwd !== undefined && !existsSync(cwd)) {
+      return this.#error('host/tool-failed', `could not be started: there is no directory ${cwd}`);
+    }
     if (cause.code === 'ENOENT') {
       return this.#error(
         'host/tool-missing',
@@ -148,11 +175,17 @@ class Run {
   }
 }
 
-function killGroup(pid: number): void {
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
   try {
     process.kill(-pid, 'SIGKILL');
   } catch (error) {
     // ESRCH: it ended by itself in between, which is what was wanted.
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
   }
+}
+
+function closePipes(child: ChildProcess): void {
+  child.stdout?.destroy();
+  child.stderr?.destroy();
 }

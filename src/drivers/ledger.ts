@@ -39,19 +39,24 @@ const SCHEMA = `
     owner text primary key, epoch integer not null, generation integer not null) strict;
 `;
 
-/** Opens (and creates) the ledger file. Close it on shutdown; a second opener waits up to 5 s per write. */
+const VERSION = 1;
+const SQLITE_FULL = 13;
+const SQLITE_BUSY = 5;
+
+/**
+ * Opens (and creates) the ledger file. Close it on shutdown; a second opener waits up to 5 s per write. Errors of all
+ * methods: `host/disk-full`, `host/locked` when another process keeps it locked, `host/tool-failed` when the file is no ledger.
+ */
 export class Ledger {
+  readonly #path: string;
   readonly #db: DatabaseSync;
   readonly #put: StatementSync;
   readonly #drop: StatementSync;
   readonly #get: StatementSync;
 
   constructor(path: string) {
-    this.#db = new DatabaseSync(path);
-    this.#db.exec(
-      'pragma journal_mode = wal; pragma synchronous = full; pragma busy_timeout = 5000;',
-    );
-    this.#db.exec(SCHEMA);
+    this.#path = path;
+    this.#db = this.#guard(() => open(path));
     this.#put = this.#db.prepare(
       `insert into entry values (?, ?, ?, ?, ?, ?, ?, ?)
        on conflict (resource, name) do update set owner = excluded.owner, epoch = excluded.epoch,
@@ -63,73 +68,107 @@ export class Ledger {
 
   /** Durable when it returns. Call it before creating the thing. */
   record(entry: Omit<LedgerEntry, 'recordedAtMs'>): void {
-    const { resource, name, owner, epoch, generation, trace, detail } = entry;
-    this.#put.run(
-      resource,
-      name,
-      owner,
-      epoch,
-      generation,
-      trace,
-      JSON.stringify(detail),
-      Date.now(),
-    );
+    const { resource, name, owner, epoch, generation, trace } = entry;
+    const detail = JSON.stringify(entry.detail);
+    const values = [resource, name, owner, epoch, generation, trace, detail, Date.now()];
+    this.#guard(() => this.#put.run(...values));
   }
 
   /** Call it after the thing is gone. Quiet when there is no such entry. */
   forget(resource: string, name: string): void {
-    this.#drop.run(resource, name);
+    this.#guard(() => this.#drop.run(resource, name));
   }
 
   get(resource: string, name: string): LedgerEntry | undefined {
-    const row = this.#get.get(resource, name);
+    const row = this.#guard(() => this.#get.get(resource, name));
     return row === undefined ? undefined : toEntry(row);
   }
 
   list(filter: { readonly resource?: string; readonly owner?: string } = {}): LedgerEntry[] {
-    const rows = this.#db
-      .prepare(
-        'select * from entry where (?1 is null or resource = ?1) and (?2 is null or owner = ?2) order by resource, name',
-      )
-      .all(filter.resource ?? null, filter.owner ?? null);
-    return rows.map(toEntry);
+    const query =
+      'select * from entry where (?1 is null or resource = ?1) and (?2 is null or owner = ?2) order by resource, name';
+    const values = [filter.resource ?? null, filter.owner ?? null];
+    return this.#guard(() => this.#db.prepare(query).all(...values)).map(toEntry);
   }
 
   /** Accepts (and remembers) a fence that is not older than the last one; throws `executor/stale-epoch` otherwise. */
   fence(owner: string, fence: Fence): void {
     const last = this.lastFence(owner);
-    if (last !== undefined && isOlder(fence, last)) {
-      throw new TroupeError(
-        'executor/stale-epoch',
-        `${owner}: epoch ${fence.epoch} generation ${fence.generation} is older than epoch ${last.epoch} generation ${last.generation}, which this machine has already seen`,
-        { owner, epoch: fence.epoch, generation: fence.generation },
-      );
-    }
-    this.#db
-      .prepare(
-        'insert into fence values (?, ?, ?) on conflict (owner) do update set epoch = excluded.epoch, generation = excluded.generation',
-      )
-      .run(owner, fence.epoch, fence.generation);
+    if (last !== undefined && isSame(fence, last)) return;
+    // One statement compares and writes: another process may have moved the fence since it was read.
+    const { changes } = this.#guard(() =>
+      this.#db
+        .prepare(
+          `insert into fence values (?, ?, ?) on conflict (owner) do
+           update set epoch = excluded.epoch, generation = excluded.generation
+           where (fence.epoch, fence.generation) <= (excluded.epoch, excluded.generation)`,
+        )
+        .run(owner, fence.epoch, fence.generation),
+    );
+    if (changes === 0) throw stale(owner, fence, this.lastFence(owner) ?? fence);
   }
 
   lastFence(owner: string): Fence | undefined {
-    const row = this.#db.prepare('select epoch, generation from fence where owner = ?').get(owner);
+    const query = 'select epoch, generation from fence where owner = ?';
+    const row = this.#guard(() => this.#db.prepare(query).get(owner));
     if (row === undefined) return undefined;
     return { epoch: Number(row['epoch']), generation: Number(row['generation']) };
   }
 
   /** Drops the fence of an owner that is gone for good, so that the table stays small. */
   forgetFence(owner: string): void {
-    this.#db.prepare('delete from fence where owner = ?').run(owner);
+    this.#guard(() => this.#db.prepare('delete from fence where owner = ?').run(owner));
   }
 
   close(): void {
     this.#db.close();
   }
+
+  #guard<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw explained(error, this.#path);
+    }
+  }
 }
 
-function isOlder(a: Fence, b: Fence): boolean {
-  return a.epoch < b.epoch || (a.epoch === b.epoch && a.generation < b.generation);
+function open(path: string): DatabaseSync {
+  const db = new DatabaseSync(path);
+  db.exec('pragma busy_timeout = 5000; pragma journal_mode = wal; pragma synchronous = full;');
+  const version = Number(db.prepare('pragma user_version').get()?.['user_version']);
+  if (version > VERSION) {
+    db.close();
+    throw new Error(`it has version ${version}, this program knows ${VERSION}; run the newer one`);
+  }
+  db.exec(`${SCHEMA} pragma user_version = ${VERSION};`);
+  return db;
+}
+
+function explained(error: unknown, path: string): TroupeError {
+  const reason = error instanceof Error ? error.message : String(error);
+  const errcode = error instanceof Error && 'errcode' in error ? Number(error.errcode) : 0;
+  // The low byte is the kind of error, the rest says more about it.
+  const kind = errcode & 0xff;
+  const message = `the ledger ${path}: ${reason}`;
+  if (kind === SQLITE_FULL) {
+    const wayOut = 'nothing is created that cannot be recorded; free space on that disk';
+    return new TroupeError('host/disk-full', `${message}; ${wayOut}`, { path }, error);
+  }
+  const code = kind === SQLITE_BUSY ? 'host/locked' : 'host/tool-failed';
+  return new TroupeError(code, message, { path }, error);
+}
+
+function stale(owner: string, { epoch, generation }: Fence, last: Fence): TroupeError {
+  return new TroupeError(
+    'executor/stale-epoch',
+    `${owner}: epoch ${epoch} generation ${generation} is older than epoch ${last.epoch} generation ${last.generation}, which this machine has already seen`,
+    { owner, epoch, generation },
+  );
+}
+
+function isSame(a: Fence, b: Fence): boolean {
+  return a.epoch === b.epoch && a.generation === b.generation;
 }
 
 function toEntry(row: Record<string, unknown>): LedgerEntry {

@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Exec } from '../../src/drivers/exec.ts';
 import { probeHost } from '../../src/drivers/network/probe.ts';
-import { enterLab, execOn, pingSteadily, removeLab, run } from '../support/netlab.ts';
+import { enterLab, execOn, pingSteadily, run } from '../support/netlab.ts';
 import {
   by,
   differences,
@@ -21,7 +21,6 @@ import {
 enterLab(import.meta.url);
 const { host1, host2 } = await makeWorld();
 const test = suite('network driver: faults');
-test.after(removeLab);
 
 const bare = await picture(host2);
 const web = port(11, { floating: '192.168.20.7' });

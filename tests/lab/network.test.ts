@@ -1,15 +1,7 @@
 // The dataplane on the real kernel, seen from the guests: addresses, names, ways out and in, isolation, two machines.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  enterLab,
-  pingSteadily,
-  plugGuest,
-  removeLab,
-  run,
-  seenAs,
-  serve,
-} from '../support/netlab.ts';
+import { enterLab, pingSteadily, plugGuest, run, seenAs, serve } from '../support/netlab.ts';
 import {
   by,
   INTERNET,
@@ -30,7 +22,6 @@ const front = spec(1, [web, database]);
 await host1.driver.ensureSegment(front, by(front.networkId));
 const guest = await startGuest(host1, front, web, 'web');
 const neighbour = await startGuest(host1, front, database, 'database');
-test.after(removeLab);
 
 test('a port is given its address, router, resolver, domain and MTU by DHCP', async () => {
   const lease = await guest.dhcp();

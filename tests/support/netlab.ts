@@ -7,8 +7,8 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
-  mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -19,34 +19,44 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { exec, type Exec } from '../../src/drivers/exec.ts';
 
-const INSIDE = 'TROUPE_NETLAB';
+const DIRECTORY = 'TROUPE_NETLAB';
+const PREFIX = 'troupe-netlab-';
 const ECHO = fileURLToPath(new URL('./netlab-echo.ts', import.meta.url));
 const RELAY = fileURLToPath(new URL('./netlab-guest.pl', import.meta.url));
 
 /** Runs the test file again inside namespaces of its own; returns only in there. */
 export function enterLab(testFile: string): void {
-  if (process.env[INSIDE] === undefined) {
-    const unshare = [
-      'unshare',
-      '--net',
-      '--mount',
-      '--pid',
-      '--fork',
-      '--kill-child',
-      '--mount-proc',
-    ];
-    const command = ['--pdeathsig', 'KILL', '--', ...unshare, process.execPath];
-    const { status } = spawnSync('setpriv', [...command, fileURLToPath(testFile)], {
-      stdio: 'inherit',
-      env: { ...process.env, [INSIDE]: '1' },
-    });
-    process.exit(status ?? 1);
-  }
+  if (labDirectory === '') process.exit(runInside(fileURLToPath(testFile)));
   // ip keeps namespaces in /run/netns; what the machine has there is not ours to see.
   for (const command of ['mount -t tmpfs lab /run', 'mkdir /run/netns', 'ip link set lo up']) {
     const [program = '', ...args] = command.split(' ');
     const { status, stderr } = spawnSync(program, args, { encoding: 'utf8' });
     if (status !== 0) throw new Error(`${command}: ${stderr}`);
+  }
+}
+
+/** Directory for this test's files, open to dnsmasq's user; removed by the process outside. */
+export const labDirectory = process.env[DIRECTORY] ?? '';
+
+function runInside(testFile: string): number {
+  sweep();
+  const directory = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
+  chmodSync(directory, 0o755);
+  const namespaces = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  const command = ['--pdeathsig', 'KILL', '--', 'unshare', ...namespaces, process.execPath];
+  const { status } = spawnSync('setpriv', [...command, testFile], {
+    stdio: 'inherit',
+    env: { ...process.env, [DIRECTORY]: directory },
+  });
+  rmSync(directory, { recursive: true, force: true });
+  return status ?? 1;
+}
+
+/** Removes the directories of tests that were killed. */
+function sweep(): void {
+  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
+    const pid = name.slice(PREFIX.length).split('-')[0] ?? '';
+    if (!existsSync(`/proc/${pid}`)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
   }
 }
 
@@ -62,14 +72,6 @@ export interface LabGuest {
   dhcp(): Promise<Readonly<Record<string, string>> | null>;
   /** Unplugs the card. */
   stop(): Promise<void>;
-}
-
-/** Directory for this test's files, open to dnsmasq's user; removed with `removeLab`. */
-export const labDirectory = process.env[INSIDE] === undefined ? '' : makeDirectory();
-
-/** Ends what the PID namespace would end anyway, and removes the files. */
-export function removeLab(): void {
-  rmSync(labDirectory, { recursive: true, force: true });
 }
 
 /** Runs programs as if on that host. */
@@ -223,11 +225,4 @@ function variables(text: string): Record<string, string> {
   return Object.fromEntries(
     lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
   );
-}
-
-function makeDirectory(): string {
-  const directory = mkdtempSync(join(tmpdir(), `troupe-netlab-${process.ppid}-`));
-  chmodSync(directory, 0o755);
-  mkdirSync(join(directory, 'run'));
-  return directory;
 }
