@@ -1,5 +1,5 @@
 // Who the command line is, and where the API is: flags over variables over the first login file there is.
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CliError } from './failure.ts';
 import type { Flags } from './flags.ts';
@@ -56,13 +56,27 @@ function firstFile({ directory, checkout, home, systemDirectory }: World) {
     ]),
   ];
   let locked: string | undefined;
-  for (const path of paths) {
+  const foreign = paths.filter((path) => !isTrusted(path));
+  for (const path of paths.filter((one) => !foreign.includes(one))) {
     const found = readLogin(path);
     if (found === 'forbidden') locked ??= path;
     else if (found !== 'missing') return { path, login: found };
   }
   if (locked !== undefined) throw forbidden(locked);
-  throw new CliError(`no login found; looked for ${paths.join(', ')}`, { wayOut: HINT });
+  const unused =
+    foreign.length > 0 ? `; not used, since another user owns it: ${foreign.join(', ')}` : '';
+  throw new CliError(`no login found; looked for ${paths.join(', ')}${unused}`, { wayOut: HINT });
+}
+
+/** Not what somebody else has put where we happen to be: our key could be sent to their API. */
+function isTrusted(path: string): boolean {
+  try {
+    const owner = statSync(path, { throwIfNoEntry: false })?.uid;
+    return owner === undefined || owner === 0 || owner === process.geteuid?.();
+  } catch {
+    // A folder that we may not enter: reading it says so.
+    return true;
+  }
 }
 
 function forbidden(path: string): CliError {

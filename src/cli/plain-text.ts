@@ -2,10 +2,12 @@
 import { StringDecoder } from 'node:string_decoder';
 import { stripVTControlCharacters } from 'node:util';
 
+const ESCAPE = String.fromCharCode(0x1b);
+const BELL = String.fromCharCode(0x07);
 /** Control characters but for line feed and tab. */
 const CONTROL = /(?![\n\t])\p{Cc}/gu;
 /** The start of a sequence whose end may be in the next chunk. */
-const UNFINISHED = new RegExp('\u001b(\\[[0-?]*[ -/]*|\\][^\u0007\u001b]*)?$');
+const UNFINISHED = new RegExp(`${ESCAPE}([ -/]*|\\[[0-?]*[ -/]*|\\][^${BELL}${ESCAPE}]*)$`);
 /** A sequence longer than this is none. */
 const MAX_UNFINISHED = 256;
 

@@ -1,0 +1,217 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { FakeApi, Refusal, run, start } from './fake-api.ts';
+import { artifactView, event, networkView } from './views.ts';
+
+const test = suite('cli: networks, artifacts, events, actors');
+const api = await FakeApi.start();
+
+test.before.each(() => api.reset());
+test.after(() => api.stop());
+
+test('network create sends DHCP and NAT on, DNS off, unless said otherwise', async () => {
+  api.on('POST /networks', () => networkView());
+  api.on('GET /networks/n-1', () => networkView());
+  const { code, out } = await run(api, 'network create front 10.20.0.0/24');
+  assert.is(code, 0);
+  assert.match(out, /services: +dhcp nat\n/);
+  const flags = '--no-dhcp --no-nat --dns --namespace lab --no-wait';
+  await run(api, `network create front 10.20.0.0/24 ${flags}`);
+  const asked = { name: 'front', netblock: '10.20.0.0/24' };
+  assert.equal(api.bodies('POST /networks'), [
+    { ...asked, provide_dhcp: true, provide_nat: true, provide_dns: false },
+    { ...asked, provide_dhcp: false, provide_nat: false, provide_dns: true, namespace: 'lab' },
+  ]);
+});
+
+test('a network that fails gives the reason of its newest event that has one', async () => {
+  api.on('POST /networks', () => networkView({ state: 'initial' }));
+  api.on('GET /networks/n-1', () => networkView({ state: 'error' }));
+  api.on('GET /networks/n-1/events', () => [
+    event('later', 3),
+    event('network failed', 2, { reason: 'no VNI is free' }),
+    event('try', 1, { reason: 'older' }),
+  ]);
+  const { code, err } = await run(api, 'network create front 10.20.0.0/24');
+  assert.is(code, 1);
+  assert.match(err, 'network front failed: no VNI is free\n  request request-2\n');
+});
+
+test('deleting a network that is deleted already is done', async () => {
+  api.on('DELETE /networks/front', () => null);
+  const { code, out } = await run(api, 'network delete front');
+  assert.is(code, 0);
+  assert.is(out, 'network front is deleted already\n');
+});
+
+test('what is not there names the list to look at', async () => {
+  api.on('GET /networks/nope', () => new Refusal(404, 'network not found'));
+  const { code, err } = await run(api, 'network show nope');
+  assert.is(code, 1);
+  assert.match(err, /^troupe: network not found\n {2}request .*\n {2}`troupe network list`/);
+});
+
+test('artifact cache shows the per cent of the fetch and takes paths', async () => {
+  let looks = 0;
+  api.on('POST /artifacts', () => artifactView({ state: 'initial', blobs: {} }));
+  api.on('GET /artifacts/a-1', () => artifactView(looks++ < 2 ? { state: 'initial' } : {}));
+  api.on('GET /artifacts/a-1/events', () => [
+    event('fetching', 1, { step: 'download', percent: 30 + looks }),
+  ]);
+  const { code, out, err } = await run(api, 'artifact create ./a b.qcow2'.split(/ (?!b)/), {
+    directory: '/images',
+  });
+  assert.is(code, 0, err);
+  assert.is(
+    err,
+    'artifact a-1: initial, fetching (download 31 %)\nartifact a-1: initial, fetching (download 32 %)\n',
+  );
+  assert.match(out, /VERSION +BLOB +SIZE +USED BY\n1 +b-1 +3\.0 MiB/);
+  assert.equal(api.bodies('POST /artifacts'), [
+    { url: 'file:///images/a%20b.qcow2', shared: false },
+  ]);
+});
+
+test('artifact list shows size and versions', async () => {
+  api.on('GET /artifacts', () => [artifactView()]);
+  const { out } = await run(api, 'artifact list');
+  assert.match(out, /small\.qcow2 +1 of 1 +3\.0 MiB +no +created/);
+});
+
+test('events are a table, oldest first, with limit and type passed on', async () => {
+  api.on('GET /networks/front/events', () => [
+    { ...event('second', 2, { vni: 7 }), duration: 1.5 },
+    event('first', 1),
+  ]);
+  const { out } = await run(api, 'network events front -l 5 --type audit');
+  const lines = out.trimEnd().split('\n');
+  assert.match(lines[0] ?? '', /^TIME +TYPE +NODE +DURATION +MESSAGE +EXTRA$/);
+  assert.match(lines[1] ?? '', /^2024-09-10 .* audit +n1 +- +first +-$/);
+  assert.match(lines[2] ?? '', /audit +n1 +1\.5 s +second +vni=7$/);
+  assert.equal(api.bodies('GET /networks/front/events'), [{ limit: 5, event_type: 'audit' }]);
+  assert.is((await run(api, 'network events front -l x')).code, 2);
+});
+
+test('--follow shows each event once, through an outage, until Ctrl-C', async () => {
+  const events = [event('same', 1), event('same', 1)];
+  api.on('GET /networks/front/events', () => events.toReversed());
+  const running = start(api, 'network events front --follow');
+  await running.shows('same');
+  events.push(event('same', 1), event('third', 3));
+  await running.shows('third');
+  api.isOut = true;
+  await running.shows('trying again', 'err');
+  events.push(event('fourth', 4));
+  api.isOut = false;
+  await running.shows('fourth');
+  running.interrupt();
+  assert.is(await running.exitCode, 0);
+  assert.is(running.out.text.split('same').length - 1, 3);
+  assert.is(running.out.text.split('third').length - 1, 1);
+  assert.is(running.out.text.split('MESSAGE').length - 1, 1);
+  assert.not.match(running.err.text, 'between two looks');
+});
+
+test('--follow --json prints one event a line, the newest --limit at first', async () => {
+  const events = [event('a', 1), event('b', 2), event('c', 3)];
+  api.on('GET /networks/front/events', () => events.toReversed());
+  const running = start(api, 'network events front -f --json -l 2');
+  await running.shows('"c"');
+  events.push(event('d', 4));
+  await running.shows('"d"');
+  running.interrupt();
+  await running.exitCode;
+  const lines = running.out.text.trimEnd().split('\n');
+  assert.equal(
+    lines.map((line) => JSON.parse(line) as object),
+    events.slice(1),
+  );
+});
+
+test('--follow ends when the object is not there', async () => {
+  const { code, err } = await run(api, 'network events nope -f');
+  assert.is(code, 1);
+  assert.match(err, 'no reply for GET /networks/nope/events');
+});
+
+const WAITING = {
+  address: 'instance/i-1',
+  status: 'active',
+  activation: 2,
+  epoch: 7,
+  activeSinceMs: Date.now() - 100_000,
+  exists: true,
+  revision: 812,
+  mailboxDepth: 3,
+  turn: null,
+  effects: [
+    {
+      name: 'sync-domain',
+      key: '',
+      trace: 't',
+      phase: 'pausing',
+      attempt: 4,
+      startedAtMs: Date.now() - 9_000,
+      nextAttemptAtMs: Date.now() + 5_000,
+      lastError: { code: 'host/full', reason: 'disk full', atMs: Date.now() - 1_000 },
+    },
+  ],
+  alarmAtMs: null,
+  retryAtMs: null,
+  waitsFor: {
+    reason: 'the node builds disks',
+    sinceMs: Date.now() - 65_500,
+    deadlineAtMs: Date.now() - 5_500,
+    cancel: 'delete',
+  },
+  lastError: null,
+  trace: 'req-1',
+  restarts: 1,
+};
+
+test('actor show says what is done, since when, for what it waits and what failed', async () => {
+  api.on('GET /actors/web', () => [WAITING]);
+  const { code, out } = await run(api, 'actor show web');
+  assert.is(code, 0);
+  assert.match(out, /object: +instance\/i-1\nstatus: +active\ndoing: +sync-domain \(pausing\)\n/);
+  assert.match(out, /since: +\d\d:\d\d:\d\d \(1 min 5 s ago\)/);
+  assert.match(
+    out,
+    /waits for: +the node builds disks\ndeadline: .* ago\) PAST; called off by delete/,
+  );
+  assert.match(out, /mailbox: +3 waiting/);
+  assert.match(out, /sync-domain +pausing +4 .*\(in 4\.\d s\) +host\/full: disk full \(.* ago\)/);
+  assert.match(out, /restarts: +1/);
+});
+
+test('actor show KIND/ID picks one of several; an idle one says so', async () => {
+  const idle = { address: 'network/web', status: 'not running: nothing to do' };
+  api.on('GET /actors/web', () => [{ ...WAITING, address: 'instance/web' }, idle]);
+  const { out } = await run(api, 'actor show network/web');
+  assert.is(out, 'object:  network/web\nstatus:  not running: nothing to do\n');
+  const missing = await run(api, 'actor show blob/web');
+  assert.is(missing.code, 1);
+  assert.match(missing.err, 'there is no object blob/web');
+});
+
+test('actor cancel names the object by kind and id', async () => {
+  api.on('POST /actors/instance/i-1/cancel', () => null);
+  assert.is((await run(api, 'actor cancel instance/i-1')).code, 0);
+  assert.is(api.asked.length, 1);
+  assert.is((await run(api, 'actor cancel i-1')).code, 2);
+});
+
+test('stuck lists what is overdue, and says when nothing is', async () => {
+  const { reason, sinceMs, deadlineAtMs } = WAITING.waitsFor;
+  api.on('GET /stuck', () => [
+    { address: 'instance/i-1', reason, sinceMs, deadlineAtMs, cancel: null },
+  ]);
+  assert.match(
+    (await run(api, 'stuck')).out,
+    /instance\/i-1 +the node builds disks .* 5\.\d s +-\n/,
+  );
+  api.on('GET /stuck', () => []);
+  assert.equal(await run(api, 'stuck'), { code: 0, out: '', err: 'nothing is stuck\n' });
+});
+
+test.run();
