@@ -1,0 +1,204 @@
+// The daemon is killed at every boundary of every effect of an instance's life, on the real drivers, and started again:
+// what was begun is finished, once.
+//
+// A point is `kind/effect/stage`: `before` an effect is carried out, `performed` before its outcome is written.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ApiError } from '../../src/client/api-error.ts';
+import type { Client, View } from '../../src/client/client.ts';
+import { buildGuest } from '../../src/daemon/guest-images.ts';
+import { Ledger } from '../../src/drivers/ledger.ts';
+import { findLeftovers } from '../../src/embedded/leftovers.ts';
+import {
+  clientOf,
+  daemonInstallation,
+  serveDaemon,
+  untilView,
+  type RunningDaemon,
+} from '../support/daemon.ts';
+import { waitUntil } from '../support/wait.ts';
+
+const MAKING = [
+  'artifact/fetch-version',
+  'artifact/tell-waiters',
+  'blob/fetch',
+  'blob/tell-users',
+  'network/claim-vni',
+  'network/reserve-egress',
+  'network/sync-segments',
+  'interface/reserve',
+  'interface/tell-instance',
+  'interface/attach',
+  'instance/create-interfaces',
+  'instance/place',
+  'instance/start-preflight',
+  'instance/request-images',
+  'instance/place-interfaces',
+  'instance/sync-domain',
+];
+const REMOVING = [
+  'instance/remove-domain',
+  'instance/delete-interfaces',
+  'instance/release-images',
+  'interface/release',
+  'network/tear-down',
+  'artifact/release-blobs',
+  'blob/remove-replicas',
+];
+const STAGES = ['before', 'performed'];
+
+const test = suite('crash points');
+const installation = await daemonInstallation();
+const { dataDir, hostTag } = installation;
+const image = `file://${await buildGuest(installation, 'test')}`;
+let daemon: RunningDaemon = await serveDaemon(installation, ['--no-tour']);
+
+test.after(async () => {
+  await daemon.interrupt();
+  await installation.remove();
+});
+
+/** Repeats a step while the daemon is being killed under it; a step finds what an earlier try has made. */
+async function whileItDies<T>(step: (client: Client) => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await step(clientOf(dataDir));
+    } catch (error) {
+      if (!(error instanceof ApiError) || (error.status !== 0 && error.status < 500)) throw error;
+      await revive();
+    }
+  }
+}
+
+/** Starts the daemon again, without its crash point, if it is dead. */
+async function revive(): Promise<void> {
+  const state = await Promise.race([daemon.ended.then(() => 'dead'), Promise.resolve('alive')]);
+  if (state === 'alive' && daemon.process.exitCode === null && daemon.process.signalCode === null)
+    return;
+  daemon = await serveDaemon(installation, ['--no-tour']);
+}
+
+async function restartWith(point: string): Promise<RunningDaemon> {
+  await daemon.kill();
+  daemon = await serveDaemon(installation, ['--no-tour', '--crash-point', point]);
+  return daemon;
+}
+
+async function byName(client: Client, collection: string): Promise<View | undefined> {
+  const all = await client.list(`/${collection}`);
+  return all.find((one) => one['name'] === 'crash' || one['source_url'] === image);
+}
+
+async function make(): Promise<void> {
+  await whileItDies((client) => client.call('POST', '/artifacts', { url: image }));
+  const network = await whileItDies(
+    async (client) =>
+      (await byName(client, 'networks')) ??
+      (await client.view('POST', '/networks', { name: 'crash', netblock: '10.99.0.0/24' })),
+  );
+  await settled(`/networks/${String(network['uuid'])}`, 'created');
+  const instance = await whileItDies(
+    async (client) =>
+      (await byName(client, 'instances')) ??
+      (await client.view('POST', '/instances', {
+        name: 'crash',
+        cpus: 1,
+        memory: 64,
+        disk: [{ base: image, size: 1 }],
+        network: [{ network_uuid: 'crash' }],
+        side_channels: [],
+        video: { model: 'cirrus', memory: 16384, vdi: 'vnc' },
+      })),
+  );
+  await settled(`/instances/${String(instance['uuid'])}`, 'created');
+}
+
+/** Waits for the state through the daemon's death. */
+async function settled(path: string, state: string): Promise<void> {
+  await whileItDies((client) => untilView(client, path, (view) => view['state'] === state, 90_000));
+}
+
+async function removeAll(): Promise<void> {
+  for (const collection of ['instances', 'networks', 'artifacts']) {
+    const found = await whileItDies((client) => byName(client, collection));
+    if (found === undefined) continue;
+    const path = `/${collection}/${String(found['uuid'])}`;
+    await whileItDies((client) => client.call('DELETE', path)).catch(ignoreGone);
+    await settled(path, 'deleted');
+  }
+  await waitUntil('no blob is left', async () => {
+    await revive();
+    return readdirSync(join(dataDir, 'blobs')).every((name) => name.startsWith('.'));
+  });
+}
+
+function ignoreGone(error: unknown): void {
+  if (!(error instanceof ApiError) || error.status !== 404) throw error;
+}
+
+/** Exactly one of each on the machine. */
+async function assertOneOfEach(): Promise<void> {
+  const client = clientOf(dataDir);
+  const instance = await byName(client, 'instances');
+  const id = String(instance?.['uuid']);
+  assert.equal(readdirSync(join(dataDir, 'instances')), [id]);
+  const { processes, namespaces } = await findLeftovers(installation);
+  assert.is(processes.filter(({ program }) => program.startsWith('qemu')).length, 1);
+  assert.is(namespaces.length, 1);
+  const addresses = await client.list('/networks/crash/addresses');
+  assert.is(addresses.filter((one) => one['type'] === 'instance').length, 1);
+  assert.equal(await client.call('GET', '/stuck'), []);
+}
+
+async function assertNothingLeft(): Promise<void> {
+  const { processes, namespaces, links, tables } = await findLeftovers(installation);
+  assert.equal(
+    processes.filter(({ program }) => program.startsWith('qemu')),
+    [],
+  );
+  assert.equal({ namespaces, links, tables }, { namespaces: [], links: [], tables: [] });
+  assert.equal(readdirSync(join(dataDir, 'instances')), []);
+  const ledger = new Ledger(join(dataDir, 'ledger.db'));
+  const entries = ledger.list().map(({ resource, name }) => `${resource} ${name}`);
+  ledger.close();
+  assert.equal(entries, [], `the ledger of ${hostTag} still has entries`);
+}
+
+/** The daemon that was given the point has killed itself there. */
+async function assertDied(doomed: RunningDaemon): Promise<void> {
+  const how = await Promise.race([doomed.ended, Promise.resolve('still running')]);
+  assert.is(how, 'SIGKILL', 'the daemon never came to its crash point');
+}
+
+for (const effect of MAKING) {
+  for (const stage of STAGES) {
+    const point = `${effect}/${stage}`;
+    test(`killed at ${point}: the instance runs all the same, and everything matches`, async () => {
+      const doomed = await restartWith(point);
+      await make();
+      await assertDied(doomed);
+      await revive();
+      await assertOneOfEach();
+      await removeAll();
+      await assertNothingLeft();
+    });
+  }
+}
+
+for (const effect of REMOVING) {
+  for (const stage of STAGES) {
+    const point = `${effect}/${stage}`;
+    test(`killed at ${point}: all is gone all the same`, async () => {
+      await make();
+      const doomed = await restartWith(point);
+      await removeAll();
+      await assertDied(doomed);
+      await revive();
+      await assertNothingLeft();
+    });
+  }
+}
+
+test.run();
