@@ -196,6 +196,7 @@ test('a change of the spec reaches the host, and back', async () => {
   const variants = [
     { egressAddress: null },
     { egressAddress: '192.168.20.150', upstreamDns: '10.9.0.8' },
+    { domain: 'team_one.troupe', upstreamDns: '10.9.0.7' },
     { dns: false, domain: 'other.troupe' },
     { peers: [], ports: [web] },
     { ports: [{ ...web, floating: null }, remote] },
@@ -207,7 +208,9 @@ test('a change of the spec reaches the host, and back', async () => {
     assert.is.not(await picture(host1), before, JSON.stringify(variant));
     assert.equal(await host1.driver.audit(() => true, 'audit'), []);
   }
-  await host1.driver.ensureSegment(front, by(networkId, 20));
+  // The request's id is the caller's text, and ends up in aliases and comments.
+  const trace = 'x"\n} table ip evil { } #';
+  await host1.driver.ensureSegment(front, { ...by(networkId, 20), trace });
   assert.equal(differences(before, await picture(host1)), []);
 });
 

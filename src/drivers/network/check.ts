@@ -10,7 +10,9 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 const LABEL = '[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
 const HOSTNAME = new RegExp(`^${LABEL}$`);
-const DOMAIN = new RegExp(`^${LABEL}(\\.${LABEL})*$`);
+/** With underscores, which namespaces have and DNS can carry. */
+const ZONE_LABEL = '[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?';
+const DOMAIN = new RegExp(`^${ZONE_LABEL}(\\.${ZONE_LABEL})*$`);
 const TAG = /^[0-9a-f]{4}$/;
 const LARGEST_VNI = 0xff_ff_ff;
 
@@ -21,7 +23,7 @@ export function checkSegment(spec: SegmentSpec): SegmentSpec {
     if (!holds) throw bad(what, field, value);
   };
   need(UUID.test(spec.networkId), 'networkId', spec.networkId);
-  parseVni(spec.vni);
+  need(parseVni(spec.vni) > 0, 'vni', spec.vni);
   const block = parseNetblock(spec.netblock);
   parseNetblock(spec.floatingBlock);
   need(spec.gateway === gatewayOf(block), 'gateway', spec.gateway);

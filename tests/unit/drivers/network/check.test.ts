@@ -55,6 +55,7 @@ test('a proper segment passes, with its MACs in lower case', () => {
   assert.is(checked.gatewayMac, '02:00:5e:00:00:01');
   assert.is(checked.ports[0]?.mac, '02:00:00:ab:cd:ef');
   assert.equal(checkSegment(spec()), spec());
+  checkSegment(spec({ domain: 'team_one.cloud' }));
   checkSegment(
     spec({ ports: [port(11, { ipv4: null }), port(12, { ipv4: null })], egressAddress: null }),
   );
@@ -84,6 +85,7 @@ test('values that are well formed and wrong are refused', () => {
   refuses({ gateway: '10.20.0.2' }, 'a gateway that is not index 1');
   refuses({ vni: 2 ** 24 }, 'a VNI of 25 bits');
   refuses({ vni: 1.5 }, 'half a VNI');
+  refuses({ vni: 0 }, 'the VNI of nobody');
   refuses({ upstreamDns: '127.0.0.53' }, 'a resolver that only the host itself can reach');
   refuses({ gatewayMac: '01:00:5e:00:00:01' }, 'a multicast MAC');
   refuses({ ports: [port(11, { mac: 'ff:ff:ff:ff:ff:ff' })] }, 'the broadcast MAC');
