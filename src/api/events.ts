@@ -5,28 +5,29 @@ import type { Json } from '../../actors/kernel/json.ts';
 import type { EventRecord } from '../../actors/kernel/ports.ts';
 import { optional } from './route.ts';
 import { badRequest, type ApiServices } from './services.ts';
+import { wholeNumber } from './whole-number.ts';
 
 const TYPES = ['audit', 'mutate', 'status', 'usage', 'resources', 'prune', 'historic'];
 const DEFAULT_LIMIT = 100;
 
 export const eventsBody = {
   event_type: optional(Type.String()),
-  /** The CLI of old sends it as text. */
-  limit: optional(Type.Union([Type.Integer(), Type.String()])),
+  /** The command line of old sends it as text. */
+  limit: Type.Optional(Type.Unknown()),
 };
 
-/** Newest first. */
+/** Newest first. Errors: 400. */
 export async function eventList(
   services: ApiServices,
   address: Address,
-  body: { event_type?: string | null; limit?: number | string | null },
+  body: { readonly event_type?: string | null; readonly limit?: unknown },
 ): Promise<Json> {
   const type = body.event_type ?? null;
   if (type !== null && !TYPES.includes(type)) {
     throw badRequest(`unknown event_type ${JSON.stringify(type)}; one of ${TYPES.join(', ')}`);
   }
-  const limit = Number(body.limit ?? DEFAULT_LIMIT);
-  if (!Number.isInteger(limit)) throw badRequest('limit is not an integer');
+  const limit = wholeNumber(body.limit ?? DEFAULT_LIMIT);
+  if (limit === undefined) throw badRequest('limit is not an integer');
   return (await services.events(address, limit, type)).map(eventView);
 }
 

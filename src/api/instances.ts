@@ -1,111 +1,120 @@
-// Instance routes (contract: instances 4, 7, 10, 11).
+// Instance routes (contract: instances 4, 7, 8.1, 10).
 import { instanceRef, type InstanceState } from '../../actors/instance/state.ts';
 import { TroupeError, isErrorCode } from '../../actors/kernel/errors.ts';
+import type { JsonObject } from '../../actors/kernel/json.ts';
 import { Type } from '../../actors/kernel/schema.ts';
-import { SYSTEM } from '../../actors/namespace/state.ts';
 import type { ReadObject } from '../read/collection.ts';
-import { cacheImage } from './artifacts.ts';
+import { checkNamespace } from './access.ts';
+import { consoleRoutes } from './consoles.ts';
 import { eventList, eventsBody } from './events.ts';
-import { instanceBody, instanceSpec } from './instance-spec.ts';
-import { instanceView, interfacesOf } from './instance-view.ts';
-import { inNamespace, resolve } from './reference.ts';
-import { json, optional, route, type Caller, type Route } from './route.ts';
-import { badRequest, change, notFound, type ApiServices } from './services.ts';
+import type { ImageCache } from './image-cache.ts';
+import { instanceBody, instanceSpec, withArtifacts } from './instance-spec.ts';
+import { instanceView } from './instance-view.ts';
+import { findInterface } from './interfaces.ts';
+import { interfaceView } from './interface-view.ts';
+import { finder, listed } from './reference.ts';
+import { instances } from './resources.ts';
+import { json, optional, route, type ApiRequest, type Route } from './route.ts';
+import { change, notFound, type ApiServices } from './services.ts';
 
-/** How long create waits for addresses and a node before it answers. */
+/** How long create waits for addresses and a node before it answers with what there is. */
 const PLACEMENT_MS = 20_000;
-const CONSOLE_BYTES = 10_240;
-const INACTIVE: readonly InstanceState['phase'][] = ['deleted', 'delete-wait-error', 'none'];
 
-export function instanceRoutes(services: ApiServices): Route[] {
+type FindInstance = (request: ApiRequest<unknown>) => ReadObject<InstanceState>;
+
+export function instanceRoutes(services: ApiServices, images: ImageCache): Route[] {
   const { read } = services;
-  const find = (ref: string | undefined, caller: Caller) =>
-    resolve(read.instances, 'instance', ref ?? '', caller);
+  const resource = instances(read);
+  const object = finder(resource, 'instance_ref');
   return [
     route('GET /instances', {
       body: { all: optional(Type.Boolean()) },
       handle: ({ body, caller }) => {
-        const isShown = ({ state }: ReadObject<InstanceState>) =>
-          (caller.namespace === SYSTEM || caller.namespace === state.namespace) &&
-          (body.all === true || !INACTIVE.includes(state.phase));
-        const shown = [...read.instances.all()].filter(isShown);
-        return Promise.resolve(json(shown.map((one) => instanceView(read, one))));
+        const shown = listed(resource, caller, body.all === true);
+        return json(shown.map((one) => instanceView(read, one)));
       },
     }),
-    route('POST /instances', {
-      body: instanceBody,
-      handle: async ({ body, caller, trace }) => {
-        const makeArtifact = (url: string, namespace: string) =>
-          cacheImage(services, { caller, url, namespace, isShared: false, trace });
-        const message = await instanceSpec(services, caller, body, makeArtifact);
-        const id = services.random.uuid();
-        const placed = read.when(read.instances, id, isPlaced, PLACEMENT_MS);
-        await Promise.all([services.router.ask(instanceRef(id), message, { trace }), placed]);
-        return json(instanceView(read, placedOrThrow(await placed)));
-      },
-    }),
-    route('GET /instances/:ref', {
+    createRoute(services, images),
+    route('GET /instances/:instance_ref', {
+      object,
       body: { namespace: optional(Type.String()) },
-      handle: ({ params, caller }) =>
-        Promise.resolve(json(instanceView(read, find(params['ref'], caller)))),
+      handle: (request) => json(instanceView(read, request.object)),
     }),
-    route('DELETE /instances/:ref', {
-      body: { namespace: optional(Type.String()) },
-      handle: async ({ params, caller, body, trace }) => {
-        const { id, state } = find(params['ref'], caller);
-        if (body.namespace) inNamespace(services, 'instance', state, body.namespace);
-        if (state.phase === 'deleted') throw notFound('instance');
-        await change(services, instanceRef(id), { kind: 'delete' }, trace);
-        return json(instanceView(read, read.instances.get(id) ?? { id, state, revision: 0 }));
-      },
-    }),
-    route('GET /instances/:ref/interfaces', {
-      handle: ({ params, caller }) =>
-        Promise.resolve(json(interfacesOf(read, find(params['ref'], caller).state))),
-    }),
-    route('GET /instances/:ref/events', {
-      body: eventsBody,
-      handle: async ({ params, caller, body }) => {
-        const { id } = find(params['ref'], caller);
-        return json(await eventList(services, instanceRef(id), body));
-      },
-    }),
-    route('GET /instances/:ref/metadata', {
-      handle: ({ params, caller }) =>
-        Promise.resolve(json(instanceView(read, find(params['ref'], caller))['metadata'] ?? {})),
-    }),
-    ...consoleRoutes(services, find),
+    deleteRoute(services, object),
+    ...memberRoutes(services, object),
+    ...consoleRoutes(services, object),
   ];
 }
 
-function consoleRoutes(
-  services: ApiServices,
-  find: (ref: string | undefined, caller: Caller) => ReadObject<InstanceState>,
-): Route[] {
+function createRoute(services: ApiServices, images: ImageCache): Route {
+  const { read, router, random } = services;
+  return route('POST /instances', {
+    body: instanceBody,
+    handle: async ({ body, caller, trace }) => {
+      const context = { services, images, caller };
+      const spec = instanceSpec(context, body);
+      const message = { ...spec.create, disks: await withArtifacts(context, spec, trace) };
+      const id = random.uuid();
+      await router.ask(instanceRef(id), message, { trace });
+      return json(instanceView(read, await placed(services, id)));
+    },
+  });
+}
+
+/** 200 with the view as it is now: the client polls by UUID until `deleted`. */
+function deleteRoute(services: ApiServices, object: FindInstance): Route {
+  const { read } = services;
+  return route('DELETE /instances/:instance_ref', {
+    object,
+    body: { namespace: optional(Type.String()) },
+    handle: async ({ object: before, body, trace }) => {
+      checkNamespace(services, 'instance', before.state, body.namespace);
+      if (before.state.phase === 'deleted') throw notFound('instance');
+      await change(services, instanceRef(before.id), { kind: 'delete' }, trace);
+      return json(instanceView(read, read.instances.get(before.id) ?? before));
+    },
+  });
+}
+
+function memberRoutes(services: ApiServices, object: FindInstance): Route[] {
   return [
-    route('GET /instances/:ref/consoledata', {
-      body: { length: optional(Type.Union([Type.Integer(), Type.String()])) },
-      handle: async ({ params, caller, body }) => {
-        const { id } = find(params['ref'], caller);
-        const length = Number(body.length ?? CONSOLE_BYTES);
-        if (!Number.isInteger(length)) throw badRequest('length is not an integer');
-        const bytes = await services.consoles.readConsole(
-          id,
-          length === 0 ? CONSOLE_BYTES : length,
+    route('GET /instances/:instance_ref/interfaces', {
+      object,
+      handle: ({ object: { state }, caller }) => {
+        // An interface that has not been made yet has nothing to show.
+        const made = state.nics.filter((nic) => nic.phase !== 'none');
+        return json(
+          made.map((nic) => interfaceView(findInterface(services, nic.interfaceId, caller))),
         );
-        return { kind: 'bytes', contentType: 'application/octet-stream', bytes };
       },
     }),
-    route('DELETE /instances/:ref/consoledata', {
-      handle: async ({ params, caller }) => {
-        await services.consoles.clearConsole(find(params['ref'], caller).id);
-        return json(null);
-      },
+    route('GET /instances/:instance_ref/events', {
+      object,
+      body: eventsBody,
+      handle: async ({ object: { id }, body }) =>
+        json(await eventList(services, instanceRef(id), body)),
+    }),
+    route('GET /instances/:instance_ref/metadata', {
+      object,
+      handle: ({ object: { state } }) => json(state.metadata as JsonObject),
     }),
   ];
 }
 
-/** Addresses are reserved and a node is chosen, or it has failed. */
+/** The instance once its addresses are reserved and a node is chosen. Errors: what made that fail. */
+async function placed(services: ApiServices, id: string): Promise<ReadObject<InstanceState>> {
+  const { read } = services;
+  try {
+    return placedOrThrow(await read.when(read.instances, id, isPlaced, PLACEMENT_MS));
+  } catch (error) {
+    const waiting = read.instances.get(id);
+    const isLate = error instanceof TroupeError && error.code === 'actor/timeout';
+    // Accepted and on its way: the client polls it like any other.
+    if (isLate && waiting !== undefined) return waiting;
+    throw error;
+  }
+}
+
 function isPlaced(state: InstanceState): boolean {
   return state.node !== null || state.failure !== null || state.phase !== 'initial';
 }

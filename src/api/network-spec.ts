@@ -4,11 +4,13 @@ import type { Nic } from '../../actors/instance/state.ts';
 import type { NetworkState } from '../../actors/network/state.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { ReadObject } from '../read/collection.ts';
-import { isUuid, resolve } from './reference.ts';
+import { resolve } from './reference.ts';
+import { networks } from './resources.ts';
 import { badRequest, type ApiServices } from './services.ts';
 import type { Caller } from './route.ts';
 
-const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i;
+/** Of one interface: the lowest bit of the first octet would make it a group's. */
+const MAC = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i;
 const MODELS = [
   'virtio',
   'e1000',
@@ -21,14 +23,23 @@ const MODELS = [
   'i82559er',
 ];
 
-/** Errors: 400, 404 and 406 with the contract's texts. */
-export function networkSpec(
-  services: ApiServices,
-  caller: Caller,
-  namespace: string,
-  spec: unknown,
-  order: number,
-): Nic {
+/** What can still be told apart on a PCI bus with everything else on it. */
+const MAX_NICS = 16;
+
+export interface NetworkContext {
+  readonly services: ApiServices;
+  readonly caller: Caller;
+  /** The instance's. */
+  readonly namespace: string;
+}
+
+/** All NICs, checked one by one. Makes nothing. Errors: 400, 404 and 406 with the contract's texts. */
+export function networkSpecs(context: NetworkContext, specs: readonly unknown[]): Nic[] {
+  if (specs.length > MAX_NICS) throw badRequest(`instance can have at most ${MAX_NICS} networks`);
+  return specs.map((spec, order) => networkSpec(context, spec, order));
+}
+
+function networkSpec(context: NetworkContext, spec: unknown, order: number): Nic {
   if (typeof spec !== 'object' || spec === null || Array.isArray(spec)) {
     throw badRequest('network specification should contain JSON objects');
   }
@@ -36,18 +47,12 @@ export function networkSpec(
   if (typeof ref !== 'string' || ref === '') {
     throw badRequest('network specification is missing network_uuid');
   }
-  const network = findNetwork(services, caller, ref);
-  const requested = requestedAddress(address, 'address' in spec, network.state);
-  if (network.state.phase !== 'created') {
-    const reason = `network ${network.id} is not ready (${network.state.phase})`;
-    throw new TroupeError('network/not-ready', reason);
-  }
-  if (network.state.namespace !== namespace) {
-    throw new TroupeError('api/not-found', `network ${network.id} does not exist`);
-  }
-  if (float === true) throw badRequest('floating addresses are not supported yet: leave float out');
+  const network = findNetwork(context, ref);
+  const requested = requestedAddress(address, Object.hasOwn(spec, 'address'), network.state);
+  checkUsable(network, context.namespace);
+  if (float) throw badRequest('floating addresses are not supported yet: leave float out');
   return {
-    interfaceId: services.random.uuid(),
+    interfaceId: context.services.random.uuid(),
     networkId: network.id,
     order,
     model: modelOf(model),
@@ -59,14 +64,22 @@ export function networkSpec(
   };
 }
 
-function findNetwork(services: ApiServices, caller: Caller, ref: string): ReadObject<NetworkState> {
+function checkUsable({ id, state }: ReadObject<NetworkState>, namespace: string): void {
+  if (state.phase !== 'created') {
+    throw new TroupeError('network/not-ready', `network ${id} is not ready (${state.phase})`);
+  }
+  if (state.namespace !== namespace) {
+    throw new TroupeError('api/not-found', `network ${id} does not exist`);
+  }
+}
+
+function findNetwork({ services, caller }: NetworkContext, ref: string): ReadObject<NetworkState> {
   try {
-    return resolve(services.read.networks, 'network', ref, caller);
+    return resolve(networks(services.read), ref, caller);
   } catch (error) {
     const isMissing = error instanceof TroupeError && error.code === 'api/not-found';
     if (!isMissing) throw error;
-    const what = isUuid(ref) ? ref : JSON.stringify(ref).slice(1, -1);
-    throw new TroupeError('api/not-found', `network ${what} not found`, {}, error);
+    throw new TroupeError('api/not-found', `network ${ref} not found`, {}, error);
   }
 }
 
@@ -87,7 +100,7 @@ function requestedAddress(address: unknown, isPresent: boolean, network: Network
   throw badRequest('network specification requests an address outside the range of the network');
 }
 
-/** Used verbatim by the reference; here a MAC must be one, since it reaches the host's tools. */
+/** Used verbatim by the reference; here a MAC must be one, since it reaches the kernel and libvirt. */
 function macOf(mac: unknown): string | null {
   if (mac === undefined || mac === null || mac === '') return null;
   if (typeof mac === 'string' && MAC.test(mac)) return mac.toLowerCase();

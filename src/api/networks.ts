@@ -5,112 +5,118 @@ import { parseNetblock } from '../../actors/network/netblock.ts';
 import { FLOATING, networkRef, type NetworkState } from '../../actors/network/state.ts';
 import { SYSTEM } from '../../actors/namespace/state.ts';
 import type { ReadObject } from '../read/collection.ts';
+import { checkNamespace, existingNamespace, owns } from './access.ts';
 import { eventList, eventsBody } from './events.ts';
 import { interfaceView } from './interface-view.ts';
 import { networkView } from './network-view.ts';
-import { inNamespace, resolve } from './reference.ts';
-import { json, optional, route, type Caller, type Route } from './route.ts';
-import { change, notFound, type ApiServices } from './services.ts';
+import { finder, listed } from './reference.ts';
+import { networks } from './resources.ts';
+import { json, optional, route, type ApiRequest, type Caller, type Route } from './route.ts';
+import { change, type ApiServices } from './services.ts';
+
+/** How long create waits for the VNI before it answers with what there is. */
+const VNI_MS = 5_000;
 
 const createBody = {
   netblock: Type.Optional(Type.Unknown()),
-  name: optional(Type.String()),
+  name: optional(Type.String({ maxLength: 255 })),
   provide_dhcp: optional(Type.Boolean()),
   provide_nat: optional(Type.Boolean()),
   provide_dns: optional(Type.Boolean()),
   namespace: optional(Type.String()),
 };
 
-type Find = (ref: string | undefined, caller: Caller) => ReadObject<NetworkState>;
+type FindNetwork = (request: ApiRequest<unknown>) => ReadObject<NetworkState>;
 
 export function networkRoutes(services: ApiServices): Route[] {
-  const find: Find = (ref, caller) => resolve(services.read.networks, 'network', ref ?? '', caller);
-  return [
-    ...collectionRoutes(services),
-    ...objectRoutes(services, find),
-    ...memberRoutes(services, find),
-  ];
-}
-
-function collectionRoutes(services: ApiServices): Route[] {
   const { read } = services;
+  const object = networkFinder(services);
   return [
     route('GET /networks', {
       body: { all: optional(Type.Boolean()) },
       handle: ({ body, caller }) => {
-        const isShown = ({ id, state }: ReadObject<NetworkState>) =>
-          id !== FLOATING &&
-          (caller.namespace === SYSTEM || caller.namespace === state.namespace) &&
-          (body.all === true || state.phase !== 'deleted');
-        return Promise.resolve(json([...read.networks.all()].filter(isShown).map(networkView)));
+        const shown = listed(networks(read), caller, body.all === true);
+        return json(shown.filter(({ id }) => id !== FLOATING).map(networkView));
       },
     }),
-    route('POST /networks', {
-      body: createBody,
-      handle: async ({ body, caller, trace }) => {
-        const namespace = ownNamespace(services, caller, body.namespace ?? null);
-        const { cidr } = parseNetblock(body.netblock);
-        const id = services.random.uuid();
-        const made = read.when(read.networks, id, () => true, 10_000);
-        const message = {
-          kind: 'create',
-          name: body.name ?? null,
-          namespace,
-          netblock: cidr,
-          dhcp: body.provide_dhcp ?? true,
-          nat: body.provide_nat ?? true,
-          dns: body.provide_dns ?? false,
-        } as const;
-        await Promise.all([services.router.ask(networkRef(id), message, { trace }), made]);
-        return json(networkView(await made));
-      },
+    createRoute(services),
+    route('GET /networks/:network_ref', {
+      object,
+      body: { namespace: optional(Type.String()) },
+      handle: (request) => json(networkView(request.object)),
     }),
+    deleteRoute(services, object),
+    ...memberRoutes(services, object),
   ];
 }
 
-function objectRoutes(services: ApiServices, find: Find): Route[] {
-  const { read } = services;
-  return [
-    route('GET /networks/:ref', {
-      body: { namespace: optional(Type.String()) },
-      handle: ({ params, caller }) =>
-        Promise.resolve(json(networkView(find(params['ref'], caller)))),
-    }),
-    route('DELETE /networks/:ref', {
-      body: { namespace: optional(Type.String()) },
-      handle: async ({ params, caller, body, trace }) => {
-        const { id, state } = find(params['ref'], caller);
-        if (body.namespace) inNamespace(services, 'network', state, body.namespace);
-        if (state.phase === 'deleted') return json(null);
-        await change(services, networkRef(id), { kind: 'delete' }, trace);
-        return json(networkView(read.networks.get(id) ?? { id, state, revision: 0 }));
-      },
-    }),
-  ];
+/** As every object; and the floating pool, which is no UUID and in no index, by its own name for system. */
+function networkFinder({ read }: ApiServices): FindNetwork {
+  const find = finder(networks(read), 'network_ref');
+  return (request) => {
+    const isPool =
+      request.params['network_ref'] === FLOATING && request.caller.namespace === SYSTEM;
+    return (isPool ? read.networks.get(FLOATING) : undefined) ?? find(request);
+  };
 }
 
-function memberRoutes(services: ApiServices, find: Find): Route[] {
+function createRoute(services: ApiServices): Route {
+  const { read, random } = services;
+  return route('POST /networks', {
+    body: createBody,
+    handle: async ({ body, caller, trace }) => {
+      const namespace = body.namespace ?? caller.namespace;
+      existingNamespace(services, namespace);
+      const { cidr: netblock } = parseNetblock(body.netblock);
+      checkOwn(caller, namespace);
+      const id = random.uuid();
+      const asked = { name: body.name ?? null, namespace, netblock };
+      const [dhcp, nat, dns] = [
+        body.provide_dhcp ?? true,
+        body.provide_nat ?? true,
+        body.provide_dns ?? false,
+      ];
+      await change(services, networkRef(id), { kind: 'create', ...asked, dhcp, nat, dns }, trace);
+      const hasVni = ({ vni, phase }: NetworkState) => vni !== null || phase !== 'initial';
+      await read.when(read.networks, id, hasVni, VNI_MS).catch(() => undefined);
+      return json(networkView(await read.when(read.networks, id, () => true, 0)));
+    },
+  });
+}
+
+function deleteRoute(services: ApiServices, object: FindNetwork): Route {
+  const { read } = services;
+  return route('DELETE /networks/:network_ref', {
+    object,
+    body: { namespace: optional(Type.String()) },
+    handle: async ({ object: before, body, trace }) => {
+      checkNamespace(services, 'network', before.state, body.namespace);
+      if (before.state.phase === 'deleted') return json(null);
+      await change(services, networkRef(before.id), { kind: 'delete' }, trace);
+      return json(networkView(read.networks.get(before.id) ?? before));
+    },
+  });
+}
+
+function memberRoutes(services: ApiServices, object: FindNetwork): Route[] {
   const { read } = services;
   return [
-    route('GET /networks/:ref/interfaces', {
-      handle: ({ params, caller }) => {
-        const { id } = find(params['ref'], caller);
-        const onIt = [...read.interfaces.all()].filter(
-          ({ state }) => state.networkId === id && state.phase !== 'deleted',
-        );
-        return Promise.resolve(json(onIt.map(interfaceView)));
+    route('GET /networks/:network_ref/interfaces', {
+      object,
+      handle: ({ object: { id } }) => {
+        const onIt = read.interfaces.by('network', id);
+        return json(onIt.filter(({ state }) => state.phase !== 'deleted').map(interfaceView));
       },
     }),
-    route('GET /networks/:ref/addresses', {
-      handle: ({ params, caller }) =>
-        Promise.resolve(json(addressList(find(params['ref'], caller).state))),
+    route('GET /networks/:network_ref/addresses', {
+      object,
+      handle: ({ object: { state } }) => json(addressList(state)),
     }),
-    route('GET /networks/:ref/events', {
+    route('GET /networks/:network_ref/events', {
+      object,
       body: eventsBody,
-      handle: async ({ params, caller, body }) => {
-        const { id } = find(params['ref'], caller);
-        return json(await eventList(services, networkRef(id), body));
-      },
+      handle: async ({ object: { id }, body }) =>
+        json(await eventList(services, networkRef(id), body)),
     }),
   ];
 }
@@ -128,12 +134,9 @@ function addressList(state: NetworkState) {
     }));
 }
 
-/** Trust does not count here: own namespace, or any for system. */
-function ownNamespace(services: ApiServices, caller: Caller, asked: string | null): string {
-  const namespace = asked ?? caller.namespace;
-  const found = services.read.namespaces.get(namespace)?.state;
-  if (found === undefined || found.phase === 'deleted') throw notFound('namespace');
-  if (caller.namespace === namespace || caller.namespace === SYSTEM) return namespace;
+/** Trust does not count here. Error: 401, which makes clients log in again and then give up. */
+function checkOwn(caller: Caller, namespace: string): void {
+  if (owns(caller, { namespace })) return;
   throw new TroupeError(
     'api/unauthenticated',
     'only admins can create resources in a different namespace',

@@ -11,20 +11,24 @@ export function operationRoutes(services: ApiServices): Route[] {
   return [
     route('GET /stuck', {
       access: 'system',
-      handle: () => Promise.resolve(json(plain(operations.stuck()))),
+      handle: () => json(plain(operations.stuck())),
     }),
     route('GET /actors/:ref', {
       access: 'system',
       handle: ({ params }) => {
         const found = findAddresses(services.read, params['ref'] ?? '');
         if (found.length === 0) throw notFound(`object ${params['ref']}`);
-        return Promise.resolve(json(found.map((address) => shown(services, address))));
+        return json(found.map((address) => shown(services, address)));
       },
     }),
     route('POST /actors/:kind/:id/cancel', {
       access: 'system',
       handle: async ({ params, trace }) => {
         const address = { kind: params['kind'] ?? '', id: params['id'] ?? '' };
+        const isKnown = findAddresses(services.read, address.id).some(
+          (one) => one.kind === address.kind && one.id === address.id,
+        );
+        if (!isKnown) throw notFound(formatAddress(address));
         const message = await operations.cancelMessage(address);
         if (message === undefined) {
           const text = `${formatAddress(address)} is in no passing state: there is nothing to call off`;

@@ -1,5 +1,5 @@
 // The front page: names the service and lists the capability words that clients look for (contract: conventions 2).
-import { route, type Route } from './route.ts';
+import { json, route, type Route } from './route.ts';
 import type { ApiServices } from './services.ts';
 
 /** Only those that really work. */
@@ -23,19 +23,15 @@ export function rootRoutes(services: ApiServices): Route[] {
   return [
     route('GET /', {
       access: 'public',
-      handle: () =>
-        Promise.resolve({ kind: 'bytes', contentType: 'text/html; charset=utf-8', bytes }),
+      handle: () => ({ kind: 'bytes', contentType: 'text/html; charset=utf-8', bytes }),
     }),
     route('GET /healthz', {
       access: 'public',
       handle: () =>
-        Promise.resolve({
-          kind: 'json',
-          value: {
-            node: services.node,
-            revision: services.read.revision,
-            stale: services.read.isStale,
-          },
+        json({
+          node: services.node,
+          revision: services.read.revision,
+          stale: services.read.isStale,
         }),
     }),
   ];

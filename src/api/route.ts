@@ -1,10 +1,11 @@
-// What a route is: one row says method, path, who may use it and what the body holds; a handler parses
-// nothing, checks what only it can know, asks an actor and maps the answer.
-import { TroupeError } from '../../actors/kernel/errors.ts';
+// What a route is: one row says method, path, who may use it, which object it is about and what the body holds; a
+// handler parses nothing, checks what only it can know, asks an actor and maps the answer.
+//
+// The checks come in the contract's order (conventions 5.4): token, object, body, then the handler's own.
 import type { Json } from '../../actors/kernel/json.ts';
 import type { Static, TObject, TProperties } from '../../actors/kernel/schema.ts';
-import { closed, Type } from '../../actors/kernel/schema.ts';
-import { Compile } from 'typebox/compile';
+import { Type } from '../../actors/kernel/schema.ts';
+import { bodyCheck } from './body-check.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
@@ -18,13 +19,21 @@ export interface Caller {
 export type Access = 'public' | 'any' | 'system';
 
 export interface ApiRequest<B> {
-  /** Of a public route: the system's own name is not given; see Access. */
+  readonly method: Method;
+  /** Nobody on a public route. */
   readonly caller: Caller;
   /** Decoded path variables. */
   readonly params: Readonly<Record<string, string>>;
   readonly body: B;
   /** The request id: in X-Request-ID, in every message, event and log line that follows from it. */
   readonly trace: string;
+  /** Where the request comes from: the address of the client, or of the proxy in front. */
+  readonly remote: string;
+}
+
+/** A request on a route that is about one object, which has been found and may be seen by the caller. */
+export interface ObjectRequest<B, O> extends ApiRequest<B> {
+  readonly object: O;
 }
 
 export type Answer =
@@ -33,18 +42,20 @@ export type Answer =
 
 export interface Route {
   readonly method: Method;
-  /** `/instances/:ref`; a variable matches one segment. */
+  /** `/instances/:instance_ref`; a variable matches one segment. */
   readonly path: string;
   readonly access: Access;
-  /** Checks the parsed body and runs the handler. Rejects with TroupeError. */
+  /** Finds the object, checks the parsed body and runs the handler. Rejects with TroupeError. */
   run(request: ApiRequest<unknown>): Promise<Answer>;
 }
 
-interface RouteOptions<P extends TProperties> {
+interface RouteOptions<P extends TProperties, O> {
   readonly access?: Access;
+  /** The object that the route is about. Errors: 400 and 404. */
+  readonly object?: (request: ApiRequest<unknown>) => O;
   /** Members of the body; all of them optional unless the handler says otherwise. */
   readonly body?: P;
-  handle(request: ApiRequest<Static<TObject<P>>>): Promise<Answer>;
+  handle(request: ObjectRequest<Static<TObject<P>>, O>): Answer | Promise<Answer>;
 }
 
 /** `Type.Optional` and null alike: what clients send for "not given". */
@@ -56,10 +67,10 @@ export function json(value: Json): Answer {
   return { kind: 'json', value };
 }
 
-/** Declares a route; `at` is method and path, as in `GET /instances/:ref`. */
-export function route<P extends TProperties = Record<never, never>>(
-  at: `${Method} /${string}` | `${Method} /`,
-  options: RouteOptions<P>,
+/** Declares a route; `at` is method and path, as in `GET /instances/:instance_ref`. */
+export function route<P extends TProperties = Record<never, never>, O = undefined>(
+  at: `${Method} /${string}`,
+  options: RouteOptions<P, O>,
 ): Route {
   const [method, path] = at.split(' ') as [Method, string];
   const check = bodyCheck(path, options.body ?? ({} as P));
@@ -67,28 +78,9 @@ export function route<P extends TProperties = Record<never, never>>(
     method,
     path,
     access: options.access ?? 'any',
-    run: async (request) => options.handle({ ...request, body: check(request) }),
-  };
-}
-
-/** A member that repeats a path variable is accepted when it says the same (contract: conventions 3). */
-function bodyCheck<P extends TProperties>(path: string, properties: P) {
-  const compiled = Compile(closed(properties));
-  const variables = [...path.matchAll(/:(\w+)/g)].map(([, name]) => name ?? '');
-  return ({ body, params }: ApiRequest<unknown>): Static<TObject<P>> => {
-    const rest: Record<string, unknown> = { ...(body as object) };
-    for (const name of variables) {
-      if (name in rest && !(name in properties) && rest[name] === params[name]) delete rest[name];
-    }
-    if (compiled.Check(rest)) return rest;
-    const first = compiled.Errors(rest)[0];
-    const where = first?.instancePath.slice(1).replaceAll('/', '.') ?? '';
-    if (first?.keyword === 'boolean' || first?.keyword === 'additionalProperties') {
-      throw new TroupeError('api/bad-request', `got an unexpected keyword argument '${where}'`);
-    }
-    throw new TroupeError(
-      'api/bad-request',
-      `${where || 'the body'} ${first?.message ?? 'is not as expected'}`,
-    );
+    run: async (request) => {
+      const object = options.object?.(request) as O;
+      return options.handle({ ...request, object, body: check(request) });
+    },
   };
 }

@@ -1,29 +1,68 @@
 // The REST face: finds the route, the caller and the body, runs the handler, writes the answer.
 //
 // W1  Every answer carries X-Request-ID, which is the trace id of all that follows from the request.
-// W2  The body is JSON whatever its content type, also on GET and DELETE; unparsable means empty (contract: conventions 3).
+// W2  Who may not call is told so before a byte of the body is kept.
 // W3  An error is logged once, here, when it is ours; what the caller did wrong is only answered.
+// W4  Everything a client does has a limit: connections, headers, how long they and the body may take to come.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { CODES, codeOf, reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
+import type { Duplex } from 'node:stream';
+import { codeOf } from '../../actors/kernel/errors.ts';
+import { isOurs, sendAnswer, sendError, sendMethods, sendNoPath } from './answer.ts';
 import { authenticate } from './auth.ts';
-import type { Answer, Route } from './route.ts';
+import { parseBody, readBody } from './body.ts';
+import type { Route } from './route.ts';
 import { RouteTable } from './route-table.ts';
 import type { ApiServices } from './services.ts';
 
-const MAX_BODY_BYTES = 4 * 1024 * 1024;
-const REQUEST_TIMEOUT_MS = 30_000;
+export interface ServerLimits {
+  /** Until the headers, and until the whole request must have come. */
+  readonly headersMs: number;
+  readonly requestMs: number;
+  /** Idle connections stay open this long: longer than proxies keep theirs, so that none is closed in use. */
+  readonly idleMs: number;
+  readonly connections: number;
+}
+
+export const SERVER_LIMITS: ServerLimits = {
+  headersMs: 10_000,
+  requestMs: 30_000,
+  idleMs: 75_000,
+  connections: 4_096,
+};
+
 const ID = /^[\w.:@-]{1,128}$/;
 
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly trace: string;
+}
+
 /** Not listening yet. Close it with closeServer(). */
-export function apiServer(services: ApiServices, routes: readonly Route[]): Server {
+export function apiServer(
+  services: ApiServices,
+  routes: readonly Route[],
+  limits: ServerLimits = SERVER_LIMITS,
+): Server {
   const table = new RouteTable(routes);
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+  const timing = {
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.idleMs,
+    connectionsCheckingInterval: Math.ceil(limits.headersMs / 4),
+  };
+  const server = createServer(timing, (request, response) => {
     const trace = requestId(request, services);
     response.setHeader('X-Request-ID', trace);
+    if (services.read.isStale) response.setHeader('X-Troupe-Stale', 'true');
     serve(services, table, { request, response, trace }).catch((error: unknown) => {
       services.log('error', 'answer not sent', { trace, error });
       response.destroy();
     });
+  });
+  server.maxConnections = limits.connections;
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    refuse(socket, error.code ?? '', services.random.uuid());
   });
   return server;
 }
@@ -40,27 +79,25 @@ export function closeServer(server: Server, graceMs: number): Promise<void> {
   });
 }
 
-interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly trace: string;
-}
-
 async function serve(services: ApiServices, table: RouteTable, exchange: Exchange): Promise<void> {
   const { request, response, trace } = exchange;
-  const path = (request.url ?? '/').split('?')[0] ?? '/';
-  const isHead = request.method === 'HEAD';
-  const match = table.find(isHead ? 'GET' : (request.method ?? 'GET'), path);
-  if (match.kind === 'no-path')
-    return sendHtml(response, 404, 'Not Found', 'There is nothing at this address.');
+  const { method = 'GET', url = '/' } = request;
+  const match = table.find(method === 'HEAD' ? 'GET' : method, url.split('?')[0] ?? '/');
+  if (match.kind === 'no-path') return sendNoPath(response);
   if (match.kind === 'no-method') return sendMethods(request, response, match.allowed);
   try {
-    const body = parseBody(await readBody(request));
     const { route, params } = match;
     const caller = authenticate(services, route.access, request.headers.authorization);
-    send(response, await route.run({ caller, params, body, trace }), isHead);
+    const body = parseBody(await readBody(request));
+    const remote = request.socket.remoteAddress ?? '';
+    sendAnswer(
+      response,
+      await route.run({ method: route.method, caller, params, body, trace, remote }),
+    );
   } catch (error) {
-    sendError(services, response, error, trace);
+    if (isOurs(error))
+      services.log('error', 'request failed', { trace, code: codeOf(error), error });
+    sendError(request, response, error);
   }
 }
 
@@ -69,71 +106,16 @@ function requestId(request: IncomingMessage, services: ApiServices): string {
   return typeof given === 'string' && ID.test(given) ? given : services.random.uuid();
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > MAX_BODY_BYTES) {
-      throw new TroupeError('api/too-large', `a request body has at most ${MAX_BODY_BYTES} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+/** What is no HTTP, or comes too slowly, is answered once and cut off. */
+function refuse(socket: Duplex, code: string, trace: string): void {
+  const [status, text] = REFUSALS[code] ?? [400, 'Bad Request'];
+  if (!socket.writable) return void socket.destroy();
+  const body = JSON.stringify({ error: text, status });
+  const head = `HTTP/1.1 ${status} ${text}\r\nContent-Type: application/json\r\nX-Request-ID: ${trace}`;
+  socket.end(`${head}\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`);
 }
 
-function parseBody(bytes: Buffer): unknown {
-  if (bytes.length === 0) return {};
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString());
-  } catch {
-    // Contract: unparsable JSON means no parameters.
-    return {};
-  }
-  if (value === null || value === '' || (Array.isArray(value) && value.length === 0)) return {};
-  if (typeof value === 'object' && !Array.isArray(value)) return value;
-  throw new TroupeError('api/bad-request', 'the request body should be a JSON object');
-}
-
-function send(response: ServerResponse, answer: Answer, isHead: boolean): void {
-  const bytes =
-    answer.kind === 'json' ? Buffer.from(`${JSON.stringify(answer.value)}\n`) : answer.bytes;
-  const contentType = answer.kind === 'json' ? 'application/json' : answer.contentType;
-  response.writeHead(200, { 'Content-Type': contentType, 'Content-Length': bytes.byteLength });
-  response.end(isHead ? undefined : bytes);
-}
-
-function sendError(
-  services: ApiServices,
-  response: ServerResponse,
-  error: unknown,
-  trace: string,
-): void {
-  const code = codeOf(error);
-  const status = CODES[code].http;
-  const isOurs = !(error instanceof TroupeError);
-  if (isOurs) services.log('error', 'request failed', { trace, code, error });
-  const text = isOurs ? `server error: ${reasonOf(error)}` : error.message;
-  response.writeHead(status, { 'Content-Type': 'application/json' });
-  response.end(JSON.stringify({ error: text, status }));
-}
-
-function sendMethods(
-  request: IncomingMessage,
-  response: ServerResponse,
-  allowed: readonly string[],
-): void {
-  response.setHeader('Allow', [...allowed, 'OPTIONS'].join(', '));
-  if (request.method === 'OPTIONS') {
-    response.writeHead(200).end();
-    return;
-  }
-  response.writeHead(405, { 'Content-Type': 'application/json' });
-  response.end(JSON.stringify({ message: 'The method is not allowed for the requested URL.' }));
-}
-
-function sendHtml(response: ServerResponse, status: number, title: string, text: string): void {
-  response.writeHead(status, { 'Content-Type': 'text/html; charset=utf-8' });
-  response.end(`<!doctype html><title>${status} ${title}</title><h1>${title}</h1><p>${text}</p>\n`);
-}
+const REFUSALS: Readonly<Record<string, readonly [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
+};

@@ -34,11 +34,6 @@ export interface ApiServices {
   readonly consoles: Consoles;
   /** An object's events, newest first; `limit` negative: all. */
   events(address: Address, limit: number, type: string | null): Promise<readonly EventRecord[]>;
-  /** Turns a source URL or shortcut into something to fetch. Errors: `image/bad-url`. */
-  resolveSource(
-    url: string,
-    isSystem: boolean,
-  ): { kind: 'url'; url: string } | { kind: 'file'; path: string };
 }
 
 /** Asks an actor, then waits until this daemon's copy has what was written: reads after it see it. */

@@ -15,7 +15,12 @@ export interface TokenClaims {
 
 export type VerifiedToken =
   | ({ readonly ok: true } & TokenClaims)
-  | { readonly ok: false; readonly reason: string };
+  | {
+      readonly ok: false;
+      readonly reason: string;
+      /** Garbled or expired: a new login helps. */
+      readonly isWornOut: boolean;
+    };
 
 const HEADER = encode({ alg: 'HS256', typ: 'JWT' });
 const MAX_TOKEN_LENGTH = 4096;
@@ -45,24 +50,37 @@ export function signToken(
 
 /** Never throws; the reasons are the contract's texts (auth 4). Whether the key still exists is not looked at here. */
 export function verifyToken(secret: Uint8Array, token: string, nowMs: number): VerifiedToken {
-  const invalid = { ok: false, reason: 'invalid JWT in Authorization header' } as const;
-  const [header, payload, signed, ...rest] = token.split('.');
-  if (token.length > MAX_TOKEN_LENGTH || rest.length > 0 || !payload || !signed) return invalid;
-  if (header !== HEADER || !isEqual(signed, signature(secret, `${header}.${payload}`)))
-    return invalid;
-  const claims = decode(payload);
-  if (claims === undefined) return invalid;
+  const claims = signedClaims(secret, token);
+  if (claims === undefined) return refused('invalid JWT in Authorization header', true);
+  const { exp, iat, nbf, type, sub, nonce } = claims;
   const now = Math.floor(nowMs / 1000);
-  if (typeof claims['exp'] !== 'number' || claims['exp'] <= now) {
-    return { ok: false, reason: 'Signature has expired' };
-  }
-  const [namespace, keyName] = Array.isArray(claims['sub']) ? (claims['sub'] as unknown[]) : [];
-  const nonce = claims['nonce'];
+  if (typeof exp !== 'number' || exp <= now) return refused('Signature has expired', true);
+  if (isLater(nbf, now)) return refused('The token is not yet valid (nbf)');
+  if (isLater(iat, now)) return refused('The token is not yet valid (iat)');
+  if (type === 'refresh') return refused('Only non-refresh tokens are allowed');
+  const [namespace, keyName] = Array.isArray(sub) ? (sub as unknown[]) : [];
   if (typeof namespace !== 'string' || typeof keyName !== 'string') {
-    return { ok: false, reason: 'Missing claim: sub' };
+    return refused('Missing claim: sub');
   }
-  if (typeof nonce !== 'string') return { ok: false, reason: '' };
+  if (typeof nonce !== 'string') return refused('');
   return { ok: true, namespace, keyName, nonce };
+}
+
+function refused(reason: string, isWornOut = false): VerifiedToken {
+  return { ok: false, reason, isWornOut };
+}
+
+function isLater(claim: unknown, now: number): boolean {
+  return typeof claim === 'number' && claim > now;
+}
+
+/** What is in a token that we have signed. */
+function signedClaims(secret: Uint8Array, token: string): Record<string, unknown> | undefined {
+  if (token.length > MAX_TOKEN_LENGTH) return undefined;
+  const [header, payload, signed, ...rest] = token.split('.');
+  if (header !== HEADER || !payload || !signed || rest.length > 0) return undefined;
+  if (!isEqual(signed, signature(secret, `${header}.${payload}`))) return undefined;
+  return decode(payload);
 }
 
 function signature(secret: Uint8Array, text: string): string {

@@ -1,7 +1,5 @@
 // Joins the API with the daemon's parts.
-import { isAbsolute } from 'node:path';
 import { systemClock } from '../../actors/kernel/clock.ts';
-import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
@@ -11,28 +9,10 @@ import { network } from '../../actors/network/network.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import type { StoreJournal } from '../../transport/sharding/journal.ts';
-import { artifactRoutes } from '../api/artifacts.ts';
-import { authRoutes } from '../api/auth.ts';
-import { instanceRoutes } from '../api/instances.ts';
-import { networkRoutes } from '../api/networks.ts';
-import { operationRoutes } from '../api/operations.ts';
-import { rootRoutes } from '../api/root.ts';
-import type { Route } from '../api/route.ts';
 import type { ApiServices } from '../api/services.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Host } from './host.ts';
-
-export function apiRoutes(services: ApiServices): Route[] {
-  return [
-    ...rootRoutes(services),
-    ...authRoutes(services),
-    ...instanceRoutes(services),
-    ...networkRoutes(services),
-    ...artifactRoutes(services),
-    ...operationRoutes(services),
-  ];
-}
 
 export interface ApiParts {
   readonly config: Config;
@@ -68,7 +48,6 @@ export function apiServices(parts: ApiParts): ApiServices {
       const wanted = type === null ? all : all.filter((event) => event.type === type);
       return limit < 0 ? wanted : wanted.slice(0, limit);
     },
-    resolveSource,
   };
 }
 
@@ -89,30 +68,4 @@ function passingOf<S>(
   state: S | undefined,
 ): Message | undefined {
   return state === undefined ? undefined : kind.passing(state)?.cancel;
-}
-
-/** `http(s)` for everybody; a file of this machine, by `file://`, for the administrator only. */
-function resolveSource(
-  url: string,
-  isSystem: boolean,
-): { kind: 'url'; url: string } | { kind: 'file'; path: string } {
-  if (/^https?:\/\//i.test(url)) return { kind: 'url', url };
-  const path = url.startsWith('file://')
-    ? decodeURIComponent(url.slice('file://'.length))
-    : undefined;
-  if (path === undefined) {
-    throw new TroupeError(
-      'image/bad-url',
-      `${url} is no address of an image: give an http(s) URL, or file:///PATH on the node`,
-    );
-  }
-  if (!isSystem) {
-    throw new TroupeError(
-      'image/bad-url',
-      'only the system namespace can use files of the node; give an http(s) URL',
-    );
-  }
-  if (!isAbsolute(path))
-    throw new TroupeError('image/bad-url', `${url} should be file:///PATH, with an absolute path`);
-  return { kind: 'file', path };
 }

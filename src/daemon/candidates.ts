@@ -49,10 +49,15 @@ function placedByNode(read: ReadModel): Map<string, PlacedInstance[]> {
   for (const { state } of read.instances.all()) {
     if (state.node === null || GONE.includes(state.phase)) continue;
     const { namespace, cpus, memoryMiB, metadata } = state;
-    const tags = Array.isArray(metadata['tags']) ? metadata['tags'].map(String) : [];
+    // Words only: a tenant's metadata may hold any JSON, some of which String() throws on.
+    const tags = Array.isArray(metadata['tags']) ? metadata['tags'].filter(isText) : [];
     const there = placed.get(state.node) ?? [];
     there.push({ namespace, cpus, memoryMiB, tags });
     placed.set(state.node, there);
   }
   return placed;
+}
+
+function isText(tag: unknown): tag is string {
+  return typeof tag === 'string';
 }

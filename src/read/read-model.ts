@@ -3,17 +3,24 @@
 // R1  A client that wrote is answered only once the copy has reached the write's revision.
 // R2  Waiting is for conditions, with a deadline; every change of the object is looked at, in order.
 // R3  While the store is out of reach the copy goes on answering, and says that it may be stale.
+// R4  apply() is one turn of the event loop: nobody reads a copy that is half of one revision, half of another.
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import { instance } from '../../actors/instance/instance.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
-import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Clock } from '../../actors/kernel/clock.ts';
 import type { Log, StoredSnapshot } from '../../actors/kernel/ports.ts';
 import { namespace } from '../../actors/namespace/namespace.ts';
 import { network } from '../../actors/network/network.ts';
 import { node } from '../../actors/node/node.ts';
-import { Collection, type ReadKind, type ReadObject } from './collection.ts';
+import {
+  Collection,
+  type Keys,
+  type ReadCollection,
+  type ReadKind,
+  type ReadObject,
+} from './collection.ts';
+import { Waiters } from './waiters.ts';
 
 /** One object as the feed brings it; null: gone. */
 export interface ObjectChange {
@@ -23,41 +30,38 @@ export interface ObjectChange {
   readonly snapshot: StoredSnapshot | null;
 }
 
-interface Waiter {
-  check(): boolean;
-  fail(error: TroupeError): void;
-}
+type StateOf<K> = K extends ReadKind<infer S> ? S : never;
+
+/** What waits for the revision, not for an object. */
+const REVISION = '';
 
 export class ReadModel {
-  readonly artifacts: Collection<Parameters<typeof artifact.index>[0]>;
-  readonly blobs: Collection<Parameters<typeof blob.index>[0]>;
-  readonly instances: Collection<Parameters<typeof instance.index>[0]>;
-  readonly interfaces: Collection<Parameters<typeof interfaceKind.index>[0]>;
-  readonly namespaces: Collection<Parameters<typeof namespace.index>[0]>;
-  readonly networks: Collection<Parameters<typeof network.index>[0]>;
-  readonly nodes: Collection<Parameters<typeof node.index>[0]>;
-  readonly #byKind = new Map<string, Collection<unknown>>();
-  readonly #waiters = new Set<Waiter>();
-  readonly #clock: Clock;
+  readonly artifacts: Collection<StateOf<typeof artifact>, 'sourceUrl' | 'shared'>;
+  readonly blobs: Collection<StateOf<typeof blob>>;
+  readonly instances: Collection<StateOf<typeof instance>>;
+  readonly interfaces: Collection<StateOf<typeof interfaceKind>, 'network'>;
+  readonly namespaces: Collection<StateOf<typeof namespace>>;
+  readonly networks: Collection<StateOf<typeof network>>;
+  readonly nodes: Collection<StateOf<typeof node>>;
+  readonly #byKind = new Map<string, Pick<Collection<unknown>, 'apply' | 'clear'>>();
+  readonly #log: Log;
+  readonly #waiters: Waiters;
   #revision = 0;
   #isStale = false;
 
   constructor(clock: Clock, log: Log) {
-    this.#clock = clock;
-    const collect = <S>(kind: ReadKind<S>): Collection<S> => {
-      const collection = new Collection(kind, (id, reason) =>
-        log('error', 'unreadable object left out of lists', { kind: kind.kind, id, reason }),
-      );
-      this.#byKind.set(kind.kind, collection);
-      return collection;
-    };
-    this.artifacts = collect(artifact);
-    this.blobs = collect(blob);
-    this.instances = collect(instance);
-    this.interfaces = collect(interfaceKind);
-    this.namespaces = collect(namespace);
-    this.networks = collect(network);
-    this.nodes = collect(node);
+    this.#log = log;
+    this.#waiters = new Waiters(clock);
+    this.artifacts = this.#collect(artifact, {
+      sourceUrl: (state) => state.sourceUrl,
+      shared: (state) => (state.shared ? 'shared' : null),
+    });
+    this.blobs = this.#collect(blob, {});
+    this.instances = this.#collect(instance, {});
+    this.interfaces = this.#collect(interfaceKind, { network: (state) => state.networkId });
+    this.namespaces = this.#collect(namespace, {});
+    this.networks = this.#collect(network, {});
+    this.nodes = this.#collect(node, {});
   }
 
   /** Everything up to this store revision is in the copy. */
@@ -65,20 +69,26 @@ export class ReadModel {
     return this.#revision;
   }
 
+  /** The store is out of reach: the copy may be old. */
   get isStale(): boolean {
     return this.#isStale;
+  }
+
+  /** Requests that wait for the copy. */
+  get waiting(): number {
+    return this.#waiters.size;
   }
 
   /** Brings the copy to `revision`; `replaced`: the store was set back, and these are all its objects. */
   apply(changes: readonly ObjectChange[], revision: number, replaced: boolean): void {
     if (replaced) for (const collection of this.#byKind.values()) collection.clear();
-    for (const change of changes) {
-      this.#byKind.get(change.kind)?.apply(change.id, change.snapshot, change.revision);
+    for (const { kind, id, snapshot, revision: changedAt } of changes) {
+      this.#byKind.get(kind)?.apply(id, snapshot, changedAt);
       // One by one, so that who waits sees each state that was, not only the last of a batch.
-      this.#wake();
+      this.#waiters.wake(waitKey(kind, id));
     }
     this.#revision = revision;
-    this.#wake();
+    this.#waiters.wake(REVISION);
   }
 
   linkChanged(isUp: boolean): void {
@@ -86,19 +96,15 @@ export class ReadModel {
   }
 
   /** Resolves once the copy has reached the revision. Error: `actor/timeout`. */
-  reached(revision: number, timeoutMs = 5_000): Promise<void> {
-    return this.#wait(
-      () => (this.#revision >= revision ? true : undefined),
-      timeoutMs,
-      `the read model did not reach revision ${revision}`,
-    ).then(() => undefined);
+  async reached(revision: number, timeoutMs = 5_000): Promise<void> {
+    const found = () => (this.#revision >= revision ? true : undefined);
+    const what = `the change is made, but this daemon could not read it back within ${timeoutMs} ms`;
+    await this.#waiters.wait(REVISION, found, timeoutMs, what);
   }
 
-  /**
-   * Resolves with the first state of the object, now or later, for which `isDone` is true. Error: `actor/timeout`.
-   */
+  /** Resolves with the first state of the object, now or later, for which `isDone` is true. Error: `actor/timeout`. */
   when<S>(
-    collection: Collection<S>,
+    collection: ReadCollection<S>,
     id: string,
     isDone: (state: S) => boolean,
     timeoutMs: number,
@@ -107,33 +113,23 @@ export class ReadModel {
       const object = collection.get(id);
       return object !== undefined && isDone(object.state) ? object : undefined;
     };
-    return this.#wait(found, timeoutMs, `object ${id} did not get there within ${timeoutMs} ms`);
+    const { kind } = collection;
+    const what = `${kind} ${id} did not get there within ${timeoutMs} ms`;
+    return this.#waiters.wait(waitKey(kind, id), found, timeoutMs, what);
   }
 
-  #wait<T>(find: () => T | undefined, timeoutMs: number, what: string): Promise<T> {
-    const now = find();
-    if (now !== undefined) return Promise.resolve(now);
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const waiter: Waiter = {
-      check: () => {
-        const value = find();
-        if (value === undefined) return false;
-        resolve(value);
-        return true;
-      },
-      fail: reject,
-    };
-    this.#waiters.add(waiter);
-    const timer = this.#clock.after(timeoutMs, () =>
-      waiter.fail(new TroupeError('actor/timeout', what)),
+  #collect<S, I extends string>(kind: ReadKind<S>, keys: Keys<S, I>): Collection<S, I> {
+    const collection = new Collection(
+      kind,
+      (id, reason) =>
+        this.#log('error', 'unreadable object left out of lists', { kind: kind.kind, id, reason }),
+      keys,
     );
-    return promise.finally(() => {
-      timer.cancel();
-      this.#waiters.delete(waiter);
-    });
+    this.#byKind.set(kind.kind, collection);
+    return collection;
   }
+}
 
-  #wake(): void {
-    for (const waiter of this.#waiters) if (waiter.check()) this.#waiters.delete(waiter);
-  }
+function waitKey(kind: string, id: string): string {
+  return `${kind}/${id}`;
 }

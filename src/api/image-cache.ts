@@ -1,0 +1,84 @@
+// Image artifacts by URL: finds the one that a namespace may use, or makes it (contract: artifacts 5.1).
+//
+// G1  Two requests for the same URL at the same time make one artifact: whoever comes second gets the first one's.
+import { artifactRef, type ArtifactState } from '../../actors/artifact/state.ts';
+import { SYSTEM } from '../../actors/namespace/state.ts';
+import type { ReadObject } from '../read/collection.ts';
+import { isTrustedNamespace } from './access.ts';
+import { imageSource } from './image-source.ts';
+import type { Caller } from './route.ts';
+import { badRequest, change, type ApiServices } from './services.ts';
+
+const MAX_VERSIONS = 3;
+const MATCHABLE: readonly ArtifactState['phase'][] = ['initial', 'created'];
+
+export interface ImageRequest {
+  readonly caller: Caller;
+  readonly url: string;
+  readonly namespace: string;
+  readonly isShared: boolean;
+  readonly trace: string;
+}
+
+export class ImageCache {
+  readonly #services: ApiServices;
+  /** Being made, by namespace and URL. */
+  readonly #pending = new Map<string, Promise<string>>();
+
+  constructor(services: ApiServices) {
+    this.#services = services;
+  }
+
+  /** The id of the artifact for the URL; null: there is none yet. Error: 400 when several could be meant. */
+  find(namespace: string, url: string): string | null {
+    const usable = this.#services.read.artifacts
+      .by('sourceUrl', url)
+      .filter((one) => MATCHABLE.includes(one.state.phase) && this.#mayUse(namespace, one));
+    const own = usable.filter(({ state }) => state.namespace === namespace);
+    const candidates = own.length > 0 ? own : usable;
+    if (candidates.length > 1) {
+      throw badRequest(`several artifacts stand for ${url}; name one by sf://blob/<uuid>`);
+    }
+    return candidates[0]?.id ?? null;
+  }
+
+  /** Finds or makes the artifact; resolves to its id at once, while the fetch goes on. Errors: 400. */
+  async ensure(request: ImageRequest): Promise<string> {
+    const { namespace, url } = request;
+    const known = this.find(namespace, url);
+    if (known !== null) return known;
+    const key = JSON.stringify([namespace, url]);
+    const pending = this.#pending.get(key) ?? this.#make(request);
+    this.#pending.set(key, pending);
+    try {
+      return await pending;
+    } finally {
+      this.#pending.delete(key);
+    }
+  }
+
+  /** Its own, shared ones, those of namespaces that trust it; for system all. */
+  #mayUse(namespace: string, { state }: ReadObject<ArtifactState>): boolean {
+    if (state.shared || namespace === SYSTEM) return true;
+    return isTrustedNamespace(this.#services, namespace, state.namespace);
+  }
+
+  async #make({ caller, url, namespace, isShared, trace }: ImageRequest): Promise<string> {
+    const { random, node } = this.#services;
+    const id = random.uuid();
+    const message = {
+      kind: 'create',
+      type: 'image',
+      name: url.split('/').at(-1) ?? url,
+      namespace,
+      sourceUrl: url,
+      source: imageSource(url, caller),
+      shared: isShared,
+      maxVersions: MAX_VERSIONS,
+      blobId: random.uuid(),
+      node,
+    } as const;
+    await change(this.#services, artifactRef(id), message, trace);
+    return id;
+  }
+}

@@ -1,0 +1,24 @@
+// All routes of the API.
+import { artifactRoutes } from './artifacts.ts';
+import { ImageCache } from './image-cache.ts';
+import { instanceRoutes } from './instances.ts';
+import { interfaceRoutes } from './interfaces.ts';
+import { loginRoutes } from './login.ts';
+import { networkRoutes } from './networks.ts';
+import { operationRoutes } from './operations.ts';
+import { rootRoutes } from './root.ts';
+import type { Route } from './route.ts';
+import type { ApiServices } from './services.ts';
+
+export function apiRoutes(services: ApiServices): Route[] {
+  const images = new ImageCache(services);
+  return [
+    ...rootRoutes(services),
+    ...loginRoutes(services),
+    ...instanceRoutes(services, images),
+    ...networkRoutes(services),
+    ...interfaceRoutes(services),
+    ...artifactRoutes(services, images),
+    ...operationRoutes(services),
+  ];
+}
