@@ -3,17 +3,30 @@
 //
 // initial ──blob created──▶ created ──delete──▶ delete-wait ──released──▶ deleted
 //    └── blob failed ──▶ error ──delete──▶ delete-wait
+//
+// A1  Whoever waits is told: the newest version, or why there will be none (also when it is deleted).
+// A2  What is being fetched is used by the artifact from before it exists; releasing it calls the fetch off.
 import { defineKind, next, refuse, restartThenPark, PATIENT, STANDING } from '../kernel/kind.ts';
 import type { KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.ts';
-import { failure, forgetAtMs, isForgettable, newLife, type Failure } from '../kernel/object.ts';
+import { failure, isForgettable, newLife, type Failure } from '../kernel/object.ts';
 import { decoder } from '../kernel/schema.ts';
+import {
+  INSISTENT,
+  isPaused,
+  isWanted,
+  setBack,
+  timerOf,
+  tryAgain,
+  withSetback,
+} from '../kernel/setback.ts';
 import { ArtifactState, decodeArtifactMessage, type ArtifactMessage } from './state.ts';
 
 export type ArtifactEffect = 'fetch-version' | 'tell-waiters' | 'release-blobs' | 'forget';
+type Of<K extends ArtifactMessage['kind']> = Extract<ArtifactMessage, { kind: K }>;
 
 /** The blob's own deadline plus time to hear of it. */
 const FETCH_MS = 1_860_000;
-const RELEASE_MS = 120_000;
+const RELEASE_MS = 300_000;
 
 export const initial: ArtifactState = {
   phase: 'none',
@@ -28,6 +41,7 @@ export const initial: ArtifactState = {
   lastIndex: 0,
   fetching: null,
   waiters: [],
+  setback: null,
   ...newLife,
 };
 
@@ -45,35 +59,30 @@ function transition(
     case 'await':
       return addWaiter(state, message.waiter);
     case 'await-done':
-      if (!state.waiters.includes(message.waiter)) return next(state);
-      return next({ ...state, waiters: state.waiters.filter((one) => one !== message.waiter) });
+      return dropWaiters(state, [message.waiter]);
+    case 'waiters-told':
+      return dropWaiters(state, message.waiters);
     case 'blob-changed':
       return blobHasChanged(state, message, turn);
     case 'delete':
-      if (state.phase === 'delete-wait' || state.phase === 'deleted') return next(state);
-      return next({ ...state, phase: 'delete-wait', sinceMs: turn.now }, [
-        { type: 'audit', message: 'deletion requested' },
-      ]);
-    case 'released':
+      return startDeleting(state, turn);
+    case 'released': {
       if (state.phase !== 'delete-wait') return next(state);
-      return next({ ...state, phase: 'deleted', sinceMs: turn.now, deletedAtMs: turn.now }, [
+      const gone = { phase: 'deleted', fetching: null, setback: null } as const;
+      return next({ ...state, ...gone, sinceMs: turn.now, deletedAtMs: turn.now }, [
         { type: 'audit', message: 'deleted' },
       ]);
+    }
     case 'forgotten':
-      return next<ArtifactState>(null);
+      return next(state.forgetting ? null : state);
     case 'effect-failed':
-      if (message.effect !== 'fetch-version' || state.phase !== 'initial') return next(state);
-      return fail(state, failure(message.code, message.reason), turn);
+      return effectFailed(state, message, turn);
     case 'time-reached':
       return timeReached(state, turn);
   }
 }
 
-function create(
-  state: ArtifactState,
-  message: Extract<ArtifactMessage, { kind: 'create' }>,
-  turn: Turn,
-): Step<ArtifactState> {
+function create(state: ArtifactState, message: Of<'create'>, turn: Turn): Step<ArtifactState> {
   if (state.phase !== 'none') return next(state);
   const { kind: _, blobId, node, ...asked } = message;
   const fetching = { blobId, node };
@@ -84,52 +93,82 @@ function create(
 
 function addWaiter(state: ArtifactState, waiter: string): Step<ArtifactState> {
   if (state.phase === 'delete-wait' || state.phase === 'deleted') {
-    return refuse(state, 'image/missing', `artifact not ready (state=${state.phase})`);
+    return refuse(state, 'object/wrong-phase', 'artifact not ready (state=deleted)');
   }
   if (state.waiters.includes(waiter)) return next(state);
   return next({ ...state, waiters: [...state.waiters, waiter] });
 }
 
+function dropWaiters(state: ArtifactState, told: readonly string[]): Step<ArtifactState> {
+  const waiters = state.waiters.filter((one) => !told.includes(one));
+  return next(waiters.length === state.waiters.length ? state : { ...state, waiters });
+}
+
 function blobHasChanged(
   state: ArtifactState,
-  message: Extract<ArtifactMessage, { kind: 'blob-changed' }>,
+  message: Of<'blob-changed'>,
   turn: Turn,
 ): Step<ArtifactState> {
-  if (state.fetching?.blobId !== message.blobId || state.phase === 'delete-wait')
-    return next(state);
+  const { blobId } = message;
+  const isFetching = state.phase === 'initial' && state.fetching?.blobId === blobId;
+  if (!isFetching) return next(state, [], holds(state, blobId));
   if (message.phase === 'error') {
     return fail(state, message.failure ?? failure('image/missing', 'the fetch failed'), turn);
   }
   const index = state.lastIndex + 1;
-  const versions = [...state.versions, { index, blobId: message.blobId }];
-  return next(
-    { ...state, phase: 'created', versions, lastIndex: index, fetching: null, sinceMs: turn.now },
-    [
-      {
-        type: 'audit',
-        message: 'artifact fetch complete',
-        extra: { index, blob_uuid: message.blobId },
-      },
-    ],
+  const versions = [...state.versions, { index, blobId }];
+  const fetched = { phase: 'created', versions, lastIndex: index, fetching: null } as const;
+  const extra = { index, blob_uuid: blobId };
+  const event = { type: 'audit', message: 'artifact fetch complete', extra } as const;
+  return next({ ...state, ...fetched, setback: null, sinceMs: turn.now }, [event], true);
+}
+
+/** Whether the artifact will still give back its use of the blob. */
+function holds(state: ArtifactState, blobId: string): boolean {
+  if (state.phase === 'deleted') return false;
+  return (
+    state.fetching?.blobId === blobId || state.versions.some((version) => version.blobId === blobId)
   );
+}
+
+function startDeleting(state: ArtifactState, turn: Turn): Step<ArtifactState> {
+  if (state.phase === 'delete-wait' || state.phase === 'deleted') return next(state);
+  const message = state.phase === 'initial' ? 'deletion requested, fetch called off' : undefined;
+  return next({ ...state, phase: 'delete-wait', setback: null, sinceMs: turn.now }, [
+    { type: 'audit', message: message ?? 'deletion requested' },
+  ]);
+}
+
+function effectFailed(
+  state: ArtifactState,
+  message: Extract<KernelMessage, { kind: 'effect-failed' }>,
+  turn: Turn,
+): Step<ArtifactState> {
+  if (!isWanted(effects(state), message)) return next(state);
+  if (message.effect !== 'fetch-version') return setBack(state, message, turn);
+  return fail(state, failure(message.code, message.reason), turn);
 }
 
 function timeReached(state: ArtifactState, turn: Turn): Step<ArtifactState> {
   if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true });
   if (state.phase === 'initial' && state.sinceMs + FETCH_MS <= turn.now) {
-    return fail(state, failure('object/deadline', 'the image was not there in time'), turn);
+    const reason = `the image was not there within ${FETCH_MS / 60_000} minutes`;
+    return fail(state, failure('object/deadline', reason), turn);
   }
-  return next(state);
+  return next(tryAgain(state, turn.now));
 }
 
 function fail(state: ArtifactState, why: Failure, turn: Turn): Step<ArtifactState> {
-  return next({ ...state, phase: 'error', sinceMs: turn.now, failure: why }, [
-    { type: 'audit', message: 'artifact fetch failed', extra: { ...why } },
-  ]);
+  const failed = { phase: 'error', failure: why, setback: null } as const;
+  const event = { type: 'audit', message: 'artifact fetch failed', extra: { ...why } } as const;
+  return next({ ...state, ...failed, sinceMs: turn.now }, [event], true);
 }
 
 function effects(state: ArtifactState): Wanted<ArtifactEffect>[] {
-  const tell = { name: 'tell-waiters', key: `${state.lastIndex}:${state.waiters.join()}` } as const;
+  if (isPaused(state)) return [];
+  const { waiters, lastIndex } = state;
+  const tell: Wanted<ArtifactEffect>[] =
+    waiters.length > 0 ? [{ name: 'tell-waiters', key: `${lastIndex}:${waiters.join()}` }] : [];
   switch (state.phase) {
     case 'none':
       return [];
@@ -137,23 +176,32 @@ function effects(state: ArtifactState): Wanted<ArtifactEffect>[] {
       return [{ name: 'fetch-version', key: state.fetching?.blobId ?? '' }];
     case 'created':
     case 'error':
-      return state.waiters.length > 0 ? [tell] : [];
+      return tell;
     case 'delete-wait':
-      return [{ name: 'release-blobs', key: '' }];
+      return [...tell, { name: 'release-blobs', key: '' }];
     case 'deleted':
-      return state.forgetting ? [{ name: 'forget', key: '' }] : [];
+      return state.forgetting ? [...tell, { name: 'forget', key: '' }] : tell;
   }
 }
 
 function passing(state: ArtifactState): Passing<ArtifactMessage> | null {
-  const since = { sinceMs: state.sinceMs, cancel: { kind: 'delete' } } as const;
+  const { sinceMs } = state;
+  const since = { sinceMs, cancel: { kind: 'delete' } } as const;
   if (state.phase === 'initial') {
-    return { ...since, reason: 'waiting for its blob', deadlineAtMs: state.sinceMs + FETCH_MS };
+    return { ...since, reason: 'waiting for its blob', deadlineAtMs: sinceMs + FETCH_MS };
   }
   if (state.phase === 'delete-wait') {
-    return { ...since, reason: 'giving back its blobs', deadlineAtMs: state.sinceMs + RELEASE_MS };
+    const reason = withSetback('giving back its blobs', state);
+    return { ...since, reason, deadlineAtMs: sinceMs + RELEASE_MS };
   }
   return null;
+}
+
+/** Crashes of its own logic: a deleted one stays deleted, any other waits in error for a delete. */
+function parked(state: ArtifactState, reason: string, now: number): ArtifactState {
+  const why = { failure: failure('actor/crashed', reason), setback: null };
+  if (state.phase === 'deleted') return { ...state, ...why };
+  return { ...state, ...why, phase: 'error', sinceMs: now };
 }
 
 export const artifact = defineKind<ArtifactState, ArtifactMessage, ArtifactEffect>({
@@ -165,21 +213,16 @@ export const artifact = defineKind<ArtifactState, ArtifactMessage, ArtifactEffec
   effects,
   policies: {
     'fetch-version': PATIENT,
-    'tell-waiters': PATIENT,
-    'release-blobs': STANDING,
+    'tell-waiters': INSISTENT,
+    'release-blobs': INSISTENT,
     forget: STANDING,
   },
   passing,
-  timer: forgetAtMs,
+  timer: timerOf,
   index: (state) =>
     state.phase === 'deleted' ? null : { namespace: state.namespace, name: state.name },
   onCrash: restartThenPark,
-  parked: (state, reason, now) => ({
-    ...state,
-    phase: 'error',
-    sinceMs: now,
-    failure: failure('actor/crashed', reason),
-  }),
+  parked,
   snapshot: {
     schema: 1,
     decode: decoder('artifact', ArtifactState, 'actor/bad-snapshot'),

@@ -1,6 +1,7 @@
 // What an artifact does to others: makes and gives back its blobs, and tells the instances that wait.
 import { unlessGone } from '../kernel/errors.ts';
 import { parseAddress } from '../kernel/kind.ts';
+import { failure, type Failure } from '../kernel/object.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
 import { blobRef } from '../blob/state.ts';
 import { instanceRef } from '../instance/state.ts';
@@ -20,9 +21,9 @@ export function artifactPerformers(): Performers<ArtifactState, ArtifactMessage,
       return undefined;
     },
     'tell-waiters': async (state, context) => {
-      const told = await Promise.all(state.waiters.map((one) => tellWaiter(one, state, context)));
-      for (const waiter of told) context.report({ kind: 'await-done', waiter });
-      return undefined;
+      const { waiters } = state;
+      await Promise.all(waiters.map((waiter) => tellWaiter(waiter, state, context)));
+      return { kind: 'waiters-told', waiters };
     },
     'release-blobs': async (state, context) => {
       const blobIds = state.versions.map((version) => version.blobId);
@@ -34,19 +35,21 @@ export function artifactPerformers(): Performers<ArtifactState, ArtifactMessage,
   };
 }
 
-async function tellWaiter(waiter: string, state: ArtifactState, context: Context): Promise<string> {
+async function tellWaiter(waiter: string, state: ArtifactState, context: Context): Promise<void> {
   const address = parseAddress(waiter);
-  if (address?.kind !== 'instance') return waiter;
-  const blobId = state.versions.at(-1)?.blobId ?? null;
-  const failure = blobId === null ? state.failure : null;
-  const message = {
-    kind: 'artifact-changed',
-    artifactId: context.self.id,
-    blobId,
-    failure,
-  } as const;
+  if (address?.kind !== 'instance') return;
+  const artifactId = context.self.id;
+  const message = { kind: 'artifact-changed', artifactId, ...newest(state) } as const;
   await unlessGone(context.ask(instanceRef(address.id), message));
-  return waiter;
+}
+
+/** The version to use, or why there is none. */
+function newest(state: ArtifactState): { blobId: string | null; failure: Failure | null } {
+  if (state.phase === 'delete-wait' || state.phase === 'deleted') {
+    return { blobId: null, failure: failure('image/missing', 'the artifact was deleted') };
+  }
+  const blobId = state.versions.at(-1)?.blobId ?? null;
+  return { blobId, failure: blobId === null ? state.failure : null };
 }
 
 async function unuse(blobId: string, context: Context): Promise<void> {

@@ -1,6 +1,7 @@
 // An artifact's state and messages: a named list of versions, each of them a blob.
 import { blobChanged, Source } from '../blob/state.ts';
 import { lifeMembers } from '../kernel/object.ts';
+import { setbackMember } from '../kernel/setback.ts';
 import type { Ref } from '../kernel/kind.ts';
 import {
   closed,
@@ -31,6 +32,7 @@ export const ArtifactState = closed({
   fetching: nullable(closed({ blobId: Type.String(), node: Type.String() })),
   /** Instances to tell when the newest version is there, or cannot be had. */
   waiters: Type.Array(Type.String()),
+  ...setbackMember,
   ...lifeMembers,
 });
 export type ArtifactState = Static<typeof ArtifactState>;
@@ -52,6 +54,9 @@ const MESSAGES = {
   await: { waiter: Type.String() },
   /** The waiter knows, or is gone. */
   'await-done': { waiter: Type.String() },
+  /** Outcome of tell-waiters. */
+  'waiters-told': { waiters: Type.Array(Type.String()) },
+  /** Replies whether the blob is (still) wanted. */
   'blob-changed': blobChanged,
   delete: {},
   released: {},

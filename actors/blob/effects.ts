@@ -35,8 +35,11 @@ export function blobPerformers(options: {
       return { kind: 'fetched', content: decodeContent(await want(context, wish)) };
     },
     'tell-users': async (state, context) => {
-      await Promise.all(state.users.map((user) => tellUser(user, state, context)));
-      return undefined;
+      const told = state.users.map(async (user) => {
+        return (await isUsedBy(user, state, context)) ? [] : [user];
+      });
+      const users = (await Promise.all(told)).flat();
+      return users.length > 0 ? { kind: 'users-gone', users } : undefined;
     },
     'remove-replicas': async (state, context) => {
       const { generation } = state;
@@ -45,13 +48,14 @@ export function blobPerformers(options: {
           want(context, { node, resource: 'replica', generation, spec: null }),
         ),
       );
-      return { kind: 'replicas-removed' };
+      return { kind: 'replicas-removed', generation };
     },
     forget: () => Promise.resolve({ kind: 'forgotten' }),
   };
 }
 
-async function tellUser(user: string, state: BlobState, context: Context): Promise<void> {
+/** Tells a user; false when it does not know the blob, or does not exist. */
+async function isUsedBy(user: string, state: BlobState, context: Context): Promise<boolean> {
   const address = parseAddress(user);
   const message = {
     kind: 'blob-changed',
@@ -60,6 +64,9 @@ async function tellUser(user: string, state: BlobState, context: Context): Promi
     failure: state.failure,
     virtualSizeBytes: state.content?.virtualSizeBytes ?? 0,
   } as const;
-  if (address?.kind === 'artifact') await unlessGone(context.ask(artifactRef(address.id), message));
-  if (address?.kind === 'instance') await unlessGone(context.ask(instanceRef(address.id), message));
+  if (address?.kind === 'artifact')
+    return (await unlessGone(context.ask(artifactRef(address.id), message))) === true;
+  if (address?.kind === 'instance')
+    return (await unlessGone(context.ask(instanceRef(address.id), message))) === true;
+  return false;
 }

@@ -1,5 +1,6 @@
 // A blob's state and messages: immutable bytes, known by their hash, kept as replicas on nodes.
 import { lifeMembers } from '../kernel/object.ts';
+import { setbackMember } from '../kernel/setback.ts';
 import type { Ref } from '../kernel/kind.ts';
 import {
   closed,
@@ -42,6 +43,7 @@ export const BlobState = closed({
   /** Last progress that was worth an event, per cent of the step. */
   progress: closed({ step: Type.String(), percent: nullable(Type.Integer()) }),
   generation: Type.Integer(),
+  ...setbackMember,
   ...lifeMembers,
 });
 export type BlobState = Static<typeof BlobState>;
@@ -54,7 +56,11 @@ const MESSAGES = {
   /** Keep it, and tell me (blob-changed) when it is there or has failed. */
   use: { user: Type.String() },
   unuse: { user: Type.String() },
-  'replicas-removed': {},
+  /** These have said that they do not use it, or do not exist. */
+  'users-gone': { users: Type.Array(Type.String()) },
+  /** Outcome of remove-replicas under a generation. */
+  'replicas-removed': { generation: Type.Integer() },
+  /** Calls a fetch off; refused while something uses it. */
   delete: {},
   forgotten: {},
 };
@@ -65,7 +71,7 @@ export function blobRef(id: string): Ref<BlobMessage> {
   return { kind: 'blob', id };
 }
 
-/** What a blob tells those who use it; artifact and instance take it. */
+/** What a blob tells those who use it; artifact and instance take it, and reply whether they still do. */
 export const blobChanged = {
   blobId: Type.String(),
   phase: oneOf(['created', 'error']),

@@ -1,19 +1,19 @@
-// What an instance does to others: makes its interfaces, finds a node, asks for images, and keeps the node's
-// executor told of the domain it wants. Every step may be repeated.
-import { TroupeError, unlessGone } from '../kernel/errors.ts';
+// What an instance does to others: makes its interfaces (interfaces.ts), finds a node, asks for images, and
+// keeps the node's executor told of the domain it wants. Every step may be repeated.
+import { unlessGone } from '../kernel/errors.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder, nullable, closed, Type } from '../kernel/schema.ts';
 import { artifactRef } from '../artifact/state.ts';
 import { blobRef } from '../blob/state.ts';
-import { interfaceRef } from '../interface/state.ts';
 import { gatewayOf, parseNetblock } from '../network/netblock.ts';
 import { NetworkFacts, networkRef } from '../network/state.ts';
 import type { DomainWish } from '../node/domain-wish.ts';
 import { want } from '../node/executor-message.ts';
 import { layoutDisks } from './devices.ts';
-import type { InstanceEffect } from './instance.ts';
-import { schedule, type Candidate, type Overcommit } from './scheduler.ts';
+import { createInterfaces, deleteInterfaces, placeInterfaces } from './interfaces.ts';
+import { schedule, type Candidate, type Overcommit, type Wish } from './scheduler.ts';
 import { BuiltDisk, Observed, type InstanceMessage, type InstanceState } from './state.ts';
+import type { InstanceEffect } from './wanted.ts';
 
 type State = InstanceState;
 type Context = EffectContext<InstanceMessage>;
@@ -58,30 +58,7 @@ export function instancePerformers(
   };
 }
 
-async function createInterfaces(state: State, context: Context): Promise<undefined> {
-  const { namespace, name: hostname } = state;
-  const instanceId = context.self.id;
-  for (const nic of state.nics) {
-    const { interfaceId, networkId, order, model, requested, requestedMac } = nic;
-    const wish = {
-      networkId,
-      instanceId,
-      namespace,
-      hostname,
-      order,
-      model,
-      requested,
-      requestedMac,
-    };
-    await context.ask(interfaceRef(interfaceId), { kind: 'create', ...wish });
-  }
-}
-
-async function place(
-  ports: InstancePorts,
-  state: State,
-  context: Context,
-): Promise<InstanceMessage> {
+function place(ports: InstancePorts, state: State, context: Context): Promise<InstanceMessage> {
   const wish = {
     namespace: state.namespace,
     cpus: state.cpus,
@@ -91,18 +68,19 @@ async function place(
     affinity: affinityOf(state.metadata),
   };
   const choice = schedule(wish, ports.candidates(), ports.limits, context.random.number());
-  if (!choice.ok) throw new TroupeError('scheduler/no-node', choice.reason);
-  const candidates = choice.stages.at(-1)?.candidates ?? [];
-  return Promise.resolve({ kind: 'placed', node: choice.node, candidates: [...candidates] });
+  const stages = choice.stages.map(({ stage, candidates }) => {
+    return { stage, candidates: [...candidates] };
+  });
+  if (!choice.ok) return Promise.resolve({ kind: 'unplaceable', reason: choice.reason, stages });
+  return Promise.resolve({ kind: 'placed', node: choice.node, stages });
 }
 
-/** Weights may come as text (the CLI of old sends them so). */
-function affinityOf(metadata: State['metadata']): Record<string, number> {
+/** Weights may come as text (the CLI of old sends them so); what is no number weighs nothing. */
+function affinityOf(metadata: State['metadata']): Wish['affinity'] {
   const affinity = metadata['affinity'];
-  if (typeof affinity !== 'object' || affinity === null) return {};
-  return Object.fromEntries(
-    Object.entries(affinity).map(([word, weight]) => [word, Number(weight)]),
-  );
+  if (typeof affinity !== 'object' || affinity === null) return new Map();
+  const weights = Object.entries(affinity).map(([word, weight]) => [word, Number(weight)] as const);
+  return new Map(weights.filter(([, weight]) => Number.isFinite(weight)));
 }
 
 async function requestImages(state: State, context: Context): Promise<undefined> {
@@ -114,13 +92,6 @@ async function requestImages(state: State, context: Context): Promise<undefined>
     } else if (disk.artifactId !== null) {
       await context.ask(artifactRef(disk.artifactId), { kind: 'await', waiter });
     }
-  }
-}
-
-async function placeInterfaces(state: State, context: Context): Promise<undefined> {
-  const node = state.node ?? '';
-  for (const nic of state.nics) {
-    await context.ask(interfaceRef(nic.interfaceId), { kind: 'place', node });
   }
 }
 
@@ -166,16 +137,6 @@ async function nicWish(
   const { netblock, dns } = facts;
   const network = { networkId, netblock, gateway: gatewayOf(parseNetblock(netblock)), hasDNS: dns };
   return { interfaceId, order, model, ipv4, mac: nic.mac ?? '', network };
-}
-
-async function deleteInterfaces(state: State, context: Context): Promise<undefined> {
-  for (const { interfaceId, phase } of state.nics) {
-    if (phase === 'deleted') continue;
-    const asked = context.ask(interfaceRef(interfaceId), { kind: 'delete' }).then(() => true);
-    if (await unlessGone(asked)) continue;
-    const gone = { phase: 'deleted', mac: null, ipv4: null, failure: null } as const;
-    context.report({ kind: 'interface-changed', interfaceId, ...gone });
-  }
 }
 
 function releaseBlob(blobId: string, context: Context): Promise<unknown> {

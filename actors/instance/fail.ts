@@ -15,13 +15,15 @@ export function fail(state: InstanceState, why: Failure, turn: Turn): Step<Insta
   const phase = ERROR_PHASE[state.phase];
   if (phase === undefined) return next(state);
   const { code, reason } = why;
-  return next(
-    { ...state, phase, sinceMs: turn.now, failure: why, generation: state.generation + 1 },
-    [{ type: 'audit', message: 'instance failed', extra: { phase: state.phase, code, reason } }],
-  );
+  const failed = { phase, failure: why, generation: state.generation + 1, setback: null };
+  return next({ ...state, ...failed, sinceMs: turn.now }, [
+    { type: 'audit', message: 'instance failed', extra: { phase: state.phase, code, reason } },
+  ]);
 }
 
 /** Parked after crashes of its own logic: nothing is given back by code that just proved wrong; a delete tries to. */
 export function crashed(state: InstanceState, reason: string, now: number): InstanceState {
-  return { ...state, phase: 'error', sinceMs: now, failure: failure('actor/crashed', reason) };
+  const why = { failure: failure('actor/crashed', reason), setback: null };
+  if (state.phase === 'deleted') return { ...state, ...why };
+  return { ...state, ...why, phase: 'error', sinceMs: now };
 }

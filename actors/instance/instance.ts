@@ -4,8 +4,14 @@
 // preflight   images are brought to the node, interfaces join their networks there
 // creating    the node's executor builds disks, taps and the domain
 // created     built and started; the power state is another matter (state.power, state.observed)
-// X-error     failed in phase X: everything is given back, then `error`
+// X-error     failed in phase X: everything is given back, then `error`; but one that ran and crashed
+//             (`created-error`) keeps what it has until it is deleted
 // delete-wait everything is given back, then `deleted`
+//
+// I1  A step of building that fails, fails the instance; what must be so in the end (the running domain, the
+//     clean-up) is tried again for ever, with a setback that says why.
+// I2  Other actors are answered whether the instance still wants what they tell of, so that nothing is kept
+//     for it that it has forgotten.
 import {
   defineKind,
   next,
@@ -15,11 +21,20 @@ import {
   PROMPT,
   STANDING,
 } from '../kernel/kind.ts';
-import type { EffectPolicy, KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.ts';
-import { failure, forgetAtMs, isForgettable, newLife } from '../kernel/object.ts';
+import type { EffectPolicy, EventDraft, KernelMessage, Step, Turn } from '../kernel/kind.ts';
+import { failure, isForgettable, newLife } from '../kernel/object.ts';
 import { decoder } from '../kernel/schema.ts';
+import { INSISTENT, isWanted, setBack, timerOf, tryAgain } from '../kernel/setback.ts';
 import { clean, isCleaning, startCleaning } from './clean.ts';
 import { crashed, fail } from './fail.ts';
+import {
+  advance,
+  artifactChanged,
+  blobChanged,
+  goneNic,
+  imageFailed,
+  interfaceChanged,
+} from './needs.ts';
 import { domainObserved, setPower } from './power.ts';
 import {
   decodeInstanceMessage,
@@ -27,30 +42,9 @@ import {
   type InstanceMessage,
   type InstanceState as State,
 } from './state.ts';
+import { effects, passing, type InstanceEffect } from './wanted.ts';
 
-export type InstanceEffect =
-  | 'create-interfaces'
-  | 'place'
-  | 'start-preflight'
-  | 'request-images'
-  | 'place-interfaces'
-  | 'sync-domain'
-  | 'remove-domain'
-  | 'delete-interfaces'
-  | 'release-images'
-  | 'forget';
-
-/** Longer than an image may take, so that the blob's own reason is the one that is seen. */
-const DEADLINE_MS: Partial<Record<State['phase'], number>> = {
-  initial: 120_000,
-  preflight: 1_920_000,
-  creating: 300_000,
-  'delete-wait': 300_000,
-  'initial-error': 300_000,
-  'preflight-error': 300_000,
-  'creating-error': 300_000,
-  'created-error': 300_000,
-};
+const BUILDING_PHASES: readonly State['phase'][] = ['initial', 'preflight', 'creating'];
 
 /** Ends before the phase does, so that what is recorded is the effect's own reason. */
 const BUILDING: EffectPolicy = { ...PATIENT, deadlineMs: 240_000 };
@@ -85,6 +79,7 @@ export const initial: State = {
   lostAtMs: [],
   isDomainGone: false,
   areImagesReleased: false,
+  setback: null,
   ...newLife,
 };
 
@@ -111,14 +106,8 @@ function transition(
     case 'interface-changed':
       return interfaceChanged(state, message, turn);
     case 'placed':
-      if (state.phase !== 'initial' || state.node !== null) return next(state);
-      return next({ ...state, node: message.node }, [
-        {
-          type: 'audit',
-          message: 'placed',
-          extra: { node: message.node, candidates: message.candidates },
-        },
-      ]);
+    case 'unplaceable':
+      return scheduled(state, message, turn);
     case 'preflight-started':
       if (state.phase !== 'initial') return next(state);
       return advance({ ...state, phase: 'preflight', sinceMs: turn.now }, turn);
@@ -131,13 +120,15 @@ function transition(
     case 'set-power':
       return setPower(state, message.action, turn);
     case 'domain-removed':
-      return clean({ ...state, isDomainGone: true, observed: null }, turn);
+      return clean({ isDomainGone: true, observed: null }, state, turn);
+    case 'interfaces-gone':
+      return clean({ nics: state.nics.map(goneNic) }, state, turn);
     case 'images-released':
-      return clean({ ...state, areImagesReleased: true }, turn);
+      return clean({ areImagesReleased: true }, state, turn);
     case 'delete':
       return startCleaning(state, turn);
     case 'forgotten':
-      return next<State>(null);
+      return next(state.forgetting ? null : state);
     case 'effect-failed':
       return effectFailed(state, message, turn);
     case 'time-reached':
@@ -145,70 +136,24 @@ function transition(
   }
 }
 
-function interfaceChanged(
+/** Every filter of the scheduler is an event (contract: instances 5). */
+function scheduled(
   state: State,
-  message: Extract<InstanceMessage, { kind: 'interface-changed' }>,
+  message: Extract<InstanceMessage, { kind: 'placed' | 'unplaceable' }>,
   turn: Turn,
 ): Step<State> {
-  const { interfaceId, mac, ipv4 } = message;
-  const phase = message.phase === 'delete-wait' ? 'created' : message.phase;
-  const nics = state.nics.map((nic) =>
-    nic.interfaceId === interfaceId ? { ...nic, phase, mac, ipv4 } : nic,
-  );
-  const changed = { ...state, nics };
-  if (isCleaning(state)) return clean(changed, turn);
-  if (phase === 'error') {
-    const why = message.failure ?? failure('object/wrong-phase', 'an interface failed');
-    return fail(changed, why, turn);
+  if (state.phase !== 'initial' || state.node !== null) return next(state);
+  const events = message.stages.map(({ stage, candidates }): EventDraft => {
+    return { type: 'audit', message: `schedule by ${stage}`, extra: { candidates } };
+  });
+  if (message.kind === 'unplaceable') {
+    const failed = fail(state, failure('scheduler/no-node', message.reason), turn);
+    return next(failed.state, [...events, ...failed.events]);
   }
-  return advance(changed, turn);
-}
-
-function artifactChanged(
-  state: State,
-  message: Extract<InstanceMessage, { kind: 'artifact-changed' }>,
-  turn: Turn,
-): Step<State> {
-  if (state.phase !== 'preflight') return next(state);
-  const { artifactId, blobId } = message;
-  if (blobId === null) return imageFailed(state, message.failure?.reason ?? 'no version', turn);
-  const disks = state.disks.map((disk) =>
-    disk.artifactId === artifactId && disk.blobId === null ? { ...disk, blobId } : disk,
-  );
-  return next({ ...state, disks });
-}
-
-function blobChanged(
-  state: State,
-  message: Extract<InstanceMessage, { kind: 'blob-changed' }>,
-  turn: Turn,
-): Step<State> {
-  if (state.phase !== 'preflight') return next(state);
-  if (message.phase === 'error') {
-    return imageFailed(state, message.failure?.reason ?? 'unknown', turn);
-  }
-  const disks = state.disks.map((disk) =>
-    disk.blobId === message.blobId ? { ...disk, isReady: true } : disk,
-  );
-  return advance({ ...state, disks }, turn);
-}
-
-function imageFailed(state: State, reason: string, turn: Turn): Step<State> {
-  return fail(state, failure('image/missing', `Image fetch failed: ${reason}`), turn);
-}
-
-/** Moves on from preflight once images and interfaces are there. */
-function advance(state: State, turn: Turn): Step<State> {
-  const isReady =
-    state.disks.every((disk) => disk.isReady) && state.nics.every((nic) => nic.phase === 'created');
-  if (state.phase !== 'preflight' || !isReady) return next(state);
-  const started = { power: 'on', powerOns: 1, generation: 1 } as const;
-  return next({ ...state, ...started, phase: 'creating', sinceMs: turn.now }, [
-    {
-      type: 'status',
-      message: 'images and networks are ready, building',
-      durationMs: turn.now - state.sinceMs,
-    },
+  const { node } = message;
+  return next({ ...state, node }, [
+    ...events,
+    { type: 'audit', message: 'placed', extra: { node } },
   ]);
 }
 
@@ -217,71 +162,21 @@ function effectFailed(
   message: Extract<KernelMessage, { kind: 'effect-failed' }>,
   turn: Turn,
 ): Step<State> {
+  if (!isWanted(effects(state), message)) return next(state);
   const { effect, code, reason } = message;
-  if (isCleaning(state)) return next(state);
-  // A new generation makes it try again: the wish stands as long as the instance does.
-  if (state.phase === 'created') {
-    return next({ ...state, generation: state.generation + 1 }, [
-      { type: 'status', message: `${effect} failed, trying again`, extra: { code, reason } },
-    ]);
-  }
+  if (!BUILDING_PHASES.includes(state.phase)) return setBack(state, message, turn);
+  if (effect === 'request-images') return imageFailed(state, { code, reason }, turn);
   return fail(state, failure(code, reason), turn);
 }
 
 function timeReached(state: State, turn: Turn): Step<State> {
   if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true });
   const late = passing(state);
-  if (late === null || late.deadlineAtMs > turn.now || isCleaning(state)) return next(state);
-  return fail(state, failure('object/deadline', `${late.reason} took too long`), turn);
-}
-
-function effects(state: State): Wanted<InstanceEffect>[] {
-  if (isCleaning(state)) return [cleaningEffect(state)];
-  if (state.phase === 'initial') return [{ name: initialEffect(state), key: '' }];
-  if (state.phase === 'preflight') {
-    return [
-      { name: 'request-images', key: state.disks.map((disk) => disk.blobId ?? '').join() },
-      { name: 'place-interfaces', key: state.node ?? '' },
-    ];
+  const isLate = late !== null && late.deadlineAtMs <= turn.now && !isCleaning(state);
+  if (isLate) {
+    return fail(state, failure('object/deadline', `${late.reason} took too long`), turn);
   }
-  if (state.phase === 'creating' || state.phase === 'created') {
-    return [{ name: 'sync-domain', key: String(state.generation) }];
-  }
-  return state.forgetting ? [{ name: 'forget', key: '' }] : [];
-}
-
-function initialEffect(state: State): InstanceEffect {
-  if (state.nics.some((nic) => nic.phase === 'none')) return 'create-interfaces';
-  return state.node === null ? 'place' : 'start-preflight';
-}
-
-/** Given back in the order of dependence: the domain uses taps and disks, taps use addresses, disks use blobs. */
-function cleaningEffect(state: State): Wanted<InstanceEffect> {
-  if (state.node !== null && !state.isDomainGone) return { name: 'remove-domain', key: '' };
-  if (state.nics.some((nic) => nic.phase !== 'deleted'))
-    return { name: 'delete-interfaces', key: '' };
-  return { name: 'release-images', key: '' };
-}
-
-function passing(state: State): Passing<InstanceMessage> | null {
-  const patienceMs = DEADLINE_MS[state.phase];
-  if (patienceMs === undefined) return null;
-  const deadlineAtMs = state.sinceMs + patienceMs;
-  return {
-    reason: reasonOf(state),
-    sinceMs: state.sinceMs,
-    deadlineAtMs,
-    cancel: { kind: 'delete' },
-  };
-}
-
-function reasonOf(state: State): string {
-  if (isCleaning(state)) return `giving back: ${cleaningEffect(state).name}`;
-  if (state.phase === 'creating') return 'the node builds disks, taps and the domain';
-  if (state.phase === 'initial') return 'reserving addresses and choosing a node';
-  const images = state.disks.filter((disk) => !disk.isReady).length;
-  const nics = state.nics.filter((nic) => nic.phase !== 'created').length;
-  return `waiting for ${images} images and ${nics} interfaces`;
+  return next(tryAgain(state, turn.now));
 }
 
 export const instance = defineKind<State, InstanceMessage, InstanceEffect>({
@@ -298,13 +193,13 @@ export const instance = defineKind<State, InstanceMessage, InstanceEffect>({
     'request-images': PATIENT,
     'place-interfaces': PATIENT,
     'sync-domain': BUILDING,
-    'remove-domain': STANDING,
-    'delete-interfaces': STANDING,
-    'release-images': STANDING,
+    'remove-domain': INSISTENT,
+    'delete-interfaces': INSISTENT,
+    'release-images': INSISTENT,
     forget: STANDING,
   },
   passing,
-  timer: forgetAtMs,
+  timer: timerOf,
   index: (state) =>
     state.phase === 'deleted' ? null : { namespace: state.namespace, name: state.name },
   onCrash: restartThenPark,

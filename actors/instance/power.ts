@@ -18,11 +18,13 @@ export function domainObserved(state: State, message: Observation, turn: Turn): 
   if (message.generation !== state.generation) return next(state);
   const { observed } = message;
   const builtDisks = message.builtDisks ?? state.builtDisks;
-  const seen = { ...state, observed, builtDisks };
+  // What is told without having been asked for ends a setback only if it shows the wish fulfilled.
+  const setback = observed.power === state.power ? null : state.setback;
+  const seen = { ...state, observed, builtDisks, setback };
   if (observed.power === 'crashed') {
     return fail(seen, failure('hypervisor/refused', 'the guest crashed'), turn);
   }
-  if (state.power === 'on' && observed.power === 'off') return wentOff(seen, turn);
+  if (state.power !== 'off' && observed.power === 'off') return wentOff(seen, turn);
   if (state.phase === 'created') return next(seen, powerEvents(state, seen));
   return next({ ...seen, phase: 'created', sinceMs: turn.now }, [
     {
@@ -38,17 +40,24 @@ export function domainObserved(state: State, message: Observation, turn: Turn): 
 function wentOff(state: State, turn: Turn): Step<State> {
   const generation = state.generation + 1;
   if (state.observed?.offReason === 'guest') {
-    return next({ ...state, phase: 'created', power: 'off', generation }, [
+    const sinceMs = state.phase === 'created' ? state.sinceMs : turn.now;
+    return next({ ...state, phase: 'created', power: 'off', generation, sinceMs }, [
       { type: 'audit', message: 'detected poweroff' },
     ]);
   }
   const recent = state.lostAtMs.filter((atMs) => atMs > turn.now - LOSS_WINDOW_MS);
-  if (recent.length >= LOSSES) {
-    const reason = `the domain was lost ${LOSSES + 1} times within ${LOSS_WINDOW_MS / 60_000} minutes`;
-    return fail(state, failure('hypervisor/refused', reason), turn);
-  }
+  if (recent.length >= LOSSES) return lostForGood({ ...state, generation }, turn);
   return next({ ...state, generation, lostAtMs: [...recent, turn.now] }, [
     { type: 'audit', message: 'domain lost, starting it again' },
+  ]);
+}
+
+/** One that has never run fails; one that has is left powered off, with all its disks. */
+function lostForGood(state: State, turn: Turn): Step<State> {
+  const reason = `the domain was lost ${LOSSES + 1} times within ${LOSS_WINDOW_MS / 60_000} minutes`;
+  if (state.phase !== 'created') return fail(state, failure('hypervisor/refused', reason), turn);
+  return next({ ...state, power: 'off', lostAtMs: [] }, [
+    { type: 'audit', message: `${reason}: left powered off, power it on to try again` },
   ]);
 }
 
@@ -70,7 +79,9 @@ export function setPower(state: State, action: Action, turn: Turn): Step<State> 
   const wanted = wantedPower(state, action);
   if (wanted === null) return next(state);
   const generation = state.generation + 1;
-  return next({ ...state, ...wanted, generation }, [{ type: 'audit', message: action }]);
+  return next({ ...state, ...wanted, generation, setback: null }, [
+    { type: 'audit', message: action },
+  ]);
 }
 
 function impossible(state: State, action: Action): string | null {

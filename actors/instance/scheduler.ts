@@ -31,7 +31,7 @@ export interface Wish {
   readonly diskGiB: number;
   readonly requestedNode: string | null;
   /** Word to weight: see affinityScore(). */
-  readonly affinity: Readonly<Record<string, number>>;
+  readonly affinity: ReadonlyMap<string, number>;
 }
 
 export interface Overcommit {
@@ -121,7 +121,7 @@ function affinityScore(wish: Wish, candidate: Candidate): number {
   let score = 0;
   for (const instance of candidate.instances) {
     if (instance.namespace !== wish.namespace) continue;
-    for (const tag of instance.tags) score += wish.affinity[tag] ?? 0;
+    for (const tag of instance.tags) score += wish.affinity.get(tag) ?? 0;
   }
   return score;
 }

@@ -2,6 +2,7 @@
 import { artifactChanged } from '../artifact/state.ts';
 import { blobChanged } from '../blob/state.ts';
 import { lifeMembers } from '../kernel/object.ts';
+import { setbackMember } from '../kernel/setback.ts';
 import type { Ref } from '../kernel/kind.ts';
 import {
   closed,
@@ -63,7 +64,7 @@ export const Observed = closed({
 });
 export type Observed = Static<typeof Observed>;
 
-export const PHASES = [
+const PHASES = [
   'none',
   'initial',
   'preflight',
@@ -122,9 +123,13 @@ export const InstanceState = closed({
   /** Clean-up: what has already been given back. */
   isDomainGone: Type.Boolean(),
   areImagesReleased: Type.Boolean(),
+  ...setbackMember,
   ...lifeMembers,
 });
 export type InstanceState = Static<typeof InstanceState>;
+
+/** What was left of the nodes after one filter of the scheduler. */
+const Stage = closed({ stage: Type.String(), candidates: Type.Array(Type.String()) });
 
 const MESSAGES = {
   create: {
@@ -133,6 +138,7 @@ const MESSAGES = {
     nics: Type.Array(Nic),
     metadata: Type.Record(Type.String(), Type.Unknown()),
   },
+  /** Replies whether the instance wants (still) an interface of this id. */
   'interface-changed': {
     interfaceId: Type.String(),
     phase: oneOf(['initial', 'created', 'delete-wait', 'deleted', 'error', 'none']),
@@ -140,10 +146,13 @@ const MESSAGES = {
     ipv4: nullable(Type.String()),
     failure: nullable(closed({ code: Type.String(), reason: Type.String() })),
   },
-  placed: { node: Type.String(), candidates: Type.Array(Type.String()) },
+  placed: { node: Type.String(), stages: Type.Array(Stage) },
+  /** No node will do. */
+  unplaceable: { reason: Type.String(), stages: Type.Array(Stage) },
   /** The node has taken the job up. */
   'preflight-started': {},
   'artifact-changed': artifactChanged,
+  /** Replies whether a disk of the instance is (still) based on the blob. */
   'blob-changed': blobChanged,
   /** Outcome of sync-domain, and whatever the node notices by itself. */
   'domain-observed': {
@@ -155,6 +164,8 @@ const MESSAGES = {
     action: oneOf(['poweron', 'poweroff', 'pause', 'unpause', 'reboothard', 'rebootsoft']),
   },
   'domain-removed': {},
+  /** Outcome of delete-interfaces: all of them have given back what they held. */
+  'interfaces-gone': {},
   'images-released': {},
   delete: {},
   forgotten: {},

@@ -9,28 +9,18 @@ import type { InterfaceMessage, InterfaceState } from './state.ts';
 
 type Context = EffectContext<InterfaceMessage>;
 
-const MAC_TRIES = 32;
-
 export function interfacePerformers(
   claims: Claims,
 ): Performers<InterfaceState, InterfaceMessage, InterfaceEffect> {
   return {
     reserve: async (state, context) => {
-      const mac = state.requestedMac ?? (await claimMac(claims, context));
-      const ipv4 = await reserveAddress(state, context);
-      return { kind: 'reserved', mac, ipv4 };
+      const mac = state.requestedMac ?? state.macCandidate;
+      if (mac === null) throw new TroupeError('actor/bad-snapshot', 'no MAC to claim is recorded');
+      const isOurs = state.requestedMac !== null || (await claims.claim('mac', mac, context.self));
+      if (!isOurs) return { kind: 'mac-taken', mac };
+      return { kind: 'reserved', mac, ipv4: await reserveAddress(state, context) };
     },
-    'tell-instance': async (state, context) => {
-      await context.ask(instanceRef(state.instanceId), {
-        kind: 'interface-changed',
-        interfaceId: context.self.id,
-        phase: state.phase,
-        mac: state.mac,
-        ipv4: state.ipv4,
-        failure: state.failure,
-      });
-      return undefined;
-    },
+    'tell-instance': tellInstance,
     attach: async (state, context) => {
       await context.ask(networkRef(state.networkId), {
         kind: 'attach',
@@ -50,28 +40,29 @@ export function interfacePerformers(
       return { kind: 'released' };
     },
     forget: async (state, context) => {
-      if (state.mac !== null) await claims.release('mac', state.mac, context.self);
+      // Only ours is freed, whether the claim was ever recorded as made or not.
+      const mac = state.macCandidate;
+      if (mac !== null) await claims.release('mac', mac, context.self);
       return { kind: 'forgotten' };
     },
   };
 }
 
-/**
- * A MAC of our own: `02:00:00:` and three random octets (contract: networks 5.2). A crash between claim and record leaves
- * one claimed that nobody uses; it is found again below because the claim names this interface.
- */
-async function claimMac(claims: Claims, context: Context): Promise<string> {
-  for (let attempt = 0; attempt < MAC_TRIES; attempt++) {
-    const tail = [0, 0, 0].map(() => Math.floor(context.random.number() * 256));
-    const mac = [
-      '02',
-      '00',
-      '00',
-      ...tail.map((octet) => octet.toString(16).padStart(2, '0')),
-    ].join(':');
-    if (await claims.claim('mac', mac, context.self)) return mac;
-  }
-  throw new TroupeError('store/conflict', `no free MAC found in ${MAC_TRIES} random tries`);
+async function tellInstance(
+  state: InterfaceState,
+  context: Context,
+): Promise<InterfaceMessage | undefined> {
+  const { phase, mac, ipv4, failure } = state;
+  const message = {
+    kind: 'interface-changed',
+    interfaceId: context.self.id,
+    phase,
+    mac,
+    ipv4,
+    failure,
+  } as const;
+  const isWanted = await unlessGone(context.ask(instanceRef(state.instanceId), message));
+  return isWanted === true || phase === 'deleted' ? undefined : { kind: 'delete' };
 }
 
 async function reserveAddress(state: InterfaceState, context: Context): Promise<string | null> {

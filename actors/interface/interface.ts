@@ -3,6 +3,10 @@
 //
 // initial ──reserved──▶ initial ──place, attached──▶ created ──delete──▶ delete-wait ──released──▶ deleted
 //    └── nothing free, address taken ──▶ error ──delete──▶ delete-wait
+//
+// I1  The MAC is recorded as a candidate before it is claimed: whatever was claimed is given back.
+// I2  The instance is told of every phase until it has heard; when it wants no such interface (any more),
+//     the interface deletes itself.
 import {
   defineKind,
   next,
@@ -13,15 +17,30 @@ import {
   STANDING,
 } from '../kernel/kind.ts';
 import type { KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.ts';
-import { failure, forgetAtMs, isForgettable, newLife } from '../kernel/object.ts';
+import { failure, isForgettable, newLife } from '../kernel/object.ts';
 import { decoder } from '../kernel/schema.ts';
+import {
+  INSISTENT,
+  isPaused,
+  isWanted,
+  setBack,
+  timerOf,
+  tryAgain,
+  withSetback,
+} from '../kernel/setback.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
+import { MAC_TRIES, randomMac } from './mac.ts';
 import { decodeInterfaceMessage, InterfaceState, type InterfaceMessage } from './state.ts';
 
 export type InterfaceEffect = 'reserve' | 'tell-instance' | 'attach' | 'release' | 'forget';
 
-const RESERVE_MS = 60_000;
-const ATTACH_MS = 120_000;
+/** Longer than the effect tries, so that its own reason is the one that is seen. */
+const RESERVE_MS = 90_000;
+/** Longer than an instance may wait for its images. */
+const INITIAL_MS = 2_160_000;
+const RELEASE_MS = 300_000;
+
+type Of<K extends InterfaceMessage['kind']> = Extract<InterfaceMessage, { kind: K }>;
 
 export const initial: InterfaceState = {
   phase: 'none',
@@ -33,10 +52,13 @@ export const initial: InterfaceState = {
   model: 'virtio',
   requested: 'auto',
   requestedMac: null,
+  macCandidate: null,
+  macTries: 0,
   mac: null,
   ipv4: null,
   floating: null,
   node: null,
+  setback: null,
   ...newLife,
 };
 
@@ -49,37 +71,31 @@ function transition(
     return refuse(state, 'object/not-found', `interface ${turn.id} does not exist`);
   }
   switch (message.kind) {
-    case 'create': {
-      // The instance asks again after a crash; the same wish is granted once.
-      if (state.phase !== 'none') return next(state);
-      const { kind: _, ...asked } = message;
-      return next({ ...state, ...asked, phase: 'initial', sinceMs: turn.now }, [
-        { type: 'audit', message: 'created interface', extra: { instance: message.instanceId } },
-      ]);
-    }
+    case 'create':
+      return create(state, message, turn);
     case 'reserved':
-      if (state.phase !== 'initial') return next(state);
-      return next({ ...state, mac: message.mac, ipv4: message.ipv4 }, [
-        { type: 'mutate', message: 'reserved', extra: { mac: message.mac, ipv4: message.ipv4 } },
-      ]);
+      return reserved(state, message);
+    case 'mac-taken':
+      return macTaken(state, message, turn);
     case 'place':
-      if (state.phase !== 'initial' && state.phase !== 'created') return next(state);
-      return next({ ...state, node: message.node });
+      if (state.phase !== 'initial') return next(state);
+      return next({ ...state, node: message.node, setback: null });
     case 'attached':
       if (state.phase !== 'initial') return next(state);
       return next({ ...state, phase: 'created', sinceMs: turn.now }, [
         { type: 'status', message: 'attached to its network' },
       ]);
     case 'delete':
-      if (state.phase === 'delete-wait' || state.phase === 'deleted') return next(state);
-      return next({ ...state, phase: 'delete-wait', sinceMs: turn.now });
-    case 'released':
+      return startDeleting(state, turn);
+    case 'released': {
       if (state.phase !== 'delete-wait') return next(state);
-      return next({ ...state, phase: 'deleted', sinceMs: turn.now, deletedAtMs: turn.now }, [
+      const gone = { phase: 'deleted', setback: null } as const;
+      return next({ ...state, ...gone, sinceMs: turn.now, deletedAtMs: turn.now }, [
         { type: 'audit', message: 'deleted' },
       ]);
+    }
     case 'forgotten':
-      return next<InterfaceState>(null);
+      return next(state.forgetting ? null : state);
     case 'effect-failed':
       return effectFailed(state, message, turn);
     case 'time-reached':
@@ -87,22 +103,62 @@ function transition(
   }
 }
 
+function create(state: InterfaceState, message: Of<'create'>, turn: Turn): Step<InterfaceState> {
+  // The instance asks again after a crash; the same wish is granted once.
+  if (state.phase !== 'none') return next(state);
+  const { kind: _, ...asked } = message;
+  const macCandidate = asked.requestedMac === null ? randomMac(turn.random) : null;
+  return next({ ...state, ...asked, macCandidate, phase: 'initial', sinceMs: turn.now }, [
+    { type: 'audit', message: 'created interface', extra: { instance: message.instanceId } },
+  ]);
+}
+
+function reserved(state: InterfaceState, { mac, ipv4 }: Of<'reserved'>): Step<InterfaceState> {
+  if (state.phase !== 'initial' || state.mac !== null) return next(state);
+  return next({ ...state, mac, ipv4 }, [
+    { type: 'mutate', message: 'reserved', extra: { mac, ipv4 } },
+  ]);
+}
+
+function macTaken(
+  state: InterfaceState,
+  { mac }: Of<'mac-taken'>,
+  turn: Turn,
+): Step<InterfaceState> {
+  if (state.phase !== 'initial' || state.macCandidate !== mac) return next(state);
+  const macTries = state.macTries + 1;
+  if (macTries >= MAC_TRIES) {
+    const reason = `no free MAC address was found in ${MAC_TRIES} random tries`;
+    return fail({ ...state, macTries, macCandidate: null }, 'store/conflict', reason, turn);
+  }
+  return next({ ...state, macTries, macCandidate: randomMac(turn.random) });
+}
+
+function startDeleting(state: InterfaceState, turn: Turn): Step<InterfaceState> {
+  if (state.phase === 'delete-wait' || state.phase === 'deleted')
+    return next(state, [], state.phase);
+  const leaving = { phase: 'delete-wait', setback: null } as const;
+  return next({ ...state, ...leaving, sinceMs: turn.now }, [], 'delete-wait');
+}
+
 function effectFailed(
   state: InterfaceState,
   message: Extract<KernelMessage, { kind: 'effect-failed' }>,
   turn: Turn,
 ): Step<InterfaceState> {
-  if (state.phase !== 'initial') return next(state);
-  return fail(state, message.code, message.reason, turn);
+  if (!isWanted(effects(state), message)) return next(state);
+  const isBuilding = message.effect === 'reserve' || message.effect === 'attach';
+  if (isBuilding) return fail(state, message.code, message.reason, turn);
+  return setBack(state, message, turn);
 }
 
 function timeReached(state: InterfaceState, turn: Turn): Step<InterfaceState> {
-  const deadline = passing(state)?.deadlineAtMs;
-  if (state.phase === 'initial' && deadline !== undefined && deadline <= turn.now) {
-    return fail(state, 'object/deadline', passing(state)?.reason ?? '', turn);
-  }
   if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true });
-  return next(state);
+  const late = passing(state);
+  if (state.phase === 'initial' && late !== null && late.deadlineAtMs <= turn.now) {
+    return fail(state, 'object/deadline', `${late.reason} took too long`, turn);
+  }
+  return next(tryAgain(state, turn.now));
 }
 
 function fail(
@@ -111,17 +167,19 @@ function fail(
   reason: string,
   turn: Turn,
 ): Step<InterfaceState> {
-  return next({ ...state, phase: 'error', sinceMs: turn.now, failure: failure(code, reason) }, [
+  const failed = { phase: 'error', failure: failure(code, reason), setback: null } as const;
+  return next({ ...state, ...failed, sinceMs: turn.now }, [
     { type: 'audit', message: 'interface failed', extra: { code, reason } },
   ]);
 }
 
 function effects(state: InterfaceState): Wanted<InterfaceEffect>[] {
+  if (isPaused(state)) return [];
   switch (state.phase) {
     case 'none':
       return [];
     case 'initial':
-      if (state.mac === null) return [{ name: 'reserve', key: '' }];
+      if (state.mac === null) return [{ name: 'reserve', key: state.macCandidate ?? '' }];
       if (state.node === null) return [{ name: 'tell-instance', key: 'reserved' }];
       return [{ name: 'attach', key: state.node }];
     case 'created':
@@ -135,20 +193,27 @@ function effects(state: InterfaceState): Wanted<InterfaceEffect>[] {
   }
 }
 
-/** An interface that waits for its instance's placement is not passing: the instance's deadline counts. */
 function passing(state: InterfaceState): Passing<InterfaceMessage> | null {
-  const since = { sinceMs: state.sinceMs, cancel: { kind: 'delete' } } as const;
-  if (state.phase === 'initial' && state.mac === null) {
-    return {
-      ...since,
-      reason: 'reserving MAC and address',
-      deadlineAtMs: state.sinceMs + RESERVE_MS,
-    };
+  const { sinceMs, phase } = state;
+  const since = { sinceMs, cancel: { kind: 'delete' } } as const;
+  if (phase === 'delete-wait') {
+    const reason = withSetback('leaving its network', state);
+    return { ...since, reason, deadlineAtMs: sinceMs + RELEASE_MS };
   }
-  if (state.phase === 'delete-wait') {
-    return { ...since, reason: 'leaving its network', deadlineAtMs: state.sinceMs + ATTACH_MS };
+  if (phase !== 'initial') return null;
+  if (state.mac === null) {
+    return { ...since, reason: 'reserving MAC and address', deadlineAtMs: sinceMs + RESERVE_MS };
   }
-  return null;
+  const reason =
+    state.node === null ? 'waiting for its instance to be placed' : 'joining its network';
+  return { ...since, reason: withSetback(reason, state), deadlineAtMs: sinceMs + INITIAL_MS };
+}
+
+/** Crashes of its own logic: a deleted one stays deleted, any other waits in error for a delete. */
+function parked(state: InterfaceState, reason: string, now: number): InterfaceState {
+  const why = { failure: failure('actor/crashed', reason), setback: null };
+  if (state.phase === 'deleted') return { ...state, ...why };
+  return { ...state, ...why, phase: 'error', sinceMs: now };
 }
 
 export const interfaceKind = defineKind<InterfaceState, InterfaceMessage, InterfaceEffect>({
@@ -160,21 +225,16 @@ export const interfaceKind = defineKind<InterfaceState, InterfaceMessage, Interf
   effects,
   policies: {
     reserve: PROMPT,
-    'tell-instance': PATIENT,
+    'tell-instance': INSISTENT,
     attach: PATIENT,
-    release: STANDING,
+    release: INSISTENT,
     forget: STANDING,
   },
   passing,
-  timer: forgetAtMs,
+  timer: timerOf,
   index: () => null,
   onCrash: restartThenPark,
-  parked: (state, reason, now) => ({
-    ...state,
-    phase: 'error',
-    sinceMs: now,
-    failure: failure('actor/crashed', reason),
-  }),
+  parked,
   snapshot: {
     schema: 1,
     decode: decoder('interface', InterfaceState, 'actor/bad-snapshot'),

@@ -1,6 +1,7 @@
 // An interface's state and messages: one NIC of one instance on one network.
 import type { Ref } from '../kernel/kind.ts';
 import { lifeMembers } from '../kernel/object.ts';
+import { setbackMember } from '../kernel/setback.ts';
 import {
   closed,
   messageDecoder,
@@ -25,11 +26,16 @@ export const InterfaceState = closed({
   requested: Type.String(),
   /** Asked for by the caller, else null. */
   requestedMac: nullable(Type.String()),
+  /** To be claimed, and how many before it were another's; recorded first, so that no claim is ever lost. */
+  macCandidate: nullable(Type.String()),
+  macTries: Type.Integer(),
+  /** Ours. */
   mac: nullable(Type.String()),
   ipv4: nullable(Type.String()),
   floating: nullable(Type.String()),
   /** Where the instance was placed; null until then. */
   node: nullable(Type.String()),
+  ...setbackMember,
   ...lifeMembers,
 });
 export type InterfaceState = Static<typeof InterfaceState>;
@@ -47,9 +53,12 @@ const MESSAGES = {
   },
   /** MAC and address are ours. */
   reserved: { mac: Type.String(), ipv4: nullable(Type.String()) },
+  /** The candidate is another interface's. */
+  'mac-taken': { mac: Type.String() },
   /** The instance has a node: join the network there. */
   place: { node: Type.String() },
   attached: {},
+  /** Replies the phase it is in afterwards: asked again until that is `deleted`. */
   delete: {},
   released: {},
   forgotten: {},

@@ -4,9 +4,10 @@ import { TroupeError, unlessGone } from '../kernel/errors.ts';
 import type { Claims, EffectContext, Performers } from '../kernel/ports.ts';
 import { want } from '../node/executor-message.ts';
 import { gatewayOf, parseNetblock } from './netblock.ts';
-import { nodesWithPorts, type NetworkEffect } from './network.ts';
+import { nodesWithPorts } from './places.ts';
 import type { SegmentPeer, SegmentSpec } from './ports.ts';
 import { FLOATING, networkRef, type NetworkMessage, type NetworkState } from './state.ts';
+import type { NetworkEffect } from './wanted.ts';
 
 type Context = EffectContext<NetworkMessage>;
 
@@ -22,14 +23,11 @@ export interface NetworkPorts {
   vtepOf(node: string): string | undefined;
 }
 
-const VNI_TRIES = 32;
-const MAX_VNI = 2 ** 24 - 1;
-
 export function networkPerformers(
   ports: NetworkPorts,
 ): Performers<NetworkState, NetworkMessage, NetworkEffect> {
   return {
-    'claim-vni': (_state, context) => claimVni(ports, context),
+    'claim-vni': (state, context) => claimVni(ports, state, context),
     'reserve-egress': async (_state, context) => {
       const address = await context.ask(networkRef(FLOATING), {
         kind: 'reserve',
@@ -52,20 +50,22 @@ export function networkPerformers(
       return { kind: 'torn-down' };
     },
     forget: async (state, context) => {
-      if (state.vni !== null) await ports.claims.release('vni', String(state.vni), context.self);
+      // Only ours is freed, whether the claim was ever recorded as made or not.
+      const vni = state.vniCandidate;
+      if (vni !== null) await ports.claims.release('vni', String(vni), context.self);
       return { kind: 'forgotten' };
     },
   };
 }
 
-/** Random, as the contract says (networks 5.1); a claim that a crash left unrecorded is never used, and cheap. */
-async function claimVni(ports: NetworkPorts, context: Context): Promise<NetworkMessage> {
-  for (let attempt = 0; attempt < VNI_TRIES; attempt++) {
-    const vni = 1 + Math.floor(context.random.number() * MAX_VNI);
-    if (await ports.claims.claim('vni', String(vni), context.self))
-      return { kind: 'vni-claimed', vni };
-  }
-  throw new TroupeError('network/vni-exhausted', `no free VNI found in ${VNI_TRIES} random tries`);
+async function claimVni(
+  { claims }: NetworkPorts,
+  { vniCandidate: vni }: NetworkState,
+  context: Context,
+): Promise<NetworkMessage> {
+  if (vni === null) throw new TroupeError('actor/bad-snapshot', 'no VNI to claim is recorded');
+  const isOurs = await claims.claim('vni', String(vni), context.self);
+  return { kind: isOurs ? 'vni-claimed' : 'vni-taken', vni };
 }
 
 async function syncSegments(

@@ -7,31 +7,18 @@
 // N1  Only this actor gives out the block's addresses, so none has two holders.
 // N2  Every change of ports raises the generation; executors ignore an older one.
 // N3  A node that was told of the segment is told until it says the segment is gone.
-import {
-  defineKind,
-  next,
-  refuse,
-  restartThenPark,
-  PATIENT,
-  PROMPT,
-  STANDING,
-} from '../kernel/kind.ts';
-import type { KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.ts';
-import { failure, forgetAtMs, isForgettable, newLife, type Failure } from '../kernel/object.ts';
+// N4  The VNI is recorded as a candidate before it is claimed: whatever was claimed is given back.
+import { defineKind, next, refuse, restartThenPark, PROMPT, STANDING } from '../kernel/kind.ts';
+import type { KernelMessage, Step, Turn } from '../kernel/kind.ts';
+import { failure, isForgettable, newLife, type Failure } from '../kernel/object.ts';
 import { decoder } from '../kernel/schema.ts';
-import { holds, ownReservations, release, reserve } from './addressing.ts';
+import { INSISTENT, isWanted, setBack, timerOf, tryAgain } from '../kernel/setback.ts';
+import { ownReservations } from './addressing.ts';
 import { parseNetblock } from './netblock.ts';
+import { attach, isInUse, isPool, releaseOwner, reserveAddress, segmentsSynced } from './places.ts';
 import { decodeNetworkMessage, FLOATING, NetworkState, type NetworkMessage } from './state.ts';
-
-export type NetworkEffect =
-  | 'claim-vni'
-  | 'reserve-egress'
-  | 'sync-segments'
-  | 'tear-down'
-  | 'forget';
-
-const SETUP_MS = 60_000;
-const TEAR_DOWN_MS = 300_000;
+import { randomVni, VNI_TRIES } from './vni.ts';
+import { effects, passing, type NetworkEffect } from './wanted.ts';
 
 export const initial: NetworkState = {
   phase: 'none',
@@ -41,12 +28,15 @@ export const initial: NetworkState = {
   dhcp: true,
   nat: true,
   dns: false,
+  vniCandidate: null,
+  vniTries: 0,
   vni: null,
   egressAddress: null,
   reservations: {},
   ports: {},
   generation: 0,
   nodes: [],
+  setback: null,
   ...newLife,
 };
 
@@ -67,9 +57,12 @@ function transition(
     case 'create-pool':
       return createPool(state, message.netblock, turn);
     case 'vni-claimed':
-      return settle({ ...state, vni: message.vni }, turn);
+      if (message.vni !== state.vniCandidate) return next(state);
+      return settle(state, { vni: message.vni }, turn);
+    case 'vni-taken':
+      return vniTaken(state, message.vni, turn);
     case 'egress-reserved':
-      return settle({ ...state, egressAddress: message.address }, turn);
+      return settle(state, { egressAddress: message.address }, turn);
     case 'reserve':
       return reserveAddress(state, message, turn);
     case 'release':
@@ -78,21 +71,18 @@ function transition(
       return attach(state, message, turn);
     case 'segments-synced':
       return segmentsSynced(state, message);
-    case 'describe':
-      return next(state, [], {
-        netblock: state.netblock,
-        dns: state.dns,
-        namespace: state.namespace,
-      });
+    case 'describe': {
+      const { netblock, dns, namespace } = state;
+      return next(state, [], { netblock, dns, namespace });
+    }
     case 'delete':
       return startDeleting(state, turn);
     case 'torn-down':
       return tornDown(state, turn);
     case 'forgotten':
-      return next<NetworkState>(null);
+      return next(state.forgetting ? null : state);
     case 'effect-failed':
-      if (state.phase !== 'initial') return next(state);
-      return fail(state, failure(message.code, message.reason), turn);
+      return effectFailed(state, message, turn);
     case 'time-reached':
       return timeReached(state, turn);
   }
@@ -101,8 +91,9 @@ function transition(
 function create(state: NetworkState, message: Of<'create'>, turn: Turn): Step<NetworkState> {
   if (state.phase !== 'none') return next(state);
   const { kind: _, ...asked } = message;
-  const reservations = ownReservations(parseNetblock(asked.netblock), turn.id, turn.now);
-  return next({ ...state, ...asked, reservations, phase: 'initial', sinceMs: turn.now }, [
+  const reservations = { ...ownReservations(parseNetblock(asked.netblock), turn.id, turn.now) };
+  const made = { phase: 'initial', reservations, vniCandidate: randomVni(turn.random) } as const;
+  return next({ ...state, ...asked, ...made, sinceMs: turn.now }, [
     { type: 'audit', message: 'created network', extra: { netblock: asked.netblock } },
   ]);
 }
@@ -111,130 +102,77 @@ function create(state: NetworkState, message: Of<'create'>, turn: Turn): Step<Ne
 function createPool(state: NetworkState, netblock: string, turn: Turn): Step<NetworkState> {
   if (state.phase !== 'none') return next(state);
   if (turn.id !== FLOATING) return refuse(state, 'actor/bad-message', 'only `floating` is a pool');
-  const reservations = ownReservations(parseNetblock(netblock), turn.id, turn.now);
-  const closedServices = { dhcp: false, nat: false, dns: false, vni: 0, name: FLOATING };
-  return next({
-    ...state,
-    ...closedServices,
-    netblock,
-    reservations,
-    phase: 'initial',
-    sinceMs: turn.now,
-  });
+  const reservations = { ...ownReservations(parseNetblock(netblock), turn.id, turn.now) };
+  const services = { dhcp: false, nat: false, dns: false, vni: 0, name: FLOATING };
+  const made = { phase: 'initial', netblock, reservations } as const;
+  return next({ ...state, ...services, ...made, sinceMs: turn.now });
 }
 
 /** Usable as soon as it has its VNI and, with NAT, its way out. */
-function settle(state: NetworkState, turn: Turn): Step<NetworkState> {
-  const isReady = state.vni !== null && (!state.nat || state.egressAddress !== null);
-  if (state.phase !== 'initial' || !isReady) return next(state);
-  const { vni, egressAddress } = state;
-  return next({ ...state, phase: 'created', sinceMs: turn.now }, [
-    {
-      type: 'status',
-      message: 'ready',
-      extra: { vni, egressAddress },
-      durationMs: turn.now - state.sinceMs,
-    },
-  ]);
-}
-
-function isPool(state: NetworkState): boolean {
-  return state.namespace === null;
-}
-
-function notReady(state: NetworkState, turn: Turn): Step<NetworkState> {
-  return refuse(state, 'network/not-ready', `network ${turn.id} is not ready (${state.phase})`);
-}
-
-function reserveAddress(
-  state: NetworkState,
-  message: Of<'reserve'>,
+function settle(
+  before: NetworkState,
+  gained: Partial<Pick<NetworkState, 'vni' | 'egressAddress'>>,
   turn: Turn,
 ): Step<NetworkState> {
-  if (state.phase !== 'created' && !isPool(state)) return notReady(state, turn);
-  const result = reserve(parseNetblock(state.netblock), state.reservations, message, turn);
-  if (!result.ok) return refuse(state, result.code, result.reason);
-  if (result.reservations === state.reservations) return next(state, [], result.address);
-  const { owner, type } = message;
-  return next(
-    { ...state, reservations: { ...result.reservations } },
-    [
-      {
-        type: 'mutate',
-        message: 'reserved address',
-        extra: { address: result.address, owner, type },
-      },
-    ],
-    result.address,
-  );
+  if (before.phase !== 'initial' || isPool(before)) return next(before);
+  const state = { ...before, ...gained };
+  const { vni, egressAddress } = state;
+  if (vni === null || (state.nat && egressAddress === null)) return next(state);
+  const durationMs = turn.now - state.sinceMs;
+  const event = { type: 'status', message: 'ready', extra: { vni, egressAddress } } as const;
+  return next({ ...state, phase: 'created', sinceMs: turn.now }, [{ ...event, durationMs }]);
 }
 
-function releaseOwner(state: NetworkState, owner: string, turn: Turn): Step<NetworkState> {
-  const interfaceId = owner.startsWith('interface/') ? owner.slice('interface/'.length) : '';
-  const isAttached = state.ports[interfaceId] !== undefined;
-  if (!isAttached && !holds(state.reservations, owner)) return next(state);
-  const { [interfaceId]: _, ...ports } = state.ports;
-  const reservations = { ...release(state.reservations, owner, turn.now) };
-  const generation = state.generation + (isAttached ? 1 : 0);
-  return next({ ...state, reservations, ports, generation }, [
-    { type: 'mutate', message: 'released', extra: { owner } },
-  ]);
-}
-
-function attach(state: NetworkState, message: Of<'attach'>, turn: Turn): Step<NetworkState> {
-  if (state.phase !== 'created') return notReady(state, turn);
-  const { kind: _, interfaceId, ...port } = message;
-  const before = state.ports[interfaceId];
-  const isSame =
-    before !== undefined && JSON.stringify(before) === JSON.stringify({ ...before, ...port });
-  if (isSame) return next(state);
-  const nodes = state.nodes.includes(port.node) ? state.nodes : [...state.nodes, port.node];
-  const ports = { ...state.ports, [interfaceId]: port };
-  return next({ ...state, ports, nodes, generation: state.generation + 1 }, [
-    {
-      type: 'mutate',
-      message: 'attached interface',
-      extra: { interface: interfaceId, node: port.node },
-    },
-  ]);
-}
-
-function segmentsSynced(state: NetworkState, message: Of<'segments-synced'>): Step<NetworkState> {
-  const wanted = nodesWithPorts(state);
-  const isGone = (node: string) => message.absent.includes(node) && !wanted.has(node);
-  if (message.generation !== state.generation || !state.nodes.some(isGone)) return next(state);
-  return next({ ...state, nodes: state.nodes.filter((node) => !isGone(node)) });
+function vniTaken(state: NetworkState, vni: number, turn: Turn): Step<NetworkState> {
+  if (state.phase !== 'initial' || state.vni !== null || state.vniCandidate !== vni)
+    return next(state);
+  const vniTries = state.vniTries + 1;
+  if (vniTries >= VNI_TRIES) {
+    const reason = `no free VNI was found in ${VNI_TRIES} random tries`;
+    const without = { ...state, vniTries, vniCandidate: null };
+    return fail(without, failure('network/vni-exhausted', reason), turn);
+  }
+  return next({ ...state, vniTries, vniCandidate: randomVni(turn.random) });
 }
 
 function startDeleting(state: NetworkState, turn: Turn): Step<NetworkState> {
   if (isPool(state))
     return refuse(state, 'network/in-use', 'you cannot delete the floating network');
   if (state.phase === 'delete-wait' || state.phase === 'deleted') return next(state);
-  return next(
-    { ...state, phase: 'delete-wait', sinceMs: turn.now, generation: state.generation + 1 },
-    [
-      {
-        type: 'audit',
-        message: isInUse(state) ? 'deletion waits for interfaces' : 'deletion requested',
-      },
-    ],
-  );
+  const generation = state.generation + 1;
+  const leaving = { phase: 'delete-wait', generation, setback: null } as const;
+  const message = isInUse(state) ? 'deletion waits for interfaces' : 'deletion requested';
+  return next({ ...state, ...leaving, sinceMs: turn.now }, [{ type: 'audit', message }]);
 }
 
 function tornDown(state: NetworkState, turn: Turn): Step<NetworkState> {
-  if (state.phase !== 'delete-wait') return next(state);
-  const empty = { nodes: [], reservations: {}, ports: {}, egressAddress: null };
+  if (state.phase !== 'delete-wait' || isInUse(state)) return next(state);
+  const empty = { nodes: [], reservations: {}, ports: {}, egressAddress: null, setback: null };
   return next({ ...state, ...empty, phase: 'deleted', sinceMs: turn.now, deletedAtMs: turn.now }, [
     { type: 'audit', message: 'deleted', durationMs: turn.now - state.sinceMs },
   ]);
 }
 
+function effectFailed(
+  state: NetworkState,
+  message: Extract<KernelMessage, { kind: 'effect-failed' }>,
+  turn: Turn,
+): Step<NetworkState> {
+  if (!isWanted(effects(state), message)) return next(state);
+  if (state.phase !== 'initial') return setBack(state, message, turn);
+  const { code, reason } = message;
+  const isPoolEmpty = message.effect === 'reserve-egress' && code === 'network/no-free-address';
+  const words = 'the floating pool has no free address; delete a network with NAT or enlarge it';
+  return fail(state, failure(code, isPoolEmpty ? words : reason), turn);
+}
+
 function timeReached(state: NetworkState, turn: Turn): Step<NetworkState> {
   if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true });
   const late = passing(state);
-  if (state.phase !== 'initial' || late === null || late.deadlineAtMs > turn.now)
-    return next(state);
-  return fail(state, failure('object/deadline', `${late.reason} took too long`), turn);
+  if (state.phase === 'initial' && late !== null && late.deadlineAtMs <= turn.now) {
+    return fail(state, failure('object/deadline', `${late.reason} took too long`), turn);
+  }
+  return next(tryAgain(state, turn.now));
 }
 
 function fail(state: NetworkState, why: Failure, turn: Turn): Step<NetworkState> {
@@ -243,54 +181,11 @@ function fail(state: NetworkState, why: Failure, turn: Turn): Step<NetworkState>
   ]);
 }
 
-/** Nodes that must have a segment now. */
-export function nodesWithPorts(state: NetworkState): Set<string> {
-  return new Set(Object.values(state.ports).map((port) => port.node));
-}
-
-/** In use as long as an interface has, or is about to get, a place on it. */
-export function isInUse(state: NetworkState): boolean {
-  const hasAddresses = Object.values(state.reservations).some((one) => one.type === 'instance');
-  return hasAddresses || Object.keys(state.ports).length > 0;
-}
-
-function effects(state: NetworkState): Wanted<NetworkEffect>[] {
-  if (isPool(state)) return [];
-  switch (state.phase) {
-    case 'none':
-    case 'error':
-      return [];
-    case 'initial':
-      return [{ name: state.vni === null ? 'claim-vni' : 'reserve-egress', key: '' }];
-    case 'created':
-      return syncing(state);
-    case 'delete-wait':
-      return isInUse(state) ? syncing(state) : [{ name: 'tear-down', key: '' }];
-    case 'deleted':
-      return state.forgetting ? [{ name: 'forget', key: '' }] : [];
-  }
-}
-
-function syncing(state: NetworkState): Wanted<NetworkEffect>[] {
-  return state.nodes.length > 0 ? [{ name: 'sync-segments', key: String(state.generation) }] : [];
-}
-
-function passing(state: NetworkState): Passing<NetworkMessage> | null {
-  if (isPool(state)) return null;
-  const since = { sinceMs: state.sinceMs, cancel: { kind: 'delete' } } as const;
-  if (state.phase === 'initial') {
-    const reason = state.vni === null ? 'claiming a VNI' : 'reserving an egress address';
-    return { ...since, reason, deadlineAtMs: state.sinceMs + SETUP_MS };
-  }
-  // Waiting for interfaces may take as long as their instances live.
-  if (state.phase === 'delete-wait' && !isInUse(state)) {
-    return {
-      ...since,
-      reason: 'removing its segments',
-      deadlineAtMs: state.sinceMs + TEAR_DOWN_MS,
-    };
-  }
-  return null;
+/** Crashes of its own logic: a deleted one stays deleted, any other waits in error for a delete. */
+function parked(state: NetworkState, reason: string, now: number): NetworkState {
+  const why = { failure: failure('actor/crashed', reason), setback: null };
+  if (state.phase === 'deleted') return { ...state, ...why };
+  return { ...state, ...why, phase: 'error', sinceMs: now };
 }
 
 export const network = defineKind<NetworkState, NetworkMessage, NetworkEffect>({
@@ -303,23 +198,18 @@ export const network = defineKind<NetworkState, NetworkMessage, NetworkEffect>({
   policies: {
     'claim-vni': PROMPT,
     'reserve-egress': PROMPT,
-    'sync-segments': STANDING,
-    'tear-down': STANDING,
-    forget: PATIENT,
+    'sync-segments': INSISTENT,
+    'tear-down': INSISTENT,
+    forget: STANDING,
   },
   passing,
-  timer: forgetAtMs,
+  timer: timerOf,
   index: (state) =>
     state.phase === 'deleted' || state.namespace === null
       ? null
       : { namespace: state.namespace, name: state.name ?? '' },
   onCrash: restartThenPark,
-  parked: (state, reason, now) => ({
-    ...state,
-    phase: 'error',
-    sinceMs: now,
-    failure: failure('actor/crashed', reason),
-  }),
+  parked,
   snapshot: {
     schema: 1,
     decode: decoder('network', NetworkState, 'actor/bad-snapshot'),

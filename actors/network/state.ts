@@ -1,5 +1,6 @@
 // A network's state and messages.
 import { lifeMembers } from '../kernel/object.ts';
+import { setbackMember } from '../kernel/setback.ts';
 import type { Ref } from '../kernel/kind.ts';
 import {
   closed,
@@ -50,6 +51,10 @@ export const NetworkState = closed({
   dhcp: Type.Boolean(),
   nat: Type.Boolean(),
   dns: Type.Boolean(),
+  /** To be claimed, and how many before it were another's; recorded first, so that no claim is ever lost. */
+  vniCandidate: nullable(Type.Integer()),
+  vniTries: Type.Integer(),
+  /** Ours. */
   vni: nullable(Type.Integer()),
   /** Source of outgoing traffic, from the floating pool. */
   egressAddress: nullable(Type.String()),
@@ -61,6 +66,7 @@ export const NetworkState = closed({
   generation: Type.Integer(),
   /** Nodes that have, or may still have, a segment: told until they say it is gone. */
   nodes: Type.Array(Type.String()),
+  ...setbackMember,
   ...lifeMembers,
 });
 export type NetworkState = Static<typeof NetworkState>;
@@ -77,6 +83,8 @@ const MESSAGES = {
   /** Makes the pool of external addresses; only for the id `floating`. */
   'create-pool': { netblock: Type.String() },
   'vni-claimed': { vni: Type.Integer() },
+  /** The candidate is another network's. */
+  'vni-taken': { vni: Type.Integer() },
   'egress-reserved': { address: Type.String() },
   /** Replies the address. Asked again by the same owner: the same address. */
   reserve: {

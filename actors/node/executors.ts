@@ -3,8 +3,10 @@
 //
 // X1  A want older than one already seen is refused, across restarts of the daemon (fence in the ledger).
 // X2  A newer want calls off the older one and waits for it to end: never two hands on one thing.
-// X3  Nothing is destroyed that no actor has said is unwanted: isWanted() answers undefined until told.
-import { TroupeError } from '../kernel/errors.ts';
+// X3  The same want again (its asker lost patience) waits for what is under way instead of beginning anew.
+// X4  Nothing is destroyed that no actor has said is unwanted: isWanted() answers undefined until told.
+import { plainEqual } from '../kernel/equal.ts';
+import { reasonOf, TroupeError } from '../kernel/errors.ts';
 import type { Json } from '../kernel/json.ts';
 import { formatAddress, parseAddress, type Address } from '../kernel/kind.ts';
 import type { Log } from '../kernel/ports.ts';
@@ -45,14 +47,26 @@ export interface ExecutorInspection {
   readonly lastError: string | null;
 }
 
+interface Run {
+  readonly epoch: number;
+  readonly generation: number;
+  readonly spec: unknown;
+  readonly abort: AbortController;
+  readonly done: Promise<Json>;
+}
+
 interface Lane {
   readonly owner: Address;
   epoch: number;
   generation: number;
   isWanted: boolean;
-  run: { readonly abort: AbortController; readonly done: Promise<Json> } | null;
+  /** The last one asked for that has not ended. */
+  run: Run | null;
   lastError: string | null;
 }
+
+/** Things on one machine, those that are gone included. */
+const MOST_LANES = 10_000;
 
 const decodeWant = decoder(
   'want',
@@ -84,40 +98,47 @@ export class Executors {
     this.#options.fencing.fence(owner, { epoch, generation });
     const lane = this.#lane(`${resource}/${id}`, ownerAddress);
     Object.assign(lane, { epoch, generation, isWanted: spec !== null });
+    const wanted = { epoch, generation, spec };
     const before = lane.run;
+    if (before !== null && isSame(before, wanted)) return before.done;
     before?.abort.abort();
     const abort = new AbortController();
     const by = { owner: ownerAddress, epoch, generation, trace, signal: abort.signal };
-    const done = this.#converge(lane, before?.done, () =>
-      spec === null
-        ? this.#options.convergers[resource].remove(id, by).then(() => null)
-        : this.#options.convergers[resource].ensure(id, spec, by),
-    );
-    lane.run = { abort, done };
+    const { [resource]: converger } = this.#options.convergers;
+    const act = () =>
+      spec === null ? converger.remove(id, by).then(() => null) : converger.ensure(id, spec, by);
+    const done = this.#converge(lane, { before: before?.done, signal: abort.signal, act });
+    const run = { ...wanted, abort, done };
+    lane.run = run;
     try {
       return await done;
     } finally {
-      if (lane.run?.done === done) lane.run = null;
+      if (lane.run === run) lane.run = null;
     }
   }
 
   async #converge(
     lane: Lane,
-    before: Promise<Json> | undefined,
-    act: () => Promise<Json>,
+    {
+      before,
+      signal,
+      act,
+    }: { before?: Promise<Json> | undefined; signal: AbortSignal; act: () => Promise<Json> },
   ): Promise<Json> {
-    const { generation } = lane;
     // How the older one ended is its own asker's business.
     await before?.catch(() => undefined);
-    if (lane.generation !== generation) {
-      throw new TroupeError('executor/stale-epoch', `superseded by generation ${lane.generation}`);
+    if (signal.aborted) {
+      const reason = this.#isStopping
+        ? 'this node is shutting down'
+        : `superseded by generation ${lane.generation}`;
+      throw new TroupeError(this.#isStopping ? 'actor/stopped' : 'executor/stale-epoch', reason);
     }
     try {
       const report = await act();
-      lane.lastError = null;
+      if (!signal.aborted) lane.lastError = null;
       return report;
     } catch (error) {
-      lane.lastError = error instanceof Error ? error.message : String(error);
+      if (!signal.aborted) lane.lastError = reasonOf(error);
       throw error;
     }
   }
@@ -158,9 +179,18 @@ export class Executors {
   #lane(name: string, owner: Address): Lane {
     const known = this.#lanes.get(name);
     if (known !== undefined) return known;
+    this.#dropOldest();
     const lane = { owner, epoch: 0, generation: 0, isWanted: false, run: null, lastError: null };
     this.#lanes.set(name, lane);
     return lane;
+  }
+
+  /** What was removed long ago is in no ledger any more; nobody asks about it. */
+  #dropOldest(): void {
+    if (this.#lanes.size < MOST_LANES) return;
+    for (const [name, { isWanted, run }] of this.#lanes) {
+      if (!isWanted && run === null) return void this.#lanes.delete(name);
+    }
   }
 
   #target(address: Address): { resource: Resource; id: string } {
@@ -181,4 +211,10 @@ export class Executors {
     if (address?.kind === ownerKind && address.id === id) return address;
     throw new TroupeError('actor/bad-message', `${owner} cannot want ${resource} ${id}`);
   }
+}
+
+function isSame(run: Run, wanted: Pick<Run, 'epoch' | 'generation' | 'spec'>): boolean {
+  if (run.abort.signal.aborted) return false;
+  if (run.epoch !== wanted.epoch || run.generation !== wanted.generation) return false;
+  return plainEqual(run.spec, wanted.spec);
 }

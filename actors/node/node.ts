@@ -1,12 +1,23 @@
 // One machine: the only pinned kind, decided by its own daemon. It owns the machine's executors (executors.ts),
 // and records what the machine is and where it differs from what is wanted.
 import { defineKind, next, refuse } from '../kernel/kind.ts';
-import type { KernelMessage, Step, Turn } from '../kernel/kind.ts';
+import type { EventDraft, KernelMessage, Step, Turn } from '../kernel/kind.ts';
 import { failure, newLife } from '../kernel/object.ts';
 import { decoder } from '../kernel/schema.ts';
 import { decodeNodeMessage, NodeState, type NodeMessage } from './state.ts';
 
-export const initial: NodeState = { phase: 'none', bootId: '', machine: null, ...newLife };
+/** Of one audit; a machine with more differences than that has one problem, not many. */
+const MOST_DRIFTS = 100;
+
+export const initial: NodeState = {
+  phase: 'none',
+  bootId: '',
+  machine: null,
+  drifts: [],
+  ...newLife,
+};
+
+type Of<K extends NodeMessage['kind']> = Extract<NodeMessage, { kind: K }>;
 
 function transition(
   state: NodeState,
@@ -17,21 +28,39 @@ function transition(
     return refuse(state, 'object/not-found', 'node not found');
   }
   switch (message.kind) {
-    case 'register': {
-      const { bootId, machine } = message;
-      return next({ ...state, phase: 'created', bootId, machine, sinceMs: turn.now }, [
-        { type: 'audit', message: 'daemon started', extra: { bootId, ...machine.versions } },
-      ]);
-    }
+    case 'register':
+      return register(state, message, turn);
     case 'drift-found':
-      return next(
-        state,
-        message.drifts.map((drift) => ({ type: 'audit', message: 'drift', extra: { ...drift } })),
-      );
+      return driftFound(state, message);
     case 'effect-failed':
     case 'time-reached':
       return next(state);
   }
+}
+
+/** A daemon that joins again after an outage is the same daemon: nothing started. */
+function register(state: NodeState, message: Of<'register'>, turn: Turn): Step<NodeState> {
+  const { bootId, machine } = message;
+  if (state.phase === 'created' && state.bootId === bootId) return next({ ...state, machine });
+  const extra = { bootId, ...machine.versions };
+  const started = { phase: 'created', bootId, machine, failure: null } as const;
+  return next({ ...state, ...started, sinceMs: turn.now }, [
+    { type: 'audit', message: 'daemon started', extra },
+  ]);
+}
+
+/** What the last audit found already, and could not repair, is not told again: audits go on for ever. */
+function driftFound(state: NodeState, { drifts }: Of<'drift-found'>): Step<NodeState> {
+  const known = new Set(state.drifts);
+  const events = drifts
+    .filter((drift) => !known.has(nameOf(drift)))
+    .map((drift): EventDraft => ({ type: 'audit', message: 'drift', extra: { ...drift } }));
+  const left = drifts.filter((drift) => !drift.repaired).map(nameOf);
+  return next({ ...state, drifts: left.slice(0, MOST_DRIFTS) }, events.slice(0, MOST_DRIFTS));
+}
+
+function nameOf({ resource, name, problem }: Of<'drift-found'>['drifts'][number]): string {
+  return `${resource} ${name} ${problem}`;
 }
 
 export const node = defineKind<NodeState, NodeMessage, never>({

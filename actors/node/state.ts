@@ -31,6 +31,8 @@ export const NodeState = closed({
   phase: oneOf(['none', 'created', 'error']),
   bootId: Type.String(),
   machine: nullable(Machine),
+  /** What the last audit found and could not repair. */
+  drifts: Type.Array(Type.String()),
   ...lifeMembers,
 });
 export type NodeState = Static<typeof NodeState>;

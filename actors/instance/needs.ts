@@ -1,0 +1,103 @@
+// What an instance needs before it can be built, as others report it: interfaces, artifacts, blobs.
+import { next, type Step, type Turn } from '../kernel/kind.ts';
+import { failure, type Failure } from '../kernel/object.ts';
+import { clean, isCleaning } from './clean.ts';
+import { fail } from './fail.ts';
+import type { InstanceMessage, InstanceState, Nic } from './state.ts';
+
+type State = InstanceState;
+type Of<K extends InstanceMessage['kind']> = Extract<InstanceMessage, { kind: K }>;
+
+/** An interface only moves forward; what is told late is history. */
+const NIC_ORDER: readonly Nic['phase'][] = ['none', 'initial', 'created', 'error', 'deleted'];
+
+/** Replies whether the interface is (still) wanted. */
+export function interfaceChanged(
+  state: State,
+  message: Of<'interface-changed'>,
+  turn: Turn,
+): Step<State> {
+  const { interfaceId } = message;
+  const nic = state.nics.find((one) => one.interfaceId === interfaceId);
+  if (nic === undefined || nic.phase === 'deleted' || state.phase === 'deleted')
+    return next(state, [], false);
+  const phase = message.phase === 'delete-wait' ? nic.phase : message.phase;
+  if (NIC_ORDER.indexOf(phase) < NIC_ORDER.indexOf(nic.phase)) return next(state, [], true);
+  const { mac, ipv4 } = message;
+  const nics = state.nics.map((one) => (one === nic ? { ...nic, phase, mac, ipv4 } : one));
+  const step = nicsChanged({ ...state, nics }, { nic, message, phase }, turn);
+  return { ...step, reply: true };
+}
+
+function nicsChanged(
+  state: State,
+  change: { nic: Nic; message: Of<'interface-changed'>; phase: Nic['phase'] },
+  turn: Turn,
+): Step<State> {
+  const { nic, message, phase } = change;
+  const why = message.failure ?? failure('object/wrong-phase', 'an interface failed');
+  if (isCleaning(state)) return clean({}, state, turn);
+  if (phase === 'created' || phase === 'initial') return advance(state, turn);
+  if (phase !== 'error' && phase !== 'deleted') return next(state);
+  // A running guest is not torn down because the record of its interface is out of order.
+  if (state.phase !== 'created') return fail(state, phase === 'error' ? why : GONE, turn);
+  if (nic.phase === phase) return next(state);
+  const extra = { interface: nic.interfaceId, reason: why.reason };
+  return next(state, [{ type: 'status', message: 'an interface is out of order', extra }]);
+}
+
+const GONE = failure('object/wrong-phase', 'an interface was deleted while the instance was built');
+
+export function artifactChanged(
+  state: State,
+  message: Of<'artifact-changed'>,
+  turn: Turn,
+): Step<State> {
+  if (state.phase !== 'preflight') return next(state);
+  const { artifactId, blobId } = message;
+  const isAwaited = state.disks.some((disk) => disk.artifactId === artifactId && !disk.blobId);
+  if (!isAwaited) return next(state);
+  if (blobId === null) return imageFailed(state, message.failure, turn);
+  const disks = state.disks.map((disk) =>
+    disk.artifactId === artifactId && disk.blobId === null ? { ...disk, blobId } : disk,
+  );
+  return next({ ...state, disks });
+}
+
+/** Replies whether a disk is (still) based on the blob. */
+export function blobChanged(state: State, message: Of<'blob-changed'>, turn: Turn): Step<State> {
+  const { blobId } = message;
+  const isBased = state.disks.some((disk) => disk.blobId === blobId);
+  if (!isBased || state.areImagesReleased || state.phase === 'deleted')
+    return next(state, [], false);
+  if (state.phase !== 'preflight') return next(state, [], true);
+  if (message.phase === 'error') {
+    return { ...imageFailed(state, message.failure, turn), reply: true };
+  }
+  const disks = state.disks.map((disk) =>
+    disk.blobId === blobId ? { ...disk, isReady: true } : disk,
+  );
+  return { ...advance({ ...state, disks }, turn), reply: true };
+}
+
+/** The reason's words are the image's own (contract: instances 6, step 2). */
+export function imageFailed(state: State, why: Failure | null, turn: Turn): Step<State> {
+  const reason = `Image fetch failed: ${why?.reason ?? 'the image has no version'}`;
+  return fail(state, failure('image/missing', reason), turn);
+}
+
+/** Moves on from preflight once images and interfaces are there. */
+export function advance(state: State, turn: Turn): Step<State> {
+  const isReady =
+    state.disks.every((disk) => disk.isReady) && state.nics.every((nic) => nic.phase === 'created');
+  if (state.phase !== 'preflight' || !isReady) return next(state);
+  const started = { power: 'on', powerOns: 1, generation: 1 } as const;
+  const durationMs = turn.now - state.sinceMs;
+  return next({ ...state, ...started, phase: 'creating', sinceMs: turn.now }, [
+    { type: 'status', message: 'images and networks are ready, building', durationMs },
+  ]);
+}
+
+export function goneNic(nic: Nic): Nic {
+  return { ...nic, phase: 'deleted' };
+}

@@ -1,0 +1,116 @@
+// Who is on the network: addresses given out, interfaces attached, and the nodes that need its segment
+// for them. N1, N2 and N3 of network.ts are kept here.
+import { next, refuse, type Step, type Turn } from '../kernel/kind.ts';
+import { holds, release, reserve } from './addressing.ts';
+import { parseNetblock } from './netblock.ts';
+import type { NetworkMessage, NetworkState } from './state.ts';
+
+type Of<K extends NetworkMessage['kind']> = Extract<NetworkMessage, { kind: K }>;
+
+/** The pool of external addresses has no namespace. */
+export function isPool(state: NetworkState): boolean {
+  return state.namespace === null;
+}
+
+/** Nodes that must have a segment now. */
+export function nodesWithPorts(state: NetworkState): Set<string> {
+  return new Set(Object.values(state.ports).map((port) => port.node));
+}
+
+/** In use as long as an interface has, or is about to get, a place on it. */
+export function isInUse(state: NetworkState): boolean {
+  const hasAddresses = Object.values(state.reservations).some((one) => one.type === 'instance');
+  return hasAddresses || Object.keys(state.ports).length > 0;
+}
+
+/** Replies the address. */
+export function reserveAddress(
+  state: NetworkState,
+  message: Of<'reserve'>,
+  turn: Turn,
+): Step<NetworkState> {
+  if (state.phase !== 'created' && !isPool(state)) return notActive(state, turn);
+  const result = reserve(parseNetblock(state.netblock), state.reservations, message, turn);
+  if (!result.ok) return refuse(state, result.code, result.reason);
+  const { address, reservations } = result;
+  if (reservations === state.reservations) return next(state, [], address);
+  const { owner, type } = message;
+  const event = {
+    type: 'mutate',
+    message: 'reserved address',
+    extra: { address, owner, type },
+  } as const;
+  return next({ ...state, reservations: { ...reservations } }, [event], address);
+}
+
+/** In every phase: what is held can always be given back. */
+export function releaseOwner(state: NetworkState, owner: string, turn: Turn): Step<NetworkState> {
+  if (owner === `network/${turn.id}`) {
+    return refuse(
+      state,
+      'network/in-use',
+      'a network keeps its own addresses as long as it exists',
+    );
+  }
+  const interfaceId = owner.startsWith('interface/') ? owner.slice('interface/'.length) : '';
+  const isAttached = Object.hasOwn(state.ports, interfaceId);
+  if (!isAttached && !holds(state.reservations, owner)) return next(state);
+  const { [interfaceId]: _, ...ports } = state.ports;
+  const reservations = { ...release(state.reservations, owner, turn.now) };
+  const wish = isAttached ? { ports, generation: state.generation + 1, setback: null } : {};
+  return next({ ...state, ...wish, reservations }, [
+    { type: 'mutate', message: 'released', extra: { owner } },
+  ]);
+}
+
+/** Gives an interface that holds its address a place on its node. */
+export function attach(state: NetworkState, message: Of<'attach'>, turn: Turn): Step<NetworkState> {
+  const { kind: _, interfaceId, ...port } = message;
+  const before = Object.hasOwn(state.ports, interfaceId) ? state.ports[interfaceId] : undefined;
+  // An interface that is there stays there, also while the network waits for its deletion.
+  if (before !== undefined && isSamePort(before, port)) return next(state);
+  if (state.phase !== 'created') return notActive(state, turn);
+  const { ipv4, node } = port;
+  if (ipv4 !== null && state.reservations[ipv4]?.owner !== `interface/${interfaceId}`) {
+    const reason = `interface ${interfaceId} does not hold address ${ipv4} of network ${turn.id}`;
+    return refuse(state, 'network/address-in-use', reason);
+  }
+  const nodes = state.nodes.includes(node) ? state.nodes : [...state.nodes, node];
+  const ports = { ...state.ports, [interfaceId]: port };
+  const generation = state.generation + 1;
+  const extra = { interface: interfaceId, node };
+  return next({ ...state, ports, nodes, generation, setback: null }, [
+    { type: 'mutate', message: 'attached interface', extra },
+  ]);
+}
+
+type Port = NetworkState['ports'][string];
+
+function isSamePort(a: Port, b: Port): boolean {
+  return (
+    a.node === b.node &&
+    a.mac === b.mac &&
+    a.ipv4 === b.ipv4 &&
+    a.hostname === b.hostname &&
+    a.instanceId === b.instanceId
+  );
+}
+
+/** Forgets the nodes that have nothing of the network any more; an outcome of an older generation is history. */
+export function segmentsSynced(
+  state: NetworkState,
+  message: Of<'segments-synced'>,
+): Step<NetworkState> {
+  if (message.generation !== state.generation) return next(state);
+  const wanted = nodesWithPorts(state);
+  const isGone = (node: string) => message.absent.includes(node) && !wanted.has(node);
+  return next({ ...state, nodes: state.nodes.filter((node) => !isGone(node)), setback: null });
+}
+
+/** Later, perhaps, while it is being set up; never again once it is on its way out. */
+function notActive(state: NetworkState, turn: Turn): Step<NetworkState> {
+  if (state.phase === 'initial') {
+    return refuse(state, 'network/not-ready', `network ${turn.id} is not ready (${state.phase})`);
+  }
+  return refuse(state, 'object/wrong-phase', `network is not active: ${turn.id}`);
+}
