@@ -176,6 +176,7 @@ for (const effect of MAKING) {
   for (const stage of STAGES) {
     const point = `${effect}/${stage}`;
     test(`killed at ${point}: the instance runs all the same, and everything matches`, async () => {
+      await removeAll();
       const doomed = await restartWith(point);
       await make();
       await assertDied(doomed);
@@ -191,6 +192,7 @@ for (const effect of REMOVING) {
   for (const stage of STAGES) {
     const point = `${effect}/${stage}`;
     test(`killed at ${point}: all is gone all the same`, async () => {
+      await removeAll();
       await make();
       const doomed = await restartWith(point);
       await removeAll();

@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ApiError } from '../../src/client/api-error.ts';
 import { Client, type View } from '../../src/client/client.ts';
 import { makeInstallation, type TestInstallation } from './installation.ts';
 import { waitUntil } from './wait.ts';
@@ -124,6 +125,7 @@ export async function untilView(
     return isDone(last);
   };
   await waitUntil(`${path} gets there`, look, timeoutMs).catch((error: unknown) => {
+    if (error instanceof ApiError) throw error;
     throw new Error(`${String(error)}; it says ${JSON.stringify(last)}`);
   });
   return last;
