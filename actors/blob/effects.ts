@@ -1,5 +1,5 @@
 // What a blob does to others: has nodes fetch and remove replicas, and tells its users how it went.
-import { unlessGone } from '../kernel/errors.ts';
+import { TroupeError, unlessGone } from '../kernel/errors.ts';
 import { parseAddress } from '../kernel/kind.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder } from '../kernel/schema.ts';
@@ -32,7 +32,11 @@ export function blobPerformers(options: {
         spec,
         timeoutMs: fetchTimeoutMs,
       } as const;
-      return { kind: 'fetched', content: decodeContent(await want(context, wish)) };
+      try {
+        return { kind: 'fetched', content: decodeContent(await want(context, wish)) };
+      } catch (error) {
+        throw neverReached(state, context.attempt, error) ?? error;
+      }
     },
     'tell-users': async (state, context) => {
       const told = state.users.map(async (user) => {
@@ -52,6 +56,17 @@ export function blobPerformers(options: {
     },
     forget: () => Promise.resolve({ kind: 'forgotten' }),
   };
+}
+
+/** A download that has begun is worth resuming for long; an address that never answered is most likely wrong. */
+const FIRST_TRIES = 5;
+
+function neverReached(state: BlobState, attempt: number, error: unknown): TroupeError | undefined {
+  const isUnreachable = error instanceof TroupeError && error.code === 'image/unreachable';
+  const hasBegun = (state.progress.percent ?? 0) > 0;
+  if (!isUnreachable || hasBegun || attempt < FIRST_TRIES) return undefined;
+  const reason = `${error.message}; tried ${attempt} times: check the address, and that this machine reaches it`;
+  return new TroupeError('image/not-fetched', reason, error.detail, error);
 }
 
 /** Tells a user; false when it does not know the blob, or does not exist. */

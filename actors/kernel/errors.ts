@@ -37,6 +37,7 @@ export const CODES = {
   'scheduler/no-node': { http: 507, retry: 'never' },
   'image/bad-url': { http: 400, retry: 'never' },
   'image/unreachable': { http: 502, retry: 'backoff' },
+  'image/not-fetched': { http: 502, retry: 'never' },
   'image/refused': { http: 422, retry: 'never' },
   'image/damaged': { http: 422, retry: 'backoff' },
   'image/too-small-disk': { http: 400, retry: 'never' },
