@@ -15,6 +15,8 @@ import {
   clientOf,
   daemonInstallation,
   serveDaemon,
+  SERVING,
+  startDaemon,
   untilView,
   type RunningDaemon,
 } from '../support/daemon.ts';
@@ -48,6 +50,8 @@ const REMOVING = [
   'blob/remove-replicas',
 ];
 const STAGES = ['before', 'performed'];
+/** Its outcome comes from the interfaces, usually before the effect itself has ended; then it is called off. */
+const UNREACHABLE = ['instance/delete-interfaces/performed'];
 
 const test = suite('crash points');
 const installation = await daemonInstallation();
@@ -80,10 +84,21 @@ async function revive(): Promise<void> {
   daemon = await serveDaemon(installation, ['--no-tour']);
 }
 
+/** Some points are met while it starts, when what an earlier test left deleted is looked through. */
 async function restartWith(point: string): Promise<RunningDaemon> {
   await daemon.kill();
-  daemon = await serveDaemon(installation, ['--no-tour', '--crash-point', point]);
-  return daemon;
+  daemon = startDaemon(installation, ['--no-tour', '--crash-point', point]);
+  const doomed = daemon;
+  await waitUntil(
+    'it serves or is dead',
+    () => isDead(doomed) || doomed.screen().includes(SERVING),
+    60_000,
+  );
+  return doomed;
+}
+
+function isDead({ process: { exitCode, signalCode } }: RunningDaemon): boolean {
+  return exitCode !== null || signalCode !== null;
 }
 
 async function byName(client: Client, collection: string): Promise<View | undefined> {
@@ -168,8 +183,8 @@ async function assertNothingLeft(): Promise<void> {
 
 /** The daemon that was given the point has killed itself there. */
 async function assertDied(doomed: RunningDaemon): Promise<void> {
-  const how = await Promise.race([doomed.ended, Promise.resolve('still running')]);
-  assert.is(how, 'SIGKILL', 'the daemon never came to its crash point');
+  await waitUntil('the daemon comes to its crash point', () => isDead(doomed), 10_000);
+  assert.is(await doomed.ended, 'SIGKILL', doomed.screen());
 }
 
 for (const effect of MAKING) {
@@ -191,6 +206,7 @@ for (const effect of MAKING) {
 for (const effect of REMOVING) {
   for (const stage of STAGES) {
     const point = `${effect}/${stage}`;
+    if (UNREACHABLE.includes(point)) continue;
     test(`killed at ${point}: all is gone all the same`, async () => {
       await removeAll();
       await make();

@@ -73,7 +73,8 @@ test('a taken API port is one sentence with the setting that changes it', async 
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
   const other = await daemonInstallation();
-  const said = await refusal(['--api-port', String(port)], other);
+  const flags = other.flags.with(1, String(port));
+  const said = await refusal([], { ...other, flags });
   server.close();
   await other.remove();
   assert.match(said, new RegExp(`port ${port} .*taken by another program.*--api-port`));
@@ -122,7 +123,7 @@ test('an image with a backing file on the host is refused, and an instance that 
   const path = join(dataDir, 'hostile.qcow2');
   writeFileSync(path, hostileQcow2('/etc/shadow'));
   const url = `file://${path}`;
-  assert.match(await failedArtifact(url), /backing file/);
+  assert.match(await failedArtifact(url), /overlay on another file \(\/etc\/shadow\)/);
   const asked = await client.view('POST', '/instances', {
     name: 'victim',
     cpus: 1,
@@ -134,7 +135,7 @@ test('an image with a backing file on the host is refused, and an instance that 
     `/instances/${String(asked['uuid'])}`,
     (view) => view['state'] === 'error',
   );
-  assert.match(String(instance['error_message']), /Image fetch failed: .*backing file/);
+  assert.match(String(instance['error_message']), /Image fetch failed: .*overlay on another file/);
   await client.call('DELETE', `/instances/${String(asked['uuid'])}`);
 });
 

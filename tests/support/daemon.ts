@@ -17,7 +17,8 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** Debian's packages for the guests, shared by all runs on this machine. */
 export const CACHE = join(ROOT, '.troupe', 'cache');
 const START_MS = 120_000;
-const SERVING = 'Press Ctrl-C to stop';
+/** On the screen once it serves. */
+export const SERVING = 'Press Ctrl-C to stop';
 
 export interface RunningDaemon {
   readonly process: ChildProcess;
