@@ -1,0 +1,183 @@
+// The main path of a single node: an image, a network and an instance are made, and deleted again. What
+// holds afterwards is checked here, for whoever disturbs the path on its way.
+import * as assert from 'uvu/assert';
+import { artifactRef, type ArtifactState } from '../../actors/artifact/state.ts';
+import { blobRef } from '../../actors/blob/state.ts';
+import {
+  instanceRef,
+  type InstanceMessage,
+  type InstanceState,
+} from '../../actors/instance/state.ts';
+import { interfaceRef, type InterfaceState } from '../../actors/interface/state.ts';
+import { unlessGone } from '../../actors/kernel/errors.ts';
+import { RETENTION_MS } from '../../actors/kernel/object.ts';
+import { FLOATING, networkRef, type NetworkState } from '../../actors/network/state.ts';
+import { NODE, type World } from './world.ts';
+
+export const ARTIFACT = artifactRef('artifact-1');
+export const BLOB = blobRef('blob-1');
+export const NETWORK = networkRef('network-1');
+export const INTERFACE = interfaceRef('interface-1');
+export const INSTANCE = instanceRef('instance-1');
+export const POOL = networkRef(FLOATING);
+export const URL = 'http://images.test/guest';
+
+/** Generous: virtual time costs little. */
+const PATIENCE_MS = 900_000;
+
+export async function makePool(world: World): Promise<void> {
+  await world.request(POOL, { kind: 'create-pool', netblock: '192.168.20.0/24' });
+}
+
+export async function requestArtifact(world: World, url = URL): Promise<void> {
+  const source = { kind: 'url', url } as const;
+  const named = { type: 'image', name: 'guest', namespace: 'ns', sourceUrl: url, source } as const;
+  const blob = { blobId: BLOB.id, node: NODE };
+  const message = { kind: 'create', ...named, shared: false, maxVersions: 3, ...blob } as const;
+  await world.request(ARTIFACT, message);
+}
+
+export async function requestNetwork(world: World): Promise<void> {
+  const services = { dhcp: true, nat: true, dns: false };
+  const message = { kind: 'create', name: 'net', namespace: 'ns', ...services } as const;
+  await world.request(NETWORK, { ...message, netblock: '10.0.0.0/24' });
+}
+
+export function instanceMessage(): Extract<InstanceMessage, { kind: 'create' }> {
+  const nic = { interfaceId: INTERFACE.id, networkId: NETWORK.id, order: 0, model: 'virtio' };
+  const device = { spec: {}, sizeGiB: 8, bus: 'virtio', media: 'disk' } as const;
+  const disk = { ...device, artifactId: ARTIFACT.id, blobId: null, isReady: false };
+  return {
+    kind: 'create',
+    name: 'vm',
+    namespace: 'ns',
+    cpus: 1,
+    memoryMiB: 512,
+    video: { model: 'cirrus', memoryKiB: 16_384, vdi: 'vnc' },
+    videoSpec: {},
+    sshKey: null,
+    userData: null,
+    configDrive: 'openstack-disk',
+    uefi: false,
+    secureBoot: false,
+    nvramTemplate: null,
+    sideChannels: [],
+    requestedNode: null,
+    seed: 'c2VlZA==',
+    disks: [disk],
+    nics: [{ ...nic, requested: 'auto', requestedMac: null, phase: 'none', mac: null, ipv4: null }],
+    metadata: {},
+  };
+}
+
+/** Everything asked for, and up. */
+export async function create(world: World): Promise<void> {
+  await makePool(world);
+  await requestArtifact(world);
+  await requestNetwork(world);
+  await untilPhase(world, NETWORK, 'created');
+  await world.request(INSTANCE, instanceMessage());
+  await untilPhase(world, INSTANCE, 'created');
+  await untilPhase(world, INTERFACE, 'created');
+  await rest(world);
+}
+
+/** Everything asked to go, and gone; also what was never made, or is gone already. */
+export async function remove(world: World): Promise<void> {
+  await unlessGone(world.request(INSTANCE, { kind: 'delete' }));
+  await unlessGone(world.request(NETWORK, { kind: 'delete' }));
+  await unlessGone(world.request(ARTIFACT, { kind: 'delete' }));
+  for (const address of [INSTANCE, INTERFACE, NETWORK, ARTIFACT, BLOB])
+    await untilPhase(world, address, 'deleted');
+  await rest(world);
+}
+
+type Subject = Parameters<World['phaseOf']>[0];
+
+export async function untilPhase(world: World, address: Subject, phase: string): Promise<void> {
+  const what = () => `${address.kind} ${phase}, is ${world.phaseOf(address)}`;
+  const isSo = () => {
+    const is = world.phaseOf(address);
+    return is === phase || (is === undefined && phase === 'deleted');
+  };
+  await world.untilUp(what(), isSo, PATIENCE_MS).catch((error: unknown) => {
+    throw new Error(`${what()}: ${JSON.stringify(world.journal.stateOf(address))}`, {
+      cause: error,
+    });
+  });
+}
+
+/** Until the outcomes that nobody waits for are in, with a daemon running. */
+async function rest(world: World): Promise<void> {
+  let before = -1;
+  const isQuiet = () => {
+    const { revision } = world.journal;
+    const isSame = revision === before;
+    before = revision;
+    return isSame;
+  };
+  await world.untilUp('nothing is written any more', isQuiet, PATIENCE_MS);
+  await world.clock.advance(3_000);
+  if (!world.isUp) await world.boot();
+  await world.clock.advance(1_000);
+}
+
+const stateOf = <T>(world: World, address: Subject) => world.journal.stateOf(address) as T;
+
+/** Exactly what was asked for is there, each thing once. */
+export function assertCreated(world: World, where: string): void {
+  const { machine, journal, claims } = world;
+  const vm = stateOf<InstanceState>(world, INSTANCE);
+  assert.is(vm.phase, 'created', where);
+  assert.is(vm.observed?.power, 'on', where);
+  assert.equal([...machine.hypervisor.domains.keys()], [INSTANCE.id], where);
+  assert.equal([...machine.images.disks.keys()], [`${INSTANCE.id}/vda`], where);
+  assert.equal([...machine.images.configDrives.keys()], [INSTANCE.id], where);
+  assert.equal([...machine.images.replicas.keys()], [BLOB.id], where);
+  assert.equal([...machine.images.partials.keys()], [], where);
+  assert.equal([...machine.net.taps.keys()], [INTERFACE.id], where);
+  assert.equal([...machine.net.segments.keys()], [NETWORK.id], where);
+  assert.is(stateOf<ArtifactState>(world, ARTIFACT).phase, 'created', where);
+  const nic = stateOf<InterfaceState>(world, INTERFACE);
+  const net = stateOf<NetworkState>(world, NETWORK);
+  assert.equal(heldAddresses(net, 'instance'), [nic.ipv4], where);
+  assert.equal(heldAddresses(stateOf(world, POOL), 'gateway').sort(), poolOf(net), where);
+  const expected = [
+    [`mac/${nic.mac}`, 'interface/interface-1'],
+    [`vni/${net.vni}`, 'network/network-1'],
+  ];
+  assert.equal([...claims.held].toSorted(byKey), expected, where);
+  assertClean(world, where);
+  assert.is(journal.objects.size, 6, where);
+}
+
+/** Nothing is left but the records of what was, and after an hour not even these. */
+export async function assertGone(world: World, where: string): Promise<void> {
+  const { machine, claims, journal } = world;
+  assert.equal(machine.leftovers(), [], where);
+  assert.equal(heldAddresses(stateOf(world, POOL), 'gateway'), ['192.168.20.1'], where);
+  assertClean(world, where);
+  await world.clock.advance(RETENTION_MS + 120_000);
+  assert.equal([...journal.objects.keys()], ['network/floating'], where);
+  assert.equal([...claims.held], [], where);
+}
+
+/** Holds at any time of rest: nothing acted on an outdated wish, nothing waits past its time. */
+export function assertClean(world: World, where: string): void {
+  assert.equal(world.machine.violations, [], where);
+  assert.equal(world.stuck(), [], where);
+}
+
+function byKey([a]: [string, string], [b]: [string, string]): number {
+  return a < b ? -1 : 1;
+}
+
+function heldAddresses(state: NetworkState, type: string): string[] {
+  const rows = Object.entries(state.reservations).filter(([, one]) => one.type === type);
+  return rows.map(([address]) => address);
+}
+
+/** The pool's own gateway, and the network's way out. */
+function poolOf(net: NetworkState): string[] {
+  return ['192.168.20.1', net.egressAddress ?? 'none'].sort();
+}
