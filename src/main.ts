@@ -18,11 +18,15 @@ import { exec } from './drivers/exec.ts';
 import { lockDataDirectory } from './embedded/data-lock.ts';
 import { startEmbedded } from './embedded/embedded.ts';
 import { checkMachine } from './embedded/preflight.ts';
+import { shutDownGuests } from './embedded/shut-down-guests.ts';
 import { farewell, welcome } from './tour/screen.ts';
 import { Progress } from './tour/progress.ts';
 import { isTourTaken, takeTour } from './tour/tour.ts';
 
 const random = { number: Math.random, uuid: () => randomUUID() };
+
+/** What guests get to end in order when the daemon is stopped. */
+const SHUT_DOWN_MS = 10_000;
 
 /** What has to be undone, newest first, whatever happens. */
 type Undo = (() => Promise<void> | void)[];
@@ -107,7 +111,11 @@ async function startAll({ config, progress, undo, log, trace }: StartOptions): P
   );
   undo.push(async () => {
     await daemon.stop();
-    if (hasOwnLibvirt) await daemon.host.removeNetworks(trace);
+    if (hasOwnLibvirt) {
+      const onWaiting = (guests: number) => progress.line(`  … shutting down ${guests} guests`);
+      await shutDownGuests({ socketPath: libvirtSocket, timeoutMs: SHUT_DOWN_MS, log, onWaiting });
+      await daemon.host.removeNetworks(trace);
+    }
     daemon.host.close();
   });
   return daemon;
