@@ -29,7 +29,7 @@ export function actorText(one: View, nowMs: number): string {
 
 function effectColumns(nowMs: number): readonly Column<View>[] {
   return [
-    ['EFFECT', (effect) => text(effect, 'name')],
+    ['EFFECT', (effect) => `${text(effect, 'name')} ${text(effect, 'key')}`.trim()],
     ['PHASE', (effect) => text(effect, 'phase')],
     ['ATTEMPT', (effect) => text(effect, 'attempt')],
     ['STARTED', (effect) => when(effect['startedAtMs'], nowMs) ?? ''],
@@ -75,7 +75,7 @@ function deadline(one: View, nowMs: number): string | undefined {
 
 function errorText(error: unknown, nowMs: number): string | undefined {
   if (!isView(error)) return undefined;
-  return `${text(error, 'code')}: ${text(error, 'reason')} (${when(error['atMs'], nowMs)})`;
+  return `${text(error, 'code')}: ${text(error, 'reason')}; ${when(error['atMs'], nowMs)}`;
 }
 
 /** `14:03:05 (2.1 s ago)`; with the date when that is not near. */

@@ -5,9 +5,8 @@ import type { View } from '../client/client.ts';
 import type { Command } from './command.ts';
 import { eventsCommand } from './event-command.ts';
 import { size } from './format.ts';
-import { metadataText } from './instance-text.ts';
 import { deleteObject, listCommand, printView, showCommand } from './object-command.ts';
-import { fields, isView, table, text, type Column } from './table.ts';
+import { fields, isView, metadataText, table, text, type Column } from './table.ts';
 import { awaitGoal, WAIT_FLAGS } from './wait.ts';
 
 interface Version {

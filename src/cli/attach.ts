@@ -37,7 +37,9 @@ export async function attach(call: Call): Promise<void> {
     world.stdin.pause();
     socket.destroy();
   }
-  call.say(`\n${nameOf(instance)}: detached`);
+  // The guest's line is rarely at its start.
+  world.stderr.write('\n');
+  call.say(`${nameOf(instance)}: detached`);
 }
 
 interface Place {

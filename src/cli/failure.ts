@@ -33,18 +33,12 @@ export function usageError(message: string, help = 'troupe help'): CliError {
   return new CliError(message, { wayOut: `see \`${help}\``, exitCode: USAGE });
 }
 
-/** Where the reader is: the login that was used and the noun that the command was about. */
-export interface FailureContext {
-  readonly loginSource: string;
-  readonly noun: string;
-}
-
-/** Turns whatever was thrown into what is printed. */
-export function explained(error: unknown, context: FailureContext): CliError {
+/** Turns whatever was thrown into what is printed. `loginSource`: where the login in use is from. */
+export function explained(error: unknown, loginSource: string): CliError {
   if (error instanceof CliError) return error;
   if (error instanceof ApiError) {
     const { requestId } = error;
-    const wayOut = wayOutOf(error, context);
+    const wayOut = wayOutOf(error, loginSource);
     const hints = { requestId, ...(wayOut === undefined ? {} : { wayOut }) };
     return new CliError(sentenceOf(error), hints);
   }
@@ -68,13 +62,12 @@ function sentenceOf(error: ApiError): string {
   return isLogin(error) && error.status !== 0 ? `login refused: ${error.message}` : error.message;
 }
 
-function wayOutOf(error: ApiError, { loginSource, noun }: FailureContext): string | undefined {
-  const { status } = error;
+function wayOutOf(error: ApiError, loginSource: string): string | undefined {
+  const { status, request } = error;
   if (status === 0) return `start it with \`npm start\`, or check the login (${loginSource})`;
   if (isLogin(error) || status === 401) return `check namespace and key (${loginSource})`;
-  if (status === 404 && ['instance', 'network', 'artifact'].includes(noun)) {
-    return `\`troupe ${noun} list\` shows what there is`;
-  }
+  const noun = /^[A-Z]+ \/(instance|network|artifact)s\//.exec(request)?.[1];
+  if (status === 404 && noun !== undefined) return `\`troupe ${noun} list\` shows what there is`;
   if (status === 503 || status === 504) return 'try again in a moment';
   if (status === 500) return 'this is a fault of the daemon; its log has more under the request id';
   return undefined;

@@ -1,6 +1,6 @@
 // Instances in the words that people read.
 import type { View } from '../client/client.ts';
-import { fields, table, text, views, type Column } from './table.ts';
+import { fields, metadataText, table, text, views, type Column } from './table.ts';
 
 export const INSTANCE_COLUMNS: readonly Column<View>[] = [
   ['NAME', (one) => text(one, 'name')],
@@ -72,15 +72,6 @@ function summary(one: View): string {
     ['user data', userData(one)],
     ['metadata', metadataText(one)],
   ]);
-}
-
-/** `key=value` pairs of an object's metadata. */
-export function metadataText(one: View): string {
-  const metadata = one['metadata'];
-  if (typeof metadata !== 'object' || metadata === null) return '';
-  return Object.keys(metadata)
-    .map((key) => `${key}=${text(metadata as View, key)}`)
-    .join(' ');
 }
 
 function graphics(one: View): string {

@@ -6,6 +6,7 @@ import type { Call, Command } from './command.ts';
 import { consoleCommand } from './console.ts';
 import { eventsCommand } from './event-command.ts';
 import { eventText } from './event-text.ts';
+import { CliError } from './failure.ts';
 import { duration } from './format.ts';
 import { INSTANCE_COLUMNS, instanceText } from './instance-text.ts';
 import { instanceBody, INSTANCE_FLAGS } from './instance-spec.ts';
@@ -59,6 +60,14 @@ export const INSTANCE_COMMANDS: readonly Command[] = [
   eventsCommand('instance'),
 ];
 
+/** Addresses and a node are looked for once the instance exists: without them it stays, in `error`. */
+function withRemains(error: unknown, { args }: Call): unknown {
+  const isPlacement = error instanceof ApiError && [409, 507].includes(error.status);
+  if (!isPlacement) return error;
+  const wayOut = `what there is of it stays in error until \`troupe instance delete ${args[0]}\``;
+  return new CliError(error.message, { requestId: error.requestId, wayOut });
+}
+
 /** A 406 says that a network is not ready yet: asked again for a while, unless nothing is to be waited for. */
 async function post(call: Call, body: object): Promise<View> {
   const { world, flags } = call;
@@ -71,7 +80,8 @@ async function post(call: Call, body: object): Promise<View> {
         return await call.client().view('POST', '/instances', body);
       } catch (error) {
         const mayWait = flags.is('wait', true) && performance.now() < givenUpAtMono;
-        if (!(error instanceof ApiError) || error.status !== 406 || !mayWait) throw error;
+        const isNotReady = error instanceof ApiError && error.status === 406;
+        if (!isNotReady || !mayWait) throw withRemains(error, call);
         progress.note(error.message, duration(performance.now() - startedAtMono));
       }
       await delay(world.pollMs, undefined, { signal: world.signal });

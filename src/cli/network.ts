@@ -2,7 +2,6 @@
 import type { View } from '../client/client.ts';
 import type { Command } from './command.ts';
 import { eventsCommand } from './event-command.ts';
-import { metadataText } from './instance-text.ts';
 import {
   DELETE_FLAGS,
   deleteObject,
@@ -10,7 +9,7 @@ import {
   printView,
   showCommand,
 } from './object-command.ts';
-import { fields, text, type Column } from './table.ts';
+import { fields, metadataText, text, type Column } from './table.ts';
 import { awaitGoal, WAIT_FLAGS } from './wait.ts';
 
 const COLUMNS: readonly Column<View>[] = [

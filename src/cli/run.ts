@@ -3,7 +3,7 @@ import { Client } from '../client/client.ts';
 import type { Call, Command } from './command.ts';
 import { readCommandLine } from './command-line.ts';
 import { COMMANDS } from './commands.ts';
-import { DONE, explained, printable, type FailureContext } from './failure.ts';
+import { DONE, explained, printable } from './failure.ts';
 import type { Flags } from './flags.ts';
 import { helpText } from './help.ts';
 import { findLogin } from './login.ts';
@@ -16,7 +16,7 @@ export async function runCli(
   world: World,
   commands: readonly Command[] = COMMANDS,
 ): Promise<number> {
-  const context = { loginSource: 'no login used', noun: '' };
+  const used = { loginSource: 'no login used' };
   try {
     const line = readCommandLine(aliased(words), commands);
     if (line.kind === 'help') {
@@ -24,11 +24,10 @@ export async function runCli(
       return DONE;
     }
     const { command, args, flags } = line;
-    context.noun = command.name.split(' ')[0] ?? '';
-    await command.run(makeCall(world, { args, flags, login: line.login }, context));
+    await command.run(makeCall(world, { args, flags, login: line.login }, used));
     return DONE;
   } catch (error) {
-    const failure = explained(error, context);
+    const failure = explained(error, used.loginSource);
     world.stderr.write(printable(failure));
     return failure.exitCode;
   }
@@ -48,12 +47,12 @@ interface Given {
 function makeCall(
   world: World,
   { args, flags, login }: Given,
-  context: { -readonly [K in keyof FailureContext]: FailureContext[K] },
+  used: { loginSource: string },
 ): Call {
   let client: Client | undefined;
   const logIn = () => {
     const { apiUrl, namespace, key, source } = findLogin(login, world);
-    context.loginSource = source;
+    used.loginSource = source;
     return new Client({ apiUrl, namespace, key, signal: world.signal });
   };
   return {

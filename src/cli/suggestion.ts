@@ -3,7 +3,7 @@
 const MAX_DISTANCE = 2;
 
 /** The known word nearest to the one given; undefined when none is near. */
-export function suggestion(word: string, known: readonly string[]): string | undefined {
+function suggestion(word: string, known: readonly string[]): string | undefined {
   const ranked = known
     .map((candidate) => ({ candidate, far: distance(word.toLowerCase(), candidate) }))
     .sort((a, b) => a.far - b.far);

@@ -43,6 +43,14 @@ export function textOf(value: unknown): string {
   return JSON.stringify(value);
 }
 
+/** An object's metadata as `key=value` pairs. */
+export function metadataText(view: View): string {
+  const metadata = isView(view['metadata']) ? view['metadata'] : {};
+  return Object.keys(metadata)
+    .map((key) => `${key}=${text(metadata, key)}`)
+    .join(' ');
+}
+
 /** A member that should be a list of objects. */
 export function views(view: View, member: string): readonly View[] {
   const value = view[member];

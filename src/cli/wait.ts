@@ -49,9 +49,9 @@ export function patienceMs({ flags }: Call): number {
   return (flags.number('timeout', 1) ?? PATIENCE_S) * 1000;
 }
 
-/** How people call it: the name, or the UUID of what has none. */
+/** How people call it: its name, where an image is from, or the UUID of what has neither. */
 export function nameOf(view: View): string {
-  return text(view, 'name') || text(view, 'uuid');
+  return text(view, 'name') || text(view, 'source_url') || text(view, 'uuid');
 }
 
 class Wait {

@@ -227,6 +227,11 @@ test('a refused create says what the API said, with the id of the request', asyn
   const { code, err } = await run(api, CREATE);
   assert.is(code, 1);
   assert.match(err, /^troupe: No nodes with enough idle RAM\n {2}request [0-9a-f-]{36}\n/);
+  assert.match(err, 'stays in error until `troupe instance delete web`');
+  api.on('POST /instances', () => new Refusal(404, 'network front not found'));
+  const missing = await run(api, CREATE);
+  assert.is(missing.code, 1);
+  assert.not.match(missing.err, 'troupe instance list');
 });
 
 test('a create whose network is not ready yet is asked again, unless nothing is to be waited for', async () => {

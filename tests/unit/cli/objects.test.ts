@@ -53,6 +53,7 @@ test('what is not there names the list to look at', async () => {
 
 test('artifact cache shows the per cent of the fetch and takes paths', async () => {
   let looks = 0;
+  const source = artifactView().source_url;
   api.on('POST /artifacts', () => artifactView({ state: 'initial', blobs: {} }));
   api.on('GET /artifacts/a-1', () => artifactView(looks++ < 2 ? { state: 'initial' } : {}));
   api.on('GET /artifacts/a-1/events', () => [
@@ -64,7 +65,7 @@ test('artifact cache shows the per cent of the fetch and takes paths', async () 
   assert.is(code, 0, err);
   assert.is(
     err,
-    'artifact a-1: initial, fetching (download 31 %)\nartifact a-1: initial, fetching (download 32 %)\n',
+    ['31', '32'].map((n) => `artifact ${source}: initial, fetching (download ${n} %)\n`).join(''),
   );
   assert.match(out, /VERSION +BLOB +SIZE +USED BY\n1 +b-1 +3\.0 MiB/);
   assert.equal(api.bodies('POST /artifacts'), [
@@ -180,7 +181,7 @@ test('actor show says what is done, since when, for what it waits and what faile
     /waits for: +the node builds disks\ndeadline: .* ago\) PAST; called off by delete/,
   );
   assert.match(out, /mailbox: +3 waiting/);
-  assert.match(out, /sync-domain +pausing +4 .*\(in 4\.\d s\) +host\/full: disk full \(.* ago\)/);
+  assert.match(out, /sync-domain +pausing +4 .*\(in 4\.\d s\) +host\/full: disk full; .* ago\)/);
   assert.match(out, /restarts: +1/);
 });
 
