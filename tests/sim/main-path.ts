@@ -22,8 +22,8 @@ export const INSTANCE = instanceRef('instance-1');
 export const POOL = networkRef(FLOATING);
 export const URL = 'http://images.test/guest';
 
-/** Generous: virtual time costs little. */
-const PATIENCE_MS = 900_000;
+/** Longer than an image may take; virtual time costs little. */
+const PATIENCE_MS = 2_400_000;
 
 export async function makePool(world: World): Promise<void> {
   await world.request(POOL, { kind: 'create-pool', netblock: '192.168.20.0/24' });
@@ -70,13 +70,17 @@ export function instanceMessage(): Extract<InstanceMessage, { kind: 'create' }> 
   };
 }
 
+export async function requestInstance(world: World): Promise<void> {
+  await world.request(INSTANCE, instanceMessage());
+}
+
 /** Everything asked for, and up. */
 export async function create(world: World): Promise<void> {
   await makePool(world);
   await requestArtifact(world);
   await requestNetwork(world);
   await untilPhase(world, NETWORK, 'created');
-  await world.request(INSTANCE, instanceMessage());
+  await requestInstance(world);
   await untilPhase(world, INSTANCE, 'created');
   await untilPhase(world, INTERFACE, 'created');
   await rest(world);
