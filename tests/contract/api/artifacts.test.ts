@@ -1,0 +1,232 @@
+// Artifact routes (contract: artifacts 2, 4, 5.1 and 7).
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { TroupeError } from '../../../actors/kernel/errors.ts';
+import {
+  NODE,
+  openApiWorld,
+  type ApiWorld,
+  type Tenant,
+  type View,
+} from '../../support/api-world.ts';
+
+const test = suite('api: artifacts');
+let world: ApiWorld;
+test.before(async () => {
+  world = await openApiWorld();
+});
+test.after(() => world.close());
+
+let serial = 0;
+function url(): string {
+  return `http://images.test/x/image-${serial++}.qcow2`;
+}
+
+async function cached(body: View, as: Tenant = 'lab'): Promise<View> {
+  const { uuid } = await world.ok('POST', '/artifacts', { as, body });
+  return world.settled(`/artifacts/${String(uuid)}`, 'created', as);
+}
+
+async function listed(as: Tenant, body: object = {}): Promise<unknown[]> {
+  return (await world.ok<View[]>('GET', '/artifacts', { as, body })).map((view) => view['uuid']);
+}
+
+test('the view has all members of the contract, before and after its first version', async () => {
+  const [source, fetched] = [url(), Promise.withResolvers<void>()];
+  world.machine.before = (resource) => (resource === 'replica' ? fetched.promise : undefined);
+  const view = await world.ok('POST', '/artifacts', {
+    body: { url: source, shared: false, namespace: null },
+  });
+  world.machine.before = () => undefined;
+  const common = {
+    uuid: view['uuid'],
+    metadata: {},
+    version: 6,
+    artifact_type: 'image',
+    source_url: source,
+    max_versions: 3,
+    namespace: 'lab',
+    shared: false,
+  };
+  assert.equal(view, { ...common, state: 'initial', index: 0, blobs: {} });
+  fetched.resolve();
+  const done = await world.settled(`/artifacts/${String(view['uuid'])}`, 'created');
+  const { blob_uuid: blob } = done;
+  const summary = { uuid: blob, size: 4096, reference_count: 1, depends_on: null, instances: [] };
+  assert.equal(done, {
+    ...common,
+    state: 'created',
+    index: 1,
+    blob_uuid: blob,
+    blobs: { 1: summary },
+  });
+});
+
+test('only the answer about one artifact says which instances use its blobs', async () => {
+  const source = url();
+  const { uuid } = await cached({ url: source });
+  const instance = await world.instance({ disk: [{ base: source }] });
+  await world.settled(`/instances/${String(instance['uuid'])}`, 'created');
+  const blobOf = (view: View = {}) => (view['blobs'] as Record<string, View>)['1'];
+  const shown = blobOf(await world.ok('GET', `/artifacts/${String(uuid)}`));
+  assert.equal(shown?.['instances'], [instance['uuid']]);
+  assert.is(shown?.['reference_count'], 2);
+  const inList = (await world.ok<View[]>('GET', '/artifacts')).find((one) => one['uuid'] === uuid);
+  assert.not.ok('instances' in (blobOf(inList) ?? {}));
+});
+
+test('is found by the last part of its URL', async () => {
+  const { uuid } = await cached({ url: 'http://images.test/deep/latest.qcow2' });
+  assert.is((await world.ok('GET', '/artifacts/latest.qcow2'))['uuid'], uuid);
+  await cached({ url: 'http://other.test/latest.qcow2' });
+  const error = 'multiple artifacts have the name "latest.qcow2" in namespace "lab"';
+  assert.equal((await world.call('GET', '/artifacts/latest.qcow2')).json, { error, status: 400 });
+});
+
+test('the checks of a cache request, in their order', async () => {
+  const error = async (body: object) => {
+    const { status, json } = await world.call('POST', '/artifacts', { body });
+    return [status, (json as View)['error']];
+  };
+  assert.equal(await error({ namespace: 'nowhere', shared: true }), [404, 'namespace not found']);
+  assert.equal(await error({ namespace: 'other', shared: true }), [404, 'namespace not found']);
+  assert.equal(await error({ shared: true }), [
+    403,
+    'only the system namespace can create shared artifacts',
+  ]);
+  assert.equal(await error({}), [400, "url is missing: give the image's address"]);
+  for (const bad of [
+    'ftp://x/y',
+    'file:///etc/passwd',
+    'http://[',
+    'x',
+    `http://h/${'x'.repeat(5000)}`,
+  ]) {
+    assert.is((await error({ url: bad }))[0], 400, bad.slice(0, 40));
+  }
+});
+
+test('files of the node are for system, by absolute path and proper encoding', async () => {
+  const status = async (source: string) =>
+    (await world.call('POST', '/artifacts', { as: 'system', body: { url: source } })).status;
+  assert.is(await status('file:///srv/image.qcow2'), 200);
+  for (const bad of ['file://relative', 'file:///%zz', 'file:///a%00b'])
+    assert.is(await status(bad), 400, bad);
+});
+
+test('the same URL is one artifact, however many ask at once', async () => {
+  const source = url();
+  const views = await Promise.all(
+    Array.from({ length: 10 }, () => world.ok('POST', '/artifacts', { body: { url: source } })),
+  );
+  assert.is(new Set(views.map((view) => view['uuid'])).size, 1);
+  const instances = await Promise.all(
+    [1, 2, 3].map(() => world.instance({ disk: [{ base: source }] })),
+  );
+  assert.is(instances.length, 3);
+  const known = (await world.ok<View[]>('GET', '/artifacts')).filter(
+    (one) => one['source_url'] === source,
+  );
+  assert.is(known.length, 1);
+});
+
+test('who has no own one gets the shared one', async () => {
+  const source = url();
+  const { uuid } = await cached({ url: source, shared: true }, 'system');
+  assert.is((await world.ok('POST', '/artifacts', { body: { url: source } }))['uuid'], uuid);
+  assert.ok((await listed('lab')).includes(uuid));
+  assert.is((await world.ok('GET', `/artifacts/${String(uuid)}`))['shared'], true);
+});
+
+test('a shared one is everybody’s to read, and its owner’s to delete', async () => {
+  const { uuid } = await cached({ url: url(), shared: true }, 'system');
+  const path = `/artifacts/${String(uuid)}`;
+  assert.is((await world.call('GET', `${path}/events`)).status, 200);
+  assert.equal((await world.call('DELETE', path)).json, {
+    error: 'artifact not found',
+    status: 404,
+  });
+});
+
+test('another tenant’s artifact reads like a missing one', async () => {
+  const source = url();
+  const { uuid } = await cached({ url: source });
+  const notFound = { error: 'artifact not found', status: 404 };
+  const name = source.split('/').at(-1);
+  for (const path of [uuid, name, `${String(uuid)}/events`]) {
+    const reply = await world.call('GET', `/artifacts/${String(path)}`, { as: 'other' });
+    assert.equal(reply.json, notFound, String(path));
+  }
+  assert.equal(
+    (await world.call('DELETE', `/artifacts/${String(uuid)}`, { as: 'other' })).json,
+    notFound,
+  );
+  assert.not.ok((await listed('other')).includes(uuid));
+});
+
+test('trust opens the artifacts of a namespace, to list, to cache into and to delete', async () => {
+  const state = world.read.namespaces.get('other')?.state;
+  const { uuid } = await cached({ url: url() }, 'other');
+  world.put('namespace', 'other', { ...state, trusts: ['system', 'lab'] });
+  assert.ok((await listed('lab')).includes(uuid));
+  assert.is(
+    (await world.ok('POST', '/artifacts', { body: { url: url(), namespace: 'other' } }))[
+      'namespace'
+    ],
+    'other',
+  );
+  assert.is((await world.ok('DELETE', `/artifacts/${String(uuid)}`))['state'], 'deleted');
+  world.put('namespace', 'other', state);
+});
+
+test('a list can be narrowed to what a node holds', async () => {
+  const { uuid } = await cached({ url: url() });
+  for (const node of [null, '', NODE]) assert.ok((await listed('lab', { node })).includes(uuid));
+  assert.not.ok((await listed('lab', { node: 'n2' })).includes(uuid));
+});
+
+test('after a delete it is gone but for its UUID, its blobs are released, and again is null', async () => {
+  const source = url();
+  const { uuid } = await cached({ url: source });
+  const path = `/artifacts/${String(uuid)}`;
+  const view = await world.ok('DELETE', path);
+  assert.is(view['state'], 'deleted');
+  assert.is((view['blobs'] as Record<string, View>)['1']?.['reference_count'], 0);
+  assert.is((await world.ok('GET', path))['state'], 'deleted');
+  assert.not.ok((await listed('lab')).includes(uuid));
+  assert.is((await world.call('GET', `/artifacts/${source.split('/').at(-1)}`)).status, 404);
+  const again = await world.call('DELETE', path);
+  assert.equal([again.status, again.text], [200, 'null\n']);
+  assert.is.not((await world.ok('POST', '/artifacts', { body: { url: source } }))['uuid'], uuid);
+});
+
+test('an artifact on its way out is neither listed nor found by name', async () => {
+  const source = url();
+  const { uuid } = await cached({ url: source });
+  const held = Promise.withResolvers<void>();
+  const state = world.read.artifacts.get(String(uuid))?.state;
+  world.put('artifact', String(uuid), { ...state, phase: 'delete-wait' });
+  held.resolve();
+  assert.not.ok((await listed('lab')).includes(uuid));
+  assert.is((await world.call('GET', `/artifacts/${source.split('/').at(-1)}`)).status, 404);
+  assert.is((await world.ok('GET', `/artifacts/${String(uuid)}`))['state'], 'deleted');
+});
+
+test('a fetch that is refused ends in error; caching again makes another', async () => {
+  const source = url();
+  world.machine.before = (resource) => {
+    if (resource === 'replica') throw new TroupeError('image/refused', 'has a backing file');
+  };
+  const { uuid } = await world.ok('POST', '/artifacts', { body: { url: source } });
+  await world.settled(`/artifacts/${String(uuid)}`, 'error');
+  world.machine.before = () => undefined;
+  assert.ok((await listed('lab')).includes(uuid), 'listed until it is deleted');
+  const again = await cached({ url: source });
+  assert.is.not(again['uuid'], uuid);
+  const messages = (await world.ok<View[]>('GET', `/artifacts/${String(uuid)}/events`)).map(
+    (event) => event['message'],
+  );
+  assert.ok(messages.includes('artifact fetch failed'));
+});
+
+test.run();

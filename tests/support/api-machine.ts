@@ -1,0 +1,130 @@
+// What the API's test world has instead of a machine and a store: see api-world.ts.
+import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
+import type { Json } from '../../actors/kernel/json.ts';
+import type { Address, Message } from '../../actors/kernel/kind.ts';
+import type { Claims, TurnWrite } from '../../actors/kernel/ports.ts';
+import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
+import type { ReadModel } from '../../src/read/read-model.ts';
+import { MemoryJournal } from './kernel.ts';
+
+/** Real timers; the wall clock can be moved. */
+export class ShiftedClock implements Clock {
+  shiftMs = 0;
+  nowMs = () => systemClock.nowMs() + this.shiftMs;
+  monoMs = () => systemClock.monoMs();
+  after = (delayMs: number, run: () => void) => systemClock.after(delayMs, run);
+}
+
+/** Tells the read model of each write, a turn later and in order. */
+export class FedJournal extends MemoryJournal {
+  model: ReadModel | undefined;
+  #isHeld = false;
+  #waiting: (() => void)[] = [];
+
+  override async commit(write: TurnWrite): Promise<number> {
+    const revision = await super.commit(write);
+    const { kind, id } = write.address;
+    const snapshot = structuredClone(write.snapshot);
+    this.#waiting.push(() =>
+      this.model?.apply([{ kind, id, revision, snapshot }], revision, false),
+    );
+    setImmediate(() => this.#deliver());
+    return revision;
+  }
+
+  /** Keeps the read model behind until the function returned is called. */
+  hold(): () => void {
+    this.#isHeld = true;
+    return () => {
+      this.#isHeld = false;
+      this.#deliver();
+    };
+  }
+
+  #deliver(): void {
+    if (this.#isHeld) return;
+    for (const tell of this.#waiting.splice(0)) tell();
+  }
+}
+
+export class MemoryClaims implements Claims {
+  readonly #held = new Map<string, string>();
+
+  claim(space: string, value: string, owner: Address): Promise<boolean> {
+    const key = `${space}/${value}`;
+    const holder = this.#held.get(key) ?? owner.id;
+    this.#held.set(key, holder);
+    return Promise.resolve(holder === owner.id);
+  }
+
+  release(space: string, value: string): Promise<void> {
+    this.#held.delete(`${space}/${value}`);
+    return Promise.resolve();
+  }
+}
+
+type Want = Message & { readonly spec: Record<string, unknown> | null };
+
+/** The machine: whatever is wanted is there at once, or fails as told. */
+export class FakeMachine {
+  /** Asked first; throws, or waits, in place of the machine. */
+  before: (resource: string, spec: Want['spec']) => void | Promise<void> = () => undefined;
+  readonly consoles = new Map<string, string>();
+  /** What reading a console throws, if anything. */
+  consoleFailure: Error | undefined;
+
+  async handle({ id }: Address, message: Message): Promise<Json> {
+    const resource = id.split('/')[1] ?? '';
+    const { spec } = message as Want;
+    await this.before(resource, spec);
+    if (spec === null) return null;
+    if (resource === 'segment') return { bridge: 'br0', mtu: 7950 };
+    return resource === 'domain' ? domainReport(spec) : REPLICA;
+  }
+
+  readConsole(id: string, length: number): Promise<Uint8Array> {
+    if (this.consoleFailure !== undefined) return Promise.reject(this.consoleFailure);
+    const text = this.consoles.get(id) ?? '';
+    return Promise.resolve(Buffer.from(length < 0 ? text : text.slice(-length)));
+  }
+
+  clearConsole(id: string): Promise<void> {
+    this.consoles.delete(id);
+    return Promise.resolve();
+  }
+}
+
+const REPLICA: Json = {
+  sizeBytes: 4_096,
+  sha512: 'ab'.repeat(64),
+  sourceSizeBytes: 4_096,
+  sourceSha256: 'cd'.repeat(32),
+  sourceFormat: 'qcow2',
+  format: 'qcow2',
+  mimeType: 'application/x-qemu-disk',
+  virtualSizeBytes: 1_048_576,
+  etag: null,
+  lastModified: null,
+};
+
+function domainReport(spec: Record<string, unknown>): Json {
+  const power = spec['power'] === 'off' ? 'off' : 'on';
+  const ports = { consolePort: 31_001, vdiPort: 31_002, vdiTlsPort: null };
+  const offReason = power === 'off' ? 'requested' : null;
+  const observed = { power, offReason, ...ports, accelerator: 'tcg' };
+  const { disks, configDrive } = decodeDomainWish(spec);
+  const builtDisks: Json[] = disks.map(({ device, bus, sizeGiB, baseBlobId: blobId }) => {
+    return { device, bus, sizeGiB, blobId, snapshotIgnores: false };
+  });
+  if (configDrive !== null) {
+    const { device, bus } = configDrive;
+    builtDisks.splice(1, 0, { device, bus, sizeGiB: null, blobId: null, snapshotIgnores: true });
+  }
+  return { observed, builtDisks };
+}
+
+/** A failure of the machine, as its drivers report one. */
+export function refusedByMachine(reason: string): TroupeError {
+  return new TroupeError('hypervisor/refused', reason);
+}

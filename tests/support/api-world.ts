@@ -1,0 +1,291 @@
+// A whole daemon but for its machine and its store: the real API on a loopback port over the real actors, a read
+// model fed from a journal in memory, and executors that say at once that what is wanted is there.
+//
+// A1  Nothing of src/api, src/read or actors is replaced.
+// A2  The read model hears of a write a turn of the event loop later, as from a watch; hold() makes it later still.
+// A3  Two tenants (`lab`, `other`) besides `system`; a token for each without the cost of a login.
+import { Agent, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { artifactPerformers } from '../../actors/artifact/effects.ts';
+import { artifact } from '../../actors/artifact/artifact.ts';
+import { blob } from '../../actors/blob/blob.ts';
+import { blobPerformers } from '../../actors/blob/effects.ts';
+import { instancePerformers } from '../../actors/instance/effects.ts';
+import { instance } from '../../actors/instance/instance.ts';
+import { OVERCOMMIT } from '../../actors/instance/scheduler.ts';
+import { interfacePerformers } from '../../actors/interface/effects.ts';
+import { interfaceKind } from '../../actors/interface/interface.ts';
+import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
+import { localRouter } from '../../actors/kernel/router.ts';
+import { Runtime } from '../../actors/kernel/runtime.ts';
+import { namespace } from '../../actors/namespace/namespace.ts';
+import { namespaceRef } from '../../actors/namespace/state.ts';
+import { networkPerformers } from '../../actors/network/effects.ts';
+import { network } from '../../actors/network/network.ts';
+import { FLOATING, networkRef } from '../../actors/network/state.ts';
+import { node } from '../../actors/node/node.ts';
+import { nodeRef } from '../../actors/node/state.ts';
+import { apiRoutes } from '../../src/api/routes.ts';
+import { hashSecret } from '../../src/api/secret.ts';
+import { apiServer, closeServer, SERVER_LIMITS, type ServerLimits } from '../../src/api/server.ts';
+import type { ApiServices } from '../../src/api/services.ts';
+import { signToken } from '../../src/api/token.ts';
+import { ReadModel } from '../../src/read/read-model.ts';
+import { FakeMachine, FedJournal, MemoryClaims, ShiftedClock } from './api-machine.ts';
+import { FakeOwnership, keptLog, seededRandom, type LogLine } from './kernel.ts';
+import { waitUntil } from './wait.ts';
+
+export const NODE = 'n1';
+export const SECRETS = {
+  system: 'system-secret',
+  lab: 'lab-secret',
+  other: 'other-secret',
+} as const;
+export type Tenant = keyof typeof SECRETS;
+
+export { refusedByMachine } from './api-machine.ts';
+
+const ZONE = 'troupe.test';
+const FLOATING_BLOCK = '192.0.2.0/24';
+const EPOCH = 1;
+
+export interface ApiReply {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  /** Undefined when the body is no JSON. */
+  readonly json: unknown;
+}
+
+export interface CallOptions {
+  /** Whose token; null: none. Default `lab`. */
+  readonly as?: Tenant | null;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Sent as it is. */
+  readonly raw?: string | Buffer;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export type View = Record<string, unknown>;
+
+export interface ApiWorldOptions {
+  readonly limits?: Partial<ServerLimits>;
+  /** MiB on the only node. */
+  readonly memoryMiB?: number;
+}
+
+export class ApiWorld {
+  readonly clock = new ShiftedClock();
+  readonly journal = new FedJournal(EPOCH);
+  readonly machine = new FakeMachine();
+  readonly random = seededRandom(42);
+  readonly lines: readonly LogLine[];
+  readonly read: ReadModel;
+  readonly runtime: Runtime;
+  readonly services: ApiServices;
+  readonly server: Server;
+  readonly #tokens = new Map<string, string>();
+  readonly #agent = new Agent({ keepAlive: true });
+
+  constructor(options: ApiWorldOptions = {}) {
+    const { log, lines } = keptLog();
+    this.lines = lines;
+    const { clock, random, journal } = this;
+    this.read = new ReadModel(clock, log);
+    journal.model = this.read;
+    const ownership = new FakeOwnership(EPOCH);
+    this.runtime = new Runtime({ node: NODE, clock, random, journal, ownership, log });
+    const router = localRouter(this.runtime, {
+      executor: (to, message) => this.machine.handle(to, message),
+    });
+    this.runtime.connect(router);
+    registerKinds(this.runtime, options.memoryMiB ?? 1_048_576);
+    this.services = {
+      node: NODE,
+      zone: ZONE,
+      read: this.read,
+      router,
+      clock,
+      random,
+      log,
+      tokenSecret: Buffer.from('a secret of this test alone'),
+      operations: {
+        inspect: (address) => this.runtime.inspect(address) ?? undefined,
+        stuck: () => this.runtime.stuck(clock.nowMs()),
+        cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
+      },
+      consoles: this.machine,
+      events: (address, limit, type) => {
+        const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
+        const wanted = all.filter((event) => type === null || event.type === type);
+        return Promise.resolve(limit < 0 ? wanted : wanted.slice(0, limit));
+      },
+    };
+    const limits = { ...SERVER_LIMITS, ...options.limits };
+    this.server = apiServer(this.services, apiRoutes(this.services), limits);
+  }
+
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  /** Whatever is there to call a network or instance off with: always delete. */
+  #cancelMessage({ kind, id }: Address): Message | undefined {
+    const state = kind === 'instance' ? this.read.instances.get(id)?.state : undefined;
+    return state === undefined ? undefined : instance.passing(state)?.cancel;
+  }
+
+  /** A valid token of the tenant. */
+  token(tenant: Tenant): string {
+    const known = this.#tokens.get(tenant);
+    if (known !== undefined) return known;
+    const nonce = this.read.namespaces.get(tenant)?.state.keys['key']?.nonce ?? '';
+    const claims = { namespace: tenant, keyName: 'key', nonce };
+    const token = signToken(this.services.tokenSecret, ZONE, claims, this.clock.nowMs());
+    this.#tokens.set(tenant, token);
+    return token;
+  }
+
+  async setKey(tenant: Tenant, secret: string): Promise<void> {
+    await this.tell(namespaceRef(tenant), {
+      kind: 'set-key',
+      name: 'key',
+      key: await hashSecret(secret),
+    });
+  }
+
+  /** Asks an actor, and waits until the API sees it. */
+  async tell<M extends Message>(to: Ref<M>, message: NoInfer<M>): Promise<void> {
+    const { revision } = await this.services.router.ask(to, message, { trace: 'test' });
+    if (revision > 0) await this.read.reached(revision);
+  }
+
+  /** Puts an object there as another daemon might have, past its actor. */
+  put(kind: string, id: string, state: unknown): void {
+    this.journal.put({ kind, id }, 1, state);
+    const { revision } = this.journal;
+    this.read.apply([{ kind, id, revision, snapshot: { schema: 1, state } }], revision, false);
+  }
+
+  call(method: string, path: string, options: CallOptions = {}): Promise<ApiReply> {
+    const { as = 'lab', body, raw, headers = {} } = options;
+    const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+    const sent = {
+      ...(as === null ? {} : { Authorization: `Bearer ${this.token(as)}` }),
+      ...(payload === undefined ? {} : { 'Content-Length': String(Buffer.byteLength(payload)) }),
+      ...headers,
+    };
+    const where = { host: '127.0.0.1', port: this.port, method, path, headers: sent };
+    return new Promise((resolve, reject) => {
+      const request = httpRequest({ ...where, agent: this.#agent }, (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', reject);
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString();
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            text,
+            json: parsed(text),
+          });
+        });
+      });
+      request.setTimeout(30_000, () => request.destroy(new Error(`${method} ${path}: no answer`)));
+      request.on('error', reject);
+      request.end(payload);
+    });
+  }
+
+  /** As call(), for what has to succeed: the JSON of the answer. */
+  async ok<T = View>(method: string, path: string, options: CallOptions = {}): Promise<T> {
+    const reply = await this.call(method, path, options);
+    if (reply.status !== 200) throw new Error(`${method} ${path}: ${reply.status} ${reply.text}`);
+    return reply.json as T;
+  }
+
+  /** Waits until GET shows the state. */
+  async settled(path: string, state: string, as: Tenant = 'lab'): Promise<View> {
+    let view: View = {};
+    const isThere = async () => {
+      view = await this.ok('GET', path, { as });
+      return view['state'] === state;
+    };
+    await waitUntil(`${path} ${state}`, isThere, 10_000);
+    return view;
+  }
+
+  /** A network that is ready. */
+  async network(body: View = {}, as: Tenant = 'lab'): Promise<View> {
+    const made = await this.ok('POST', '/networks', {
+      as,
+      body: { netblock: '10.0.0.0/24', ...body },
+    });
+    return this.settled(`/networks/${String(made['uuid'])}`, 'created', as);
+  }
+
+  /** The answer to a create of a small instance with a blank disk. */
+  instance(body: View = {}, as: Tenant = 'lab'): Promise<View> {
+    const smallest = { name: 'web', cpus: 1, memory: 128, disk: [{ size: 1 }] };
+    return this.ok('POST', '/instances', { as, body: { ...smallest, ...body } });
+  }
+
+  async close(): Promise<void> {
+    this.#agent.destroy();
+    await closeServer(this.server, 100);
+    await this.runtime.stop();
+  }
+}
+
+/** Listening, with node, floating pool and namespaces. */
+export async function openApiWorld(options: ApiWorldOptions = {}): Promise<ApiWorld> {
+  const world = new ApiWorld(options);
+  const machine = {
+    vtep: '127.0.0.1',
+    mtu: 7950,
+    cpus: 64,
+    memoryMiB: 1_048_576,
+    diskGiB: 10_000,
+    accelerator: 'tcg',
+    cpuModel: 'max',
+    warning: null,
+    versions: {},
+  } as const;
+  await world.tell(nodeRef(NODE), { kind: 'register', bootId: 'boot', machine });
+  await world.tell(networkRef(FLOATING), {
+    kind: 'create-pool',
+    netblock: FLOATING_BLOCK,
+  });
+  for (const [name, secret] of Object.entries(SECRETS)) {
+    await world.tell(namespaceRef(name), { kind: 'create' });
+    await world.setKey(name as Tenant, secret);
+  }
+  await new Promise<void>((resolve) => world.server.listen(0, '127.0.0.1', resolve));
+  return world;
+}
+
+function registerKinds(runtime: Runtime, memoryMiB: number): void {
+  const claims = new MemoryClaims();
+  const vtepOf = () => '127.0.0.1';
+  const dns = { zone: ZONE, upstreamDns: '192.0.2.53', floatingBlock: FLOATING_BLOCK };
+  const load = { availableMemoryMiB: memoryMiB, freeDiskGiB: 10_000, load: 0, instances: [] };
+  const size = { node: NODE, isReady: true, isHypervisor: true, cpus: 64, memoryMiB };
+  runtime.register(node, {});
+  runtime.register(namespace, {});
+  runtime.register(network, networkPerformers({ claims, vtepOf, ...dns }));
+  runtime.register(interfaceKind, interfacePerformers(claims));
+  runtime.register(blob, blobPerformers({ maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 }));
+  runtime.register(artifact, artifactPerformers());
+  const ports = { candidates: () => [{ ...size, ...load }], limits: OVERCOMMIT };
+  runtime.register(instance, instancePerformers(ports));
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    // HTML, a console's bytes, nothing.
+    return undefined;
+  }
+}
