@@ -34,6 +34,11 @@ export class LoginGuard {
     this.#clock = clock;
   }
 
+  /** Clients remembered. */
+  get clients(): number {
+    return this.#clients.size;
+  }
+
   /** Runs `check` when it is its turn; null means a wrong secret. Error: `actor/overloaded`. */
   async attempt<T>(name: string, check: () => Promise<T | null>): Promise<T | null> {
     const client = this.#client(name);

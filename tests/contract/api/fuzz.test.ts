@@ -1,0 +1,253 @@
+// Thousands of seeded requests over all routes: no 5xx, errors in their one shape, nothing of another tenant's.
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Random } from '../../../actors/kernel/ports.ts';
+import { openApiWorld, type ApiReply, type ApiWorld, type View } from '../../support/api-world.ts';
+import { seededRandom } from '../../support/kernel.ts';
+
+const test = suite('api: fuzz');
+const SEED = Number(process.env['TROUPE_SEED'] ?? 1);
+const REQUESTS = 3_000;
+const AT_ONCE = 16;
+const SECRET = 'what-only-the-other-tenant-knows';
+
+let world: ApiWorld;
+test.before(async () => {
+  world = await openApiWorld();
+});
+test.after(() => world.close());
+
+const MEMBERS = {
+  list: ['all', 'node'],
+  create: [
+    'name',
+    'cpus',
+    'memory',
+    'disk',
+    'network',
+    'ssh_key',
+    'user_data',
+    'placed_on',
+    'namespace',
+    'video',
+    'uefi',
+    'secure_boot',
+    'nvram_template',
+    'configdrive',
+    'metadata',
+    'side_channels',
+  ],
+  network: ['netblock', 'name', 'provide_dhcp', 'provide_nat', 'provide_dns', 'namespace'],
+  artifact: ['url', 'shared', 'namespace'],
+  object: ['namespace', 'length', 'limit', 'event_type', 'instance_ref', 'network_ref'],
+  auth: ['namespace', 'key'],
+} as const;
+
+const TEXTS = [
+  '',
+  'a',
+  'web',
+  'front',
+  'lab',
+  'other',
+  'system',
+  'floating',
+  '__proto__',
+  'constructor',
+  '../x',
+  '\u0000',
+  '\n',
+  '"',
+  '<a>',
+  '☃',
+  'x'.repeat(300),
+  '10.0.0.0/24',
+  '10.0.0.9',
+  'none',
+  'virtio',
+  '-1',
+  '1e3',
+  'http://images.test/a',
+  'file:///etc/passwd',
+  'sf://blob/x',
+  'label:x',
+  'null',
+];
+const NUMBERS = [0, 1, -1, 2, 1.5, 1e21, -1e300, 2 ** 53, 128];
+
+class Fuzzer {
+  readonly #random: Random;
+  readonly ids: string[] = ['nowhere'];
+
+  constructor(seed: number) {
+    this.#random = seededRandom(seed);
+  }
+
+  pick<T>(from: readonly T[]): T {
+    const at = Math.floor(this.#random.number() * from.length);
+    return from[at] as T;
+  }
+
+  chance(probability: number): boolean {
+    return this.#random.number() < probability;
+  }
+
+  value(depth = 0): unknown {
+    const sorts = depth > 2 ? 4 : 7;
+    switch (Math.floor(this.#random.number() * sorts)) {
+      case 0:
+        return this.pick(TEXTS);
+      case 1:
+        return this.pick(NUMBERS);
+      case 2:
+        return this.chance(0.5);
+      case 3:
+        return this.chance(0.5) ? null : this.pick(this.ids);
+      case 4:
+        return Array.from({ length: Math.floor(this.#random.number() * 3) }, () =>
+          this.value(depth + 1),
+        );
+      case 5:
+        return this.members(
+          [
+            'size',
+            'base',
+            'bus',
+            'type',
+            'network_uuid',
+            'address',
+            'macaddress',
+            'model',
+            'memory',
+            'vdi',
+            'float',
+            'tags',
+            'affinity',
+            ...TEXTS.slice(0, 9),
+          ],
+          depth,
+        );
+      default:
+        return {
+          size: 1,
+          network_uuid: 'front',
+          model: 'virtio',
+          [this.pick(TEXTS)]: this.value(depth + 1),
+        };
+    }
+  }
+
+  members(names: readonly string[], depth = 0): View {
+    const chosen = names.filter(() => this.chance(0.3));
+    return Object.fromEntries(chosen.map((name) => [name, this.value(depth + 1)]));
+  }
+
+  body(names: readonly string[]): unknown {
+    if (this.chance(0.1)) return this.value();
+    const body = this.members(names);
+    if (this.chance(0.5)) Object.assign(body, this.pick(GOOD));
+    return body;
+  }
+}
+
+const GOOD: readonly View[] = [
+  {},
+  { name: 'web', cpus: 1, memory: 1, disk: [{ size: 1 }] },
+  { netblock: '10.9.0.0/24' },
+  { url: 'http://images.test/fuzz' },
+];
+
+interface Shot {
+  readonly method: string;
+  readonly path: string;
+  readonly body: unknown;
+}
+
+function shot(fuzz: Fuzzer): Shot {
+  const ref = encodeURIComponent(fuzz.chance(0.7) ? fuzz.pick(fuzz.ids) : fuzz.pick(TEXTS));
+  const kind = fuzz.pick(['instances', 'networks', 'artifacts', 'interfaces']);
+  const member = fuzz.pick([
+    '',
+    '',
+    '/events',
+    '/interfaces',
+    '/metadata',
+    '/consoledata',
+    '/addresses',
+    '/x',
+  ]);
+  const [method, path, names] = fuzz.pick<[string, string, readonly string[]]>([
+    ['GET', `/${kind}`, MEMBERS.list],
+    ['POST', '/instances', MEMBERS.create],
+    ['POST', '/instances', MEMBERS.create],
+    ['POST', '/networks', MEMBERS.network],
+    ['POST', '/artifacts', MEMBERS.artifact],
+    ['GET', `/${kind}/${ref}${member}`, MEMBERS.object],
+    ['GET', `/${kind}/${ref}${member}`, MEMBERS.object],
+    ['DELETE', `/${kind}/${ref}${fuzz.pick(['', '/consoledata'])}`, MEMBERS.object],
+    [fuzz.pick(['PUT', 'PATCH', 'OPTIONS', 'HEAD']), `/${kind}/${ref}`, MEMBERS.object],
+    ['GET', fuzz.pick(['/', '/healthz', '/stuck', `/actors/${ref}`]), []],
+    ['POST', `/actors/${kind}/${ref}/cancel`, []],
+  ]);
+  return { method, path, body: fuzz.body(names) };
+}
+
+function check({ method, path, body }: Shot, { status, headers, json, text }: ApiReply): void {
+  const about = `seed ${SEED}: ${method} ${path} ${JSON.stringify(body)} -> ${status} ${text.slice(0, 300)}`;
+  // 507 is an answer (no room), not a breakdown.
+  assert.ok(status < 500 || status === 507, about);
+  assert.match(String(headers['x-request-id']), /^[0-9a-f-]{36}$/, about);
+  assert.not.ok(text.includes(SECRET), about);
+  const hasErrorShape =
+    headers['content-type'] === 'application/json' && status !== 405 && method !== 'HEAD';
+  if (status < 400 || !hasErrorShape) return;
+  const { error, status: told, ...rest } = json as View;
+  assert.type(error, 'string', about);
+  assert.is(told, status, about);
+  assert.equal(rest, {}, about);
+}
+
+test('whatever is sent, the answer is one of the API’s own', async () => {
+  const fuzz = new Fuzzer(SEED);
+  await world.network({ name: 'front', netblock: '10.20.0.0/24' });
+  const theirs = await world.network({ name: SECRET }, 'other');
+  const guest = await world.instance(
+    { name: 'theirs', ssh_key: SECRET, network: [{ network_uuid: SECRET }] },
+    'other',
+  );
+  const nics = guest['interfaces'] as View[];
+  fuzz.ids.push(String(theirs['uuid']), String(guest['uuid']), String(nics[0]?.['uuid']));
+  let left = REQUESTS;
+  const worker = async () => {
+    while (left-- > 0) {
+      const one = shot(fuzz);
+      const reply = await world.call(one.method, one.path, { body: one.body });
+      check(one, reply);
+      const { uuid } = (reply.json ?? {}) as View;
+      if (typeof uuid === 'string' && fuzz.ids.length < 60) fuzz.ids.push(uuid);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  assert.is(
+    (await world.ok('GET', `/instances/${String(guest['uuid'])}`, { as: 'other' }))['state'],
+    'created',
+  );
+  const errors = world.lines.filter(
+    ({ level, message }) => level === 'error' && message !== 'unreadable',
+  );
+  assert.equal(errors.slice(0, 3), []);
+});
+
+test('logins take any value', async () => {
+  const fuzz = new Fuzzer(SEED + 1);
+  for (let count = 0; count < 100; count++) {
+    const body = fuzz.members(MEMBERS.auth);
+    const { status, text } = await world.call('POST', '/auth', {
+      as: null,
+      body: { ...body, namespace: fuzz.pick([7, null, 'x', {}, []]) },
+    });
+    assert.ok(status === 400 || status === 404, text);
+  }
+});
+
+test.run();
