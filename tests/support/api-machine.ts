@@ -3,9 +3,11 @@ import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
-import type { Claims, TurnWrite } from '../../actors/kernel/ports.ts';
+import type { Claims, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
 import type { ReadModel } from '../../src/read/read-model.ts';
+import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
+import { clusterKeys } from '../../transport/store/keys.ts';
 import { MemoryJournal } from './kernel.ts';
 
 /** Real timers; the wall clock can be moved. */
@@ -16,16 +18,16 @@ export class ShiftedClock implements Clock {
   after = (delayMs: number, run: () => void) => systemClock.after(delayMs, run);
 }
 
-/** Tells the read model of each write, a turn later and in order. */
+/** Keeps what the real store would keep, and tells the read model of each write, a turn later and in order. */
 export class FedJournal extends MemoryJournal {
   model: ReadModel | undefined;
   #isHeld = false;
   #waiting: (() => void)[] = [];
 
   override async commit(write: TurnWrite): Promise<number> {
-    const revision = await super.commit(write);
     const { kind, id } = write.address;
-    const snapshot = structuredClone(write.snapshot);
+    const snapshot = asStored(write);
+    const revision = await super.commit(write);
     this.#waiting.push(() =>
       this.model?.apply([{ kind, id, revision, snapshot }], revision, false),
     );
@@ -46,6 +48,21 @@ export class FedJournal extends MemoryJournal {
     if (this.#isHeld) return;
     for (const tell of this.#waiting.splice(0)) tell();
   }
+}
+
+const KEYS = clusterKeys('test');
+
+/** The snapshot as it comes back from etcd. Errors: what the real journal refuses, `store/too-large` above all. */
+function asStored({
+  address: { kind },
+  snapshot,
+  index: { after },
+}: TurnWrite): StoredSnapshot | null {
+  if (after !== null && after.name !== '') KEYS.name(after.namespace, kind, after.name, 'id');
+  if (snapshot === null) return null;
+  const decoded = decodeEnvelope(encodeEnvelope(snapshot));
+  if (decoded.ok) return decoded.envelope;
+  throw new TroupeError('store/bad-value', decoded.reason);
 }
 
 export class MemoryClaims implements Claims {

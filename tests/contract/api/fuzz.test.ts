@@ -75,12 +75,29 @@ const TEXTS = [
 ];
 const NUMBERS = [0, 1, -1, 2, 1.5, 1e21, -1e300, 2 ** 53, 128];
 
+const KINDS = ['instances', 'networks', 'artifacts', 'interfaces'];
+/** Nothing, and what is the other tenant's: known from the start. */
+const OTHERS = 4;
+
 class Fuzzer {
   readonly #random: Random;
-  readonly ids: string[] = ['nowhere'];
+  readonly objects = [{ kind: 'instances', id: 'nowhere' }];
 
   constructor(seed: number) {
     this.#random = seededRandom(seed);
+  }
+
+  /** Of the others' objects, which are the first ones, and the newest of our own. */
+  know(kind: string, id: string): void {
+    this.objects.push({ kind, id });
+    if (this.objects.length > 40) this.objects.splice(OTHERS, 1);
+  }
+
+  /** Collection and reference, mostly of something that is there. */
+  target(): { readonly kind: string; readonly ref: string } {
+    const { kind, id } = this.pick(this.objects);
+    const ref = encodeURIComponent(this.chance(0.8) ? id : this.pick(TEXTS));
+    return { kind: this.chance(0.9) ? kind : this.pick(KINDS), ref };
   }
 
   pick<T>(from: readonly T[]): T {
@@ -102,7 +119,7 @@ class Fuzzer {
       case 2:
         return this.chance(0.5);
       case 3:
-        return this.chance(0.5) ? null : this.pick(this.ids);
+        return this.chance(0.5) ? null : this.pick(this.objects).id;
       case 4:
         return Array.from({ length: Math.floor(this.#random.number() * 3) }, () =>
           this.value(depth + 1),
@@ -142,20 +159,55 @@ class Fuzzer {
     return Object.fromEntries(chosen.map((name) => [name, this.value(depth + 1)]));
   }
 
-  body(names: readonly string[]): unknown {
-    if (this.chance(0.1)) return this.value();
-    const body = this.members(names);
-    if (this.chance(0.5)) Object.assign(body, this.pick(GOOD));
+  /** Seldom anything at all, mostly a good body with a value or two replaced somewhere inside. */
+  body(names: readonly string[], good: View): unknown {
+    if (this.chance(0.05)) return this.value();
+    if (this.chance(0.1)) return this.members(names);
+    const body = structuredClone(good);
+    const changes = Math.floor(this.#random.number() * 3);
+    for (let change = 0; change < changes; change++) this.#change(body, names);
     return body;
+  }
+
+  #change(inside: View | unknown[], names: readonly string[]): void {
+    const keys = Object.keys(inside);
+    const key =
+      this.chance(0.2) || keys.length === 0 ? this.pick([...names, 'x']) : this.pick(keys);
+    const before: unknown = Reflect.get(inside, key);
+    const isDeep = typeof before === 'object' && before !== null && this.chance(0.7);
+    if (isDeep) return this.#change(before as View, ['size', 'base', 'address']);
+    Reflect.set(inside, key, this.value(1));
   }
 }
 
-const GOOD: readonly View[] = [
-  {},
-  { name: 'web', cpus: 1, memory: 1, disk: [{ size: 1 }] },
-  { netblock: '10.9.0.0/24' },
-  { url: 'http://images.test/fuzz' },
-];
+const GOOD = {
+  instance: {
+    name: 'web',
+    cpus: 1,
+    memory: 1,
+    disk: [{ size: 1 }, { size: 2, base: 'http://images.test/fuzz', bus: 'sata', type: 'disk' }],
+    network: [{ network_uuid: 'front', macaddress: null, model: 'e1000', float: false }],
+    ssh_key: 'ssh-ed25519 AAAA',
+    user_data: 'I2Nsb3VkLWNvbmZpZwo=',
+    placed_on: 'n1',
+    namespace: 'lab',
+    video: { model: 'qxl', memory: 65536, vdi: 'vnc' },
+    uefi: true,
+    secure_boot: true,
+    configdrive: 'none',
+    metadata: { tags: ['a'], affinity: { b: 1 }, other: { c: [1] } },
+    side_channels: ['sf-agent'],
+  },
+  network: {
+    netblock: '10.9.0.0/24',
+    name: 'fuzzed',
+    provide_dhcp: true,
+    provide_nat: false,
+    provide_dns: true,
+  },
+  artifact: { url: 'http://images.test/fuzz', shared: false, namespace: null },
+  nothing: {},
+} as const;
 
 interface Shot {
   readonly method: string;
@@ -164,8 +216,7 @@ interface Shot {
 }
 
 function shot(fuzz: Fuzzer): Shot {
-  const ref = encodeURIComponent(fuzz.chance(0.7) ? fuzz.pick(fuzz.ids) : fuzz.pick(TEXTS));
-  const kind = fuzz.pick(['instances', 'networks', 'artifacts', 'interfaces']);
+  const { kind, ref } = fuzz.target();
   const member = fuzz.pick([
     '',
     '',
@@ -176,20 +227,25 @@ function shot(fuzz: Fuzzer): Shot {
     '/addresses',
     '/x',
   ]);
-  const [method, path, names] = fuzz.pick<[string, string, readonly string[]]>([
-    ['GET', `/${kind}`, MEMBERS.list],
-    ['POST', '/instances', MEMBERS.create],
-    ['POST', '/instances', MEMBERS.create],
-    ['POST', '/networks', MEMBERS.network],
-    ['POST', '/artifacts', MEMBERS.artifact],
-    ['GET', `/${kind}/${ref}${member}`, MEMBERS.object],
-    ['GET', `/${kind}/${ref}${member}`, MEMBERS.object],
-    ['DELETE', `/${kind}/${ref}${fuzz.pick(['', '/consoledata'])}`, MEMBERS.object],
-    [fuzz.pick(['PUT', 'PATCH', 'OPTIONS', 'HEAD']), `/${kind}/${ref}`, MEMBERS.object],
-    ['GET', fuzz.pick(['/', '/healthz', '/stuck', `/actors/${ref}`]), []],
-    ['POST', `/actors/${kind}/${ref}/cancel`, []],
+  const [method, path, names, good] = fuzz.pick<[string, string, readonly string[], View]>([
+    ['GET', `/${kind}`, MEMBERS.list, GOOD.nothing],
+    ['POST', '/instances', MEMBERS.create, GOOD.instance],
+    ['POST', '/instances', MEMBERS.create, GOOD.instance],
+    ['POST', '/networks', MEMBERS.network, GOOD.network],
+    ['POST', '/artifacts', MEMBERS.artifact, GOOD.artifact],
+    ['GET', `/${kind}/${ref}${member}`, MEMBERS.object, GOOD.nothing],
+    ['GET', `/${kind}/${ref}${member}`, MEMBERS.object, GOOD.nothing],
+    ['DELETE', `/${kind}/${ref}${fuzz.pick(['', '/consoledata'])}`, MEMBERS.object, GOOD.nothing],
+    [
+      fuzz.pick(['PUT', 'PATCH', 'OPTIONS', 'HEAD']),
+      `/${kind}/${ref}`,
+      MEMBERS.object,
+      GOOD.nothing,
+    ],
+    ['GET', fuzz.pick(['/', '/healthz', '/stuck', `/actors/${ref}`]), [], GOOD.nothing],
+    ['POST', `/actors/${kind}/${ref}/cancel`, [], GOOD.nothing],
   ]);
-  return { method, path, body: fuzz.body(names) };
+  return { method, path, body: fuzz.body(names, good) };
 }
 
 function check({ method, path, body }: Shot, { status, headers, json, text }: ApiReply): void {
@@ -216,15 +272,19 @@ test('whatever is sent, the answer is one of the API’s own', async () => {
     'other',
   );
   const nics = guest['interfaces'] as View[];
-  fuzz.ids.push(String(theirs['uuid']), String(guest['uuid']), String(nics[0]?.['uuid']));
-  let left = REQUESTS;
+  fuzz.know('networks', String(theirs['uuid']));
+  fuzz.know('instances', String(guest['uuid']));
+  fuzz.know('interfaces', String(nics[0]?.['uuid']));
+  let [left, created] = [REQUESTS, 0];
   const worker = async () => {
     while (left-- > 0) {
       const one = shot(fuzz);
       const reply = await world.call(one.method, one.path, { body: one.body });
       check(one, reply);
-      const { uuid } = (reply.json ?? {}) as View;
-      if (typeof uuid === 'string' && fuzz.ids.length < 60) fuzz.ids.push(uuid);
+      if (one.method !== 'POST' || reply.status !== 200) continue;
+      created++;
+      const { uuid } = reply.json as View;
+      if (typeof uuid === 'string') fuzz.know(one.path.slice(1), uuid);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
