@@ -150,7 +150,7 @@ function effectFailed(
 }
 
 function timeReached(state: ArtifactState, turn: Turn): Step<ArtifactState> {
-  if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true });
+  if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true, setback: null });
   if (state.phase === 'initial' && state.sinceMs + FETCH_MS <= turn.now) {
     const reason = `the image was not there within ${FETCH_MS / 60_000} minutes`;
     return fail(state, failure('object/deadline', reason), turn);

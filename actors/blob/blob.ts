@@ -164,7 +164,7 @@ function replicasRemoved(state: BlobState, generation: number, turn: Turn): Step
 }
 
 function timeReached(state: BlobState, turn: Turn): Step<BlobState> {
-  if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true });
+  if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true, setback: null });
   if (state.phase === 'initial' && state.sinceMs + FETCH_MS <= turn.now) {
     const reason = `the image was not fetched within ${TRY_MS / 60_000} minutes`;
     return fail(state, 'object/deadline', reason, turn);

@@ -170,7 +170,7 @@ function effectFailed(
 }
 
 function timeReached(state: State, turn: Turn): Step<State> {
-  if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true });
+  if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true, setback: null });
   const late = passing(state);
   const isLate = late !== null && late.deadlineAtMs <= turn.now && !isCleaning(state);
   if (isLate) {

@@ -153,7 +153,7 @@ function effectFailed(
 }
 
 function timeReached(state: InterfaceState, turn: Turn): Step<InterfaceState> {
-  if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true });
+  if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true, setback: null });
   const late = passing(state);
   if (state.phase === 'initial' && late !== null && late.deadlineAtMs <= turn.now) {
     return fail(state, 'object/deadline', `${late.reason} took too long`, turn);

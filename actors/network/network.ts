@@ -167,7 +167,7 @@ function effectFailed(
 }
 
 function timeReached(state: NetworkState, turn: Turn): Step<NetworkState> {
-  if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true });
+  if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true, setback: null });
   const late = passing(state);
   if (state.phase === 'initial' && late !== null && late.deadlineAtMs <= turn.now) {
     return fail(state, failure('object/deadline', `${late.reason} took too long`), turn);

@@ -1,0 +1,134 @@
+// A blob's transitions: by table, and under random messages.
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { blob } from '../../../../actors/blob/blob.ts';
+import { PHASES } from '../../../../actors/blob/phases.ts';
+import type { BlobMessage, BlobState } from '../../../../actors/blob/state.ts';
+import { movesOf, stepper, walk, type Pick } from '../random-walk.ts';
+
+const test = suite('blob');
+
+const source = { kind: 'url', url: 'http://images.test/a' } as const;
+const CREATE = { kind: 'create', source, node: 'n1', user: 'artifact/a' } as const;
+const content = {
+  sizeBytes: 10,
+  sha512: 'aa',
+  sourceSizeBytes: 10,
+  sourceSha256: 'bb',
+  sourceFormat: 'qcow2',
+  format: 'qcow2',
+  mimeType: 'application/octet-stream',
+  virtualSizeBytes: 20,
+  etag: null,
+  lastModified: null,
+} as const;
+const fetched = { kind: 'fetched', content } as const;
+const unuse = { kind: 'unuse', user: 'artifact/a' } as const;
+const removed = (state: BlobState) =>
+  ({ kind: 'replicas-removed', generation: state.generation }) as const;
+
+const made = () => stepper(blob).send(CREATE);
+
+test('it is fetched, told of, and deleted when its last user has gone', () => {
+  const one = made();
+  assert.equal(one.effects, ['fetch']);
+  assert.equal(one.send(fetched).effects, ['tell-users']);
+  one.send({ kind: 'use', user: 'instance/vm' }).send(unuse);
+  assert.is(one.state.phase, 'created');
+  one.send({ kind: 'unuse', user: 'instance/vm' });
+  assert.equal(one.effects, ['remove-replicas']);
+  one.send(removed(one.state));
+  assert.is(one.state.phase, 'deleted');
+  assert.equal(one.state.nodes, []);
+});
+
+test('a fetch that is given up has its half-made replica removed at once, under a newer generation', () => {
+  const one = made();
+  const { generation } = one.state;
+  one.fail('image/refused', 'the image names a backing file');
+  assert.is(one.state.phase, 'error');
+  assert.ok(one.state.generation > generation);
+  assert.equal(one.effects, ['tell-users', 'remove-replicas']);
+  one.send({ kind: 'replicas-removed', generation });
+  assert.equal(one.state.nodes, ['n1'], 'an older outcome proves nothing');
+  one.send(removed(one.state));
+  assert.is(one.state.phase, 'error');
+  assert.equal(one.state.nodes, []);
+  assert.equal(one.effects, ['tell-users']);
+});
+
+test('a parked blob keeps a complete replica that is in use, and drops a half-made one', () => {
+  assert.equal(made().send(fetched).park().effects, ['tell-users']);
+  assert.equal(made().park().effects, ['tell-users', 'remove-replicas']);
+});
+
+test('its last user leaving calls a fetch off', () => {
+  const one = made().send(unuse);
+  assert.is(one.state.phase, 'delete-wait');
+  assert.equal(one.effects, ['remove-replicas']);
+});
+
+test('delete calls a fetch off, and is refused while something uses the blob', () => {
+  const one = made().send({ kind: 'delete' });
+  assert.is(one.state.failure?.reason, 'the fetch was called off');
+  const refusal = made().send(fetched).try({ kind: 'delete' }).refusal;
+  assert.is(refusal?.reason, 'blob self is used by artifact/a; delete its users first');
+});
+
+test('users that have never heard of it are users no more', () => {
+  const one = made()
+    .send(fetched)
+    .send({ kind: 'users-gone', users: ['artifact/a'] });
+  assert.is(one.state.phase, 'delete-wait');
+});
+
+test('nobody can begin to use what is on its way out', () => {
+  const step = made().send(unuse).try({ kind: 'use', user: 'instance/vm' });
+  assert.is(step.refusal?.code, 'object/wrong-phase');
+});
+
+test('the same progress is told once', () => {
+  const one = made();
+  const progress = { kind: 'progressed', step: 'downloading', percent: 10 } as const;
+  one
+    .send(progress)
+    .send(progress)
+    .send({ ...progress, percent: 20 });
+  assert.equal(one.events, ['fetch started', 'fetching', 'fetching']);
+});
+
+test('restarts do not prolong a fetch for ever', () => {
+  const one = made().pass(1_830_000).time();
+  assert.is(one.state.failure?.reason, 'the image was not fetched within 30 minutes');
+});
+
+function message(pick: Pick, state: BlobState): BlobMessage {
+  const user = pick('artifact/a', 'instance/b', 'instance/c');
+  return pick<BlobMessage>(
+    CREATE,
+    fetched,
+    { kind: 'progressed', step: pick('downloading', 'hashing'), percent: pick(null, 10, 20) },
+    { kind: 'use', user },
+    { kind: 'unuse', user },
+    { kind: 'users-gone', users: [user] },
+    { kind: 'replicas-removed', generation: pick(state.generation, state.generation - 1) },
+    { kind: 'delete' },
+    { kind: 'forgotten' },
+  );
+}
+
+test('random messages keep to the table, are harmless repeated, and leave it alive', () => {
+  const rest = ['none', 'created', 'error', 'deleted'] as const;
+  const check = (state: BlobState) => {
+    const isGone = state.phase === 'deleted';
+    if (isGone) assert.equal(state.nodes, []);
+    if (state.phase === 'created') assert.ok(state.users.length > 0 && state.nodes.length > 0);
+  };
+  const moves = walk(
+    { kind: blob, phases: PHASES, rest, message, check },
+    { seeds: 200, steps: 300 },
+  );
+  assert.equal(movesOf(PHASES), moves);
+});
+
+test.run();
