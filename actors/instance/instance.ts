@@ -109,7 +109,7 @@ function transition(
     case 'unplaceable':
       return scheduled(state, message, turn);
     case 'preflight-started':
-      if (state.phase !== 'initial') return next(state);
+      if (state.phase !== 'initial' || state.node === null) return next(state);
       return advance({ ...state, phase: 'preflight', sinceMs: turn.now }, turn);
     case 'artifact-changed':
       return artifactChanged(state, message, turn);

@@ -25,7 +25,8 @@ export interface Walk<S extends { readonly phase: string }, M extends Message, E
 /** One of the values, by a seeded random number. */
 export type Pick = <T>(...values: readonly T[]) => T;
 
-const PAUSES_MS = [0, 0, 1, 1_000, 30_000, 120_000, 2_000_000, 4_000_000];
+/** Mostly none: a walk in which everything is late gets nowhere. */
+const PAUSES_MS = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1_000, 30_000, 120_000, 2_000_000, 4_000_000];
 
 /** Throws, naming seed and step, when anything does not hold. */
 export function walk<S extends { readonly phase: string }, M extends Message, E extends string>(
@@ -58,7 +59,9 @@ class Walker<S extends { readonly phase: string }, M extends Message, E extends 
   step(where: string): void {
     const { kind } = this.#subject;
     this.#now += this.#pick(...PAUSES_MS);
-    if (this.#state.phase !== 'none' && this.#random() < 0.01) {
+    // Lives are what is interesting, not the hour after them.
+    if (this.#state.phase === 'deleted' && this.#random() < 0.1) this.#state = kind.initial;
+    if (this.#state.phase !== 'none' && this.#random() < 0.03) {
       return this.#take(kind.parked(this.#state, 'crashed: a bug', this.#now), `${where}: parked`);
     }
     const message = this.#message();
@@ -128,8 +131,8 @@ class Walker<S extends { readonly phase: string }, M extends Message, E extends 
   #message(): M | KernelMessage {
     const { kind, message } = this.#subject;
     const dice = this.#random();
-    if (dice < 0.1) return { kind: 'time-reached', atMs: this.#now };
-    if (dice < 0.25) {
+    if (dice < 0.05) return { kind: 'time-reached', atMs: this.#now };
+    if (dice < 0.12) {
       const wanted = kind.effects(this.#state);
       const effect = this.#pick(...wanted, { name: 'an-old-effect', key: '0' });
       const code = this.#pick<ErrorCode>('host/tool-failed', 'actor/crashed', 'object/deadline');

@@ -1,0 +1,256 @@
+// An instance's transitions: by table, and under random messages.
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { instance } from '../../../../actors/instance/instance.ts';
+import { PHASES } from '../../../../actors/instance/phases.ts';
+import type {
+  InstanceMessage,
+  InstanceState,
+  Observed,
+} from '../../../../actors/instance/state.ts';
+import { movesOf, stepper, walk, type Pick } from '../random-walk.ts';
+import { building, CREATE, interfaceIs, made, ON, seen, up } from './machine.ts';
+
+const test = suite('instance');
+
+const remove = { kind: 'delete' } as const;
+const placed: InstanceMessage = { kind: 'placed', node: 'n1', stages: [] };
+const started = { kind: 'preflight-started' } as const;
+const artifactIs = {
+  kind: 'artifact-changed',
+  artifactId: 'a',
+  blobId: 'b',
+  failure: null,
+} as const;
+const blobIs = {
+  kind: 'blob-changed',
+  blobId: 'b',
+  phase: 'created',
+  failure: null,
+  virtualSizeBytes: 1,
+} as const;
+
+const preflight = () => made().send(interfaceIs('initial')).send(placed).send(started);
+
+test('its phases follow interfaces, placement, images and the domain', () => {
+  const vm = made();
+  assert.equal(vm.effects, ['create-interfaces']);
+  assert.equal(vm.send(interfaceIs('initial')).effects, ['place']);
+  assert.equal(vm.send(placed).effects, ['start-preflight']);
+  assert.equal(vm.send(started).effects, ['request-images', 'place-interfaces']);
+  assert.is(instance.passing(vm.state)?.reason, 'waiting for 1 image and 1 interface');
+  vm.send(interfaceIs('created')).send(artifactIs).send(blobIs);
+  assert.is(vm.state.phase, 'creating');
+  assert.equal(vm.effects, ['sync-domain']);
+  vm.send(seen(vm.state, ON));
+  assert.is(vm.state.phase, 'created');
+  assert.equal(vm.effects, ['sync-domain']);
+});
+
+test('every stage of the scheduler is an event, also when no node is left', () => {
+  const stages = [
+    { stage: 'hypervisors', candidates: ['n1', 'n2'] },
+    { stage: 'idle RAM', candidates: [] },
+  ];
+  const vm = made().send(interfaceIs('initial'));
+  vm.send({ kind: 'unplaceable', reason: 'No nodes with enough idle RAM', stages });
+  assert.is(vm.state.phase, 'initial-error');
+  assert.is(vm.state.failure?.reason, 'No nodes with enough idle RAM');
+  assert.equal(vm.events.slice(1), [
+    'schedule by hypervisors',
+    'schedule by idle RAM',
+    'instance failed',
+  ]);
+});
+
+test('a delete gives everything back from every phase, in the order of dependence', () => {
+  const before = ['delete-interfaces', 'release-images'];
+  const after = ['remove-domain', ...before];
+  const rows: readonly (readonly [string, ReturnType<typeof made>, readonly string[]])[] = [
+    ['initial', made(), before],
+    ['placed', made().send(interfaceIs('initial')).send(placed), before],
+    ['preflight', preflight(), before],
+    ['creating', building(), after],
+    ['created', up(), after],
+    ['created, parked', up().park(), after],
+    ['creating, failed', building().fail('image/refused', 'no'), after],
+    ['initial, failed', made().fail('host/tool-failed', 'no'), before],
+    ['crashed', crashed(), after],
+  ];
+  for (const [name, vm, effects] of rows) {
+    vm.send(remove);
+    assert.equal(cleanUp(vm), effects, name);
+    assert.is(vm.state.phase, 'deleted', name);
+  }
+});
+
+function crashed() {
+  const vm = up();
+  return vm.send(seen(vm.state, { ...ON, power: 'crashed' }));
+}
+
+/** Delivers the outcome of each effect wanted, until none is; the effects, in order. */
+function cleanUp(vm: ReturnType<typeof made>): string[] {
+  const done: string[] = [];
+  const outcomes: Record<string, InstanceMessage> = {
+    'remove-domain': { kind: 'domain-removed' },
+    'delete-interfaces': { kind: 'interfaces-gone' },
+    'release-images': { kind: 'images-released' },
+  };
+  for (let [effect] = vm.effects; effect !== undefined; [effect] = vm.effects) {
+    const outcome = outcomes[effect];
+    if (outcome === undefined) throw new Error(`no outcome for ${effect}`);
+    done.push(effect);
+    vm.send(outcome);
+  }
+  return done;
+}
+
+test('a failed instance is cleaned up, rests in error, and is deleted at once', () => {
+  const vm = building().fail('image/refused', 'the disk is too small');
+  assert.is(vm.state.phase, 'creating-error');
+  cleanUp(vm);
+  assert.is(vm.state.phase, 'error');
+  assert.is(vm.state.failure?.reason, 'the disk is too small');
+  assert.is(vm.send(remove).state.phase, 'deleted');
+  assert.is(vm.try(remove).refusal?.code, 'object/not-found');
+});
+
+test("images that fail say so in the image's own words", () => {
+  const why = { code: 'image/refused', reason: 'it names a backing file' };
+  const rows: readonly InstanceMessage[] = [
+    { ...artifactIs, blobId: null, failure: why },
+    { ...blobIs, phase: 'error', failure: why },
+  ];
+  for (const row of rows) {
+    const vm = preflight();
+    if (row.kind === 'blob-changed') vm.send(artifactIs);
+    vm.send(row);
+    assert.is(vm.state.failure?.reason, 'Image fetch failed: it names a backing file');
+  }
+  const refused = preflight().fail('image/refused', 'artifact not found');
+  assert.is(refused.state.failure?.reason, 'Image fetch failed: artifact not found');
+});
+
+test('others are told whether they are still wanted', () => {
+  const vm = up();
+  assert.is(vm.try(interfaceIs('created')).reply, true);
+  assert.is(vm.try({ ...interfaceIs('created'), interfaceId: 'other' }).reply, false);
+  assert.is(vm.try(blobIs).reply, true);
+  assert.is(vm.try({ ...blobIs, blobId: 'other' }).reply, false);
+  vm.send(remove);
+  assert.is(vm.try(interfaceIs('created')).reply, true, 'it deletes the interface itself');
+  assert.is(vm.try(blobIs).reply, true, 'it releases the blob itself');
+  cleanUp(vm);
+  assert.is(vm.try(interfaceIs('created')).reply, false);
+  assert.is(vm.try(blobIs).reply, false);
+});
+
+test('what an interface told late does not bring it back', () => {
+  const vm = preflight().send(interfaceIs('created'));
+  vm.send(interfaceIs('initial'));
+  assert.is(vm.state.nics[0]?.phase, 'created');
+  vm.send(remove).send({ kind: 'interfaces-gone' }).send(interfaceIs('created'));
+  assert.is(vm.state.nics[0]?.phase, 'deleted');
+});
+
+test('an interface out of order fails an instance that is built, and leaves a running one alone', () => {
+  assert.is(preflight().send(interfaceIs('error')).state.phase, 'preflight-error');
+  const vm = up().send(interfaceIs('error'));
+  assert.is(vm.state.phase, 'created');
+  assert.is(vm.events.at(-1), 'an interface is out of order');
+});
+
+test('a sync that is refused pauses, and its events thin out', () => {
+  const vm = up();
+  const { length } = vm.events;
+  for (let failures = 1; failures <= 100; failures++) {
+    vm.fail('image/refused', 'the disk is gone');
+    assert.equal(vm.effects, [], 'it pauses');
+    vm.pass(600_000).time();
+    assert.equal(vm.effects, ['sync-domain'], 'it tries again');
+  }
+  assert.is(vm.events.length - length, 7);
+  vm.fail('image/refused', 'the disk is gone').send({ kind: 'set-power', action: 'poweroff' });
+  assert.equal(vm.effects, ['sync-domain'], 'a new wish is tried at once');
+});
+
+test('a deadline that comes again and again in clean-up changes nothing', () => {
+  const vm = up().send(remove);
+  const { state, events } = vm;
+  for (let minute = 0; minute < 100; minute++) vm.pass(60_000).time();
+  assert.is(vm.state, state);
+  assert.is(vm.events.length, events.length);
+});
+
+test('hostile names and metadata stay data', () => {
+  const metadata = JSON.parse('{"__proto__": {"polluted": 1}, "constructor": 2, "affinity": 3}');
+  const vm = stepper(instance).send({ ...CREATE, name: '__proto__', metadata });
+  instance.snapshot.decode(vm.state);
+  assert.equal(Object.keys(vm.state.metadata), ['__proto__', 'constructor', 'affinity']);
+  assert.is(Object.getPrototypeOf(vm.state.metadata), Object.prototype);
+  assert.is(({} as { polluted?: number }).polluted, undefined);
+});
+
+/** Mostly what leads on from where it is; else anything. */
+function message(pick: Pick, state: InstanceState): InstanceMessage {
+  return pick(true, true, true, false) ? forward(pick, state) : anything(pick, state);
+}
+
+function forward(pick: Pick, state: InstanceState): InstanceMessage {
+  if (state.phase === 'none') return CREATE;
+  if (state.phase === 'initial') return pick(interfaceIs('initial'), placed, started);
+  if (state.phase === 'preflight') {
+    return pick<InstanceMessage>(interfaceIs('created'), artifactIs, blobIs);
+  }
+  return pick<InstanceMessage>(
+    seen(state, ON),
+    { kind: 'domain-removed' },
+    { kind: 'interfaces-gone' },
+    { kind: 'images-released' },
+    remove,
+  );
+}
+
+type Power = Observed['power'];
+
+function anything(pick: Pick, state: InstanceState): InstanceMessage {
+  const generation = pick(state.generation, state.generation - 1);
+  const power = pick<Power>('on', 'off', 'paused', 'crashed');
+  const offReason = power === 'off' ? pick('guest', 'lost', 'requested') : null;
+  const observed: Observed = { ...ON, power, offReason };
+  const nicPhase = pick('initial', 'created', 'created', 'delete-wait', 'deleted', 'error');
+  const stages = [{ stage: 'load', candidates: ['n1'] }];
+  const action = pick('poweron', 'poweroff', 'pause', 'unpause', 'reboothard', 'rebootsoft');
+  return pick<InstanceMessage>(
+    CREATE,
+    { ...interfaceIs(nicPhase), interfaceId: pick('nic', 'nic', 'other') },
+    pick<InstanceMessage>(placed, { kind: 'unplaceable', reason: 'no node', stages }),
+    started,
+    { ...artifactIs, blobId: pick('b', 'b', null) },
+    { ...blobIs, phase: pick('created', 'created', 'error') },
+    { kind: 'domain-observed', generation, observed, builtDisks: pick(null, []) },
+    { kind: 'set-power', action },
+    pick<InstanceMessage>({ kind: 'domain-removed' }, { kind: 'interfaces-gone' }),
+    pick<InstanceMessage>({ kind: 'images-released' }, remove, { kind: 'forgotten' }),
+  );
+}
+
+test('random messages keep to the table, are harmless repeated, and leave it alive', () => {
+  const rest = ['none', 'created', 'created-error', 'error', 'deleted'] as const;
+  const check = (state: InstanceState) => {
+    if (state.phase !== 'deleted') return;
+    assert.ok(state.areImagesReleased && (state.isDomainGone || state.powerOns === 0));
+    assert.ok(state.nics.every((nic) => nic.phase === 'deleted'));
+  };
+  const counting = ['set-power'];
+  const subject = { kind: instance, phases: PHASES, rest, message, check, counting };
+  const moves = walk(subject, { seeds: 600, steps: 250 });
+  const never = ['delete-wait-error error'];
+  assert.equal(
+    [...movesOf(PHASES)].filter((move) => !moves.has(move)),
+    never,
+  );
+});
+
+test.run();
