@@ -6,11 +6,24 @@ import type { Answer } from './route.ts';
 const JSON_TYPE = 'application/json';
 const HTML_TYPE = 'text/html; charset=utf-8';
 
+/** A request, where its answer goes, and what every answer to it says. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** The request id. */
+  readonly trace: string;
+  /** The copy that reads are answered from may be old. */
+  readonly isStale: boolean;
+}
+
+type Headers = Readonly<Record<string, string>>;
+
 /** 200 with the answer; JSON ends with a newline. */
-export function sendAnswer(response: ServerResponse, answer: Answer): void {
-  if (answer.kind === 'json')
-    return send(response, 200, JSON_TYPE, `${JSON.stringify(answer.value)}\n`);
-  send(response, 200, answer.contentType, answer.bytes);
+export function sendAnswer(exchange: Exchange, answer: Answer): void {
+  if (answer.kind === 'json') {
+    return send(exchange, 200, JSON_TYPE, `${JSON.stringify(answer.value)}\n`);
+  }
+  send(exchange, 200, answer.contentType, answer.bytes);
 }
 
 /** Our own fault, to be logged: everything that nobody meant to throw, and what has the code of a breakdown. */
@@ -19,23 +32,14 @@ export function isOurs(error: unknown): boolean {
 }
 
 /** The status of the error's code, and its words; a browser with a worn-out token is sent to the front page. */
-export function sendError(
-  request: IncomingMessage,
-  response: ServerResponse,
-  error: unknown,
-): void {
+export function sendError(exchange: Exchange, error: unknown): void {
   const status = CODES[codeOf(error)].http;
-  if (
-    status === 401 &&
-    isWornOut(error) &&
-    request.headers.accept?.includes('text/html') === true
-  ) {
-    response.setHeader('Location', '/');
-    return send(response, 302, HTML_TYPE, page(302, 'Found', 'Log in again.'));
+  if (isWornOut(error) && exchange.request.headers.accept?.includes('text/html') === true) {
+    return send(exchange, 302, HTML_TYPE, page(302, 'Found', 'Log in again.'), { Location: '/' });
   }
   const text = isOurs(error) ? `server error: ${reasonOf(error)}` : reasonOf(error);
-  if (status === 503) response.setHeader('Retry-After', '1');
-  send(response, status, JSON_TYPE, JSON.stringify({ error: text, status }));
+  const later: Headers = status === 503 ? { 'Retry-After': '1' } : {};
+  send(exchange, status, JSON_TYPE, JSON.stringify({ error: text, status }), later);
 }
 
 /** Marks the 401 of a token that is expired, or is none: see sendError(). */
@@ -46,33 +50,35 @@ function isWornOut(error: unknown): boolean {
 }
 
 /** Unknown path: HTML, since no route speaks. */
-export function sendNoPath(response: ServerResponse): void {
-  send(response, 404, HTML_TYPE, page(404, 'Not Found', 'There is nothing at this address.'));
+export function sendNoPath(exchange: Exchange): void {
+  send(exchange, 404, HTML_TYPE, page(404, 'Not Found', 'There is nothing at this address.'));
 }
 
 /** Known path, other method: what it does offer. An OPTIONS request asks just that. */
-export function sendMethods(
-  request: IncomingMessage,
-  response: ServerResponse,
-  methods: readonly string[],
-): void {
+export function sendMethods(exchange: Exchange, methods: readonly string[]): void {
   const withHead = methods.includes('GET') ? [...methods, 'HEAD'] : methods;
-  response.setHeader('Allow', [...withHead, 'OPTIONS'].join(', '));
-  if (request.method === 'OPTIONS') return send(response, 200, HTML_TYPE, '');
+  const allow = { Allow: [...withHead, 'OPTIONS'].join(', ') };
+  if (exchange.request.method === 'OPTIONS') return send(exchange, 200, HTML_TYPE, '', allow);
   const message = 'The method is not allowed for the requested URL.';
-  send(response, 405, JSON_TYPE, `${JSON.stringify({ message })}\n`);
+  send(exchange, 405, JSON_TYPE, `${JSON.stringify({ message })}\n`, allow);
 }
 
 /** A HEAD request gets the headers only: node leaves the body out. */
 function send(
-  response: ServerResponse,
+  { response, trace, isStale }: Exchange,
   status: number,
   contentType: string,
   body: string | Uint8Array,
+  more: Headers = {},
 ): void {
-  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-  response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': bytes.byteLength });
-  response.end(bytes);
+  response.writeHead(status, {
+    'Content-Type': contentType,
+    'Content-Length': Buffer.byteLength(body),
+    'X-Request-ID': trace,
+    ...(isStale ? { 'X-Troupe-Stale': 'true' } : {}),
+    ...more,
+  });
+  response.end(body);
 }
 
 function page(status: number, title: string, text: string): string {

@@ -4,21 +4,43 @@ import { SYSTEM } from '../../actors/namespace/state.ts';
 import { WORN_OUT } from './answer.ts';
 import type { Access, Caller } from './route.ts';
 import type { ApiServices } from './services.ts';
-import { verifyToken } from './token.ts';
+import { TokenVerifier } from './token.ts';
 
 const NOBODY: Caller = { namespace: '', keyName: '' };
 const EXPECTED = "Expected 'Authorization: Bearer <JWT>'";
 
-/** Who calls, by the Authorization header; nobody on public routes. Errors: 401 with the contract's texts. */
-export function authenticate(
-  services: ApiServices,
-  access: Access,
-  header: string | undefined,
-): Caller {
-  if (access === 'public') return NOBODY;
-  const caller = tokenCaller(services, bearerToken(header));
-  if (access === 'system' && caller.namespace !== SYSTEM) throw unauthenticated('unauthorized');
-  return caller;
+/** Tells who calls. */
+export class Authenticator {
+  readonly #services: ApiServices;
+  readonly #tokens: TokenVerifier;
+
+  constructor(services: ApiServices) {
+    this.#services = services;
+    this.#tokens = new TokenVerifier(services.tokenSecret);
+  }
+
+  /** By the Authorization header; nobody on public routes. Errors: 401 with the contract's texts. */
+  caller(access: Access, header: string | undefined): Caller {
+    if (access === 'public') return NOBODY;
+    const caller = this.#owner(bearerToken(header));
+    if (access === 'system' && caller.namespace !== SYSTEM) throw unauthenticated('unauthorized');
+    return caller;
+  }
+
+  #owner(token: string): Caller {
+    const { read, clock } = this.#services;
+    const verified = this.#tokens.verify(token, clock.nowMs());
+    if (!verified.ok) {
+      const detail = verified.isWornOut ? WORN_OUT : {};
+      throw new TroupeError('api/unauthenticated', verified.reason, detail);
+    }
+    const { namespace, keyName, nonce } = verified;
+    const found = read.namespaces.get(namespace)?.state;
+    // A token dies with its namespace, its key, or when the key is set anew.
+    const isAlive = found?.phase === 'created' && found.keys[keyName]?.nonce === nonce;
+    if (!isAlive) throw unauthenticated('');
+    return { namespace, keyName };
+  }
 }
 
 export function unauthenticated(message: string): TroupeError {
@@ -35,17 +57,4 @@ function bearerToken(header: string | undefined): string {
   }
   if (words.length !== 2) throw unauthenticated(`Bad Authorization header. ${EXPECTED}`);
   return words[1] ?? '';
-}
-
-function tokenCaller(services: ApiServices, token: string): Caller {
-  const verified = verifyToken(services.tokenSecret, token, services.clock.nowMs());
-  if (!verified.ok) {
-    const detail = verified.isWornOut ? WORN_OUT : {};
-    throw new TroupeError('api/unauthenticated', verified.reason, detail);
-  }
-  const { namespace, keyName, nonce } = verified;
-  const found = services.read.namespaces.get(namespace)?.state;
-  // A token dies with its namespace, its key, or when the key is set anew.
-  if (found?.phase !== 'created' || found.keys[keyName]?.nonce !== nonce) throw unauthenticated('');
-  return { namespace, keyName };
 }

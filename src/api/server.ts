@@ -4,11 +4,11 @@
 // W2  Who may not call is told so before a byte of the body is kept.
 // W3  An error is logged once, here, when it is ours; what the caller did wrong is only answered.
 // W4  Everything a client does has a limit: connections, headers, how long they and the body may take to come.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { codeOf } from '../../actors/kernel/errors.ts';
-import { isOurs, sendAnswer, sendError, sendMethods, sendNoPath } from './answer.ts';
-import { authenticate } from './auth.ts';
+import { isOurs, sendAnswer, sendError, sendMethods, sendNoPath, type Exchange } from './answer.ts';
+import { Authenticator } from './auth.ts';
 import { parseBody, readBody } from './body.ts';
 import type { Route } from './route.ts';
 import { RouteTable } from './route-table.ts';
@@ -32,10 +32,10 @@ export const SERVER_LIMITS: ServerLimits = {
 
 const ID = /^[\w.:@-]{1,128}$/;
 
-interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly trace: string;
+interface Face {
+  readonly services: ApiServices;
+  readonly table: RouteTable;
+  readonly callers: Authenticator;
 }
 
 /** Not listening yet. Close it with closeServer(). */
@@ -44,7 +44,7 @@ export function apiServer(
   routes: readonly Route[],
   limits: ServerLimits = SERVER_LIMITS,
 ): Server {
-  const table = new RouteTable(routes);
+  const face = { services, table: new RouteTable(routes), callers: new Authenticator(services) };
   const timing = {
     headersTimeout: limits.headersMs,
     requestTimeout: limits.requestMs,
@@ -53,9 +53,8 @@ export function apiServer(
   };
   const server = createServer(timing, (request, response) => {
     const trace = requestId(request, services);
-    response.setHeader('X-Request-ID', trace);
-    if (services.read.isStale) response.setHeader('X-Troupe-Stale', 'true');
-    serve(services, table, { request, response, trace }).catch((error: unknown) => {
+    const exchange = { request, response, trace, isStale: services.read.isStale };
+    serve(face, exchange).catch((error: unknown) => {
       services.log('error', 'answer not sent', { trace, error });
       response.destroy();
     });
@@ -79,25 +78,24 @@ export function closeServer(server: Server, graceMs: number): Promise<void> {
   });
 }
 
-async function serve(services: ApiServices, table: RouteTable, exchange: Exchange): Promise<void> {
-  const { request, response, trace } = exchange;
+async function serve({ services, table, callers }: Face, exchange: Exchange): Promise<void> {
+  const { request, trace } = exchange;
   const { method = 'GET', url = '/' } = request;
   const match = table.find(method === 'HEAD' ? 'GET' : method, url.split('?')[0] ?? '/');
-  if (match.kind === 'no-path') return sendNoPath(response);
-  if (match.kind === 'no-method') return sendMethods(request, response, match.allowed);
+  if (match.kind === 'no-path') return sendNoPath(exchange);
+  if (match.kind === 'no-method') return sendMethods(exchange, match.allowed);
   try {
     const { route, params } = match;
-    const caller = authenticate(services, route.access, request.headers.authorization);
+    const caller = callers.caller(route.access, request.headers.authorization);
     const body = parseBody(await readBody(request));
     const remote = request.socket.remoteAddress ?? '';
-    sendAnswer(
-      response,
-      await route.run({ method: route.method, caller, params, body, trace, remote }),
-    );
+    const asked = { method: route.method, caller, params, body, trace, remote };
+    sendAnswer(exchange, await route.run(asked));
   } catch (error) {
-    if (isOurs(error))
+    if (isOurs(error)) {
       services.log('error', 'request failed', { trace, code: codeOf(error), error });
-    sendError(request, response, error);
+    }
+    sendError(exchange, error);
   }
 }
 

@@ -48,15 +48,53 @@ export function signToken(
   return `${HEADER}.${payload}.${signature(secret, `${HEADER}.${payload}`)}`;
 }
 
-/** Never throws; the reasons are the contract's texts (auth 4). Whether the key still exists is not looked at here. */
-export function verifyToken(secret: Uint8Array, token: string, nowMs: number): VerifiedToken {
-  const claims = signedClaims(secret, token);
-  if (claims === undefined) return refused('invalid JWT in Authorization header', true);
-  const { exp, iat, nbf, type, sub, nonce } = claims;
-  const now = Math.floor(nowMs / 1000);
+/**
+ * Verifies tokens that were signed with one secret. What it has found signed it remembers, since a client sends the
+ * same token with each request; times are looked at again each time.
+ */
+export class TokenVerifier {
+  static readonly MAX_REMEMBERED = 10_000;
+  readonly #secret: Uint8Array;
+  readonly #signed = new Map<string, Claims>();
+
+  constructor(secret: Uint8Array) {
+    this.#secret = secret;
+  }
+
+  /** Never throws; the reasons are the contract's texts (auth 4). Whether the key still exists is not looked at here. */
+  verify(token: string, nowMs: number): VerifiedToken {
+    const claims = this.#signed.get(token) ?? this.#learn(token);
+    if (claims === undefined) return refused('invalid JWT in Authorization header', true);
+    const now = Math.floor(nowMs / 1000);
+    const problem = untimely(claims, now);
+    if (problem === undefined) return owner(claims);
+    if (problem.isWornOut) this.#signed.delete(token);
+    return problem;
+  }
+
+  #learn(token: string): Claims | undefined {
+    const claims = signedClaims(this.#secret, token);
+    const [oldest] = this.#signed.keys();
+    if (claims === undefined) return undefined;
+    if (this.#signed.size >= TokenVerifier.MAX_REMEMBERED && oldest !== undefined) {
+      this.#signed.delete(oldest);
+    }
+    this.#signed.set(token, claims);
+    return claims;
+  }
+}
+
+type Claims = Readonly<Record<string, unknown>>;
+type Refused = Extract<VerifiedToken, { ok: false }>;
+
+function untimely({ exp, nbf, iat }: Claims, now: number): Refused | undefined {
   if (typeof exp !== 'number' || exp <= now) return refused('Signature has expired', true);
   if (isLater(nbf, now)) return refused('The token is not yet valid (nbf)');
   if (isLater(iat, now)) return refused('The token is not yet valid (iat)');
+  return undefined;
+}
+
+function owner({ type, sub, nonce }: Claims): VerifiedToken {
   if (type === 'refresh') return refused('Only non-refresh tokens are allowed');
   const [namespace, keyName] = Array.isArray(sub) ? (sub as unknown[]) : [];
   if (typeof namespace !== 'string' || typeof keyName !== 'string') {
@@ -66,7 +104,7 @@ export function verifyToken(secret: Uint8Array, token: string, nowMs: number): V
   return { ok: true, namespace, keyName, nonce };
 }
 
-function refused(reason: string, isWornOut = false): VerifiedToken {
+function refused(reason: string, isWornOut = false): Refused {
   return { ok: false, reason, isWornOut };
 }
 
@@ -75,7 +113,7 @@ function isLater(claim: unknown, now: number): boolean {
 }
 
 /** What is in a token that we have signed. */
-function signedClaims(secret: Uint8Array, token: string): Record<string, unknown> | undefined {
+function signedClaims(secret: Uint8Array, token: string): Claims | undefined {
   if (token.length > MAX_TOKEN_LENGTH) return undefined;
   const [header, payload, signed, ...rest] = token.split('.');
   if (header !== HEADER || !payload || !signed || rest.length > 0) return undefined;
@@ -96,12 +134,10 @@ function encode(value: unknown): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-function decode(text: string): Record<string, unknown> | undefined {
+function decode(text: string): Claims | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(text, 'base64url').toString());
-    return typeof value === 'object' && value !== null
-      ? (value as Record<string, unknown>)
-      : undefined;
+    return typeof value === 'object' && value !== null ? (value as Claims) : undefined;
   } catch {
     // Signed by us and still not JSON cannot be; whoever sent it learns only that it is invalid.
     return undefined;

@@ -1,11 +1,12 @@
 // Those who wait for something to become true of the copy, each with a deadline.
 //
 // W1  A waiter is looked at only when what it waits for may have changed: its own object, or the revision.
-// W2  Whatever becomes of it (found, late), nothing of it is kept.
+// W2  Whatever becomes of it (found, late, failed), nothing of it is kept.
+// W3  A condition that throws fails the wait of whoever asked, not the feed that woke it.
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Clock } from '../../actors/kernel/clock.ts';
 
-/** True: found, and told to whoever waited. */
+/** True: whoever waited has been told. */
 type Check = () => boolean;
 
 export class Waiters {
@@ -27,9 +28,14 @@ export class Waiters {
     if (now !== undefined) return Promise.resolve(now);
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const check = () => {
-      const value = find();
-      if (value !== undefined) resolve(value);
-      return value !== undefined;
+      try {
+        const value = find();
+        if (value !== undefined) resolve(value);
+        return value !== undefined;
+      } catch (error) {
+        reject(error);
+        return true;
+      }
     };
     this.#add(key, check);
     const timer = this.#clock.after(timeoutMs, () => {

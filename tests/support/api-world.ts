@@ -4,6 +4,7 @@
 // A1  Nothing of src/api, src/read or actors is replaced.
 // A2  The read model hears of a write a turn of the event loop later, as from a watch; hold() makes it later still.
 // A3  Two tenants (`lab`, `other`) besides `system`; a token for each without the cost of a login.
+import { randomUUID } from 'node:crypto';
 import { Agent, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { artifactPerformers } from '../../actors/artifact/effects.ts';
@@ -32,7 +33,7 @@ import type { ApiServices } from '../../src/api/services.ts';
 import { signToken } from '../../src/api/token.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
 import { FakeMachine, FedJournal, MemoryClaims, ShiftedClock } from './api-machine.ts';
-import { FakeOwnership, keptLog, seededRandom, type LogLine } from './kernel.ts';
+import { FakeOwnership, keptLog, type LogLine } from './kernel.ts';
 import { waitUntil } from './wait.ts';
 
 export const NODE = 'n1';
@@ -79,7 +80,7 @@ export class ApiWorld {
   readonly clock = new ShiftedClock();
   readonly journal = new FedJournal(EPOCH);
   readonly machine = new FakeMachine();
-  readonly random = seededRandom(42);
+  readonly random = { number: () => Math.random(), uuid: () => randomUUID() };
   readonly lines: readonly LogLine[];
   readonly read: ReadModel;
   readonly runtime: Runtime;
