@@ -112,7 +112,8 @@ async function startAll({ config, progress, undo, log, trace }: StartOptions): P
   undo.push(async () => {
     await daemon.stop();
     if (hasOwnLibvirt) {
-      const onWaiting = (guests: number) => progress.line(`  … shutting down ${guests} guests`);
+      const onWaiting = (guests: number) =>
+        progress.line(`  … shutting down ${guests === 1 ? 'the guest' : `${guests} guests`}`);
       await shutDownGuests({ socketPath: libvirtSocket, timeoutMs: SHUT_DOWN_MS, log, onWaiting });
       await daemon.host.removeNetworks(trace);
     }

@@ -1,5 +1,7 @@
 // Artifact routes (contract: artifacts 7): images are cached, listed, shown and deleted.
 import { artifactRef, type ArtifactState } from '../../actors/artifact/state.ts';
+import { blobRef } from '../../actors/blob/state.ts';
+import type { Address } from '../../actors/kernel/kind.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import { Type } from '../../actors/kernel/schema.ts';
 import { SYSTEM } from '../../actors/namespace/state.ts';
@@ -40,10 +42,17 @@ export function artifactRoutes(services: ApiServices, images: ImageCache): Route
     route('GET /artifacts/:artifact_ref/events', {
       object,
       body: eventsBody,
-      handle: async ({ object: { id }, body }) =>
-        json(await eventList(services, artifactRef(id), body)),
+      handle: async ({ object: { id, state }, body }) =>
+        json(await eventList(services, [artifactRef(id), ...blobsOf(state)], body)),
     }),
   ];
+}
+
+/** Its blobs' events are part of an artifact's story: how far a fetch is, why it failed. */
+function blobsOf(state: ArtifactState): Address[] {
+  const ids = state.versions.map((version) => version.blobId);
+  if (state.fetching !== null) ids.push(state.fetching.blobId);
+  return ids.map((id) => blobRef(id));
 }
 
 /** Everything active that the caller may read, if need be only what a node holds. */

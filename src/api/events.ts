@@ -16,10 +16,10 @@ export const eventsBody = {
   limit: Type.Optional(Type.Unknown()),
 };
 
-/** Newest first. Errors: 400. */
+/** Of one object, or of several as one story; newest first. Errors: 400. */
 export async function eventList(
   services: ApiServices,
-  address: Address,
+  addresses: readonly Address[],
   body: { readonly event_type?: string | null; readonly limit?: unknown },
 ): Promise<Json> {
   const type = body.event_type ?? null;
@@ -28,7 +28,9 @@ export async function eventList(
   }
   const limit = wholeNumber(body.limit ?? DEFAULT_LIMIT);
   if (limit === undefined) throw badRequest('limit is not an integer');
-  return (await services.events(address, limit, type)).map(eventView);
+  const lists = await Promise.all(addresses.map((one) => services.events(one, limit, type)));
+  const all = lists.flat().sort((a, b) => (a.id < b.id ? 1 : -1));
+  return (limit < 0 ? all : all.slice(0, limit)).map(eventView);
 }
 
 function eventView(event: EventRecord): Json {

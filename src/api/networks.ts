@@ -116,7 +116,7 @@ function memberRoutes(services: ApiServices, object: FindNetwork): Route[] {
       object,
       body: eventsBody,
       handle: async ({ object: { id }, body }) =>
-        json(await eventList(services, networkRef(id), body)),
+        json(await eventList(services, [networkRef(id)], body)),
     }),
   ];
 }

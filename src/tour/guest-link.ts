@@ -52,9 +52,10 @@ export function guestLink({ exec, netns, address, keyFile, trace }: GuestLinkOpt
               40_000,
             );
             if (code === 0) return { user, output: stdout.trim() };
-            said = stderr.trim().split('\n').at(-1) ?? '';
-            // Only a refused key is a reason to try another user.
-            if (!said.includes('Permission denied')) break;
+            said = (stderr.trim() || stdout.trim()).split('\n').at(-1) ?? '';
+            // 255 is ssh's own: nobody answers yet, unless it is the key that is not this user's. Other codes are
+            // the guest's: cloud images let root in only to say who else to be.
+            if (code === 255 && !said.includes('Permission denied')) break;
           }
           return undefined;
         });

@@ -48,10 +48,11 @@ export class StoreJournal implements Journal {
     const key = this.#keys.object(kind, id);
     const nameKey = (entry: IndexEntry) => this.#keys.name(entry.namespace, kind, entry.name, id);
     const ops: WriteOp[] = [];
-    const [before, after] = [named(index.before), named(index.after)];
-    if (before !== null && (after === null || nameKey(before) !== nameKey(after))) {
-      ops.push({ op: 'delete', key: nameKey(before) });
-    }
+    const [before, after] = [index.before, index.after].map((entry) => {
+      return isNamed(entry) ? nameKey(entry) : null;
+    });
+    if (before !== null && before !== undefined && before !== after)
+      ops.push({ op: 'delete', key: before });
     if (snapshot === null) {
       return [
         ...ops,
@@ -60,7 +61,9 @@ export class StoreJournal implements Journal {
       ];
     }
     ops.push({ op: 'put', key, value: encodeEnvelope(snapshot) });
-    if (after !== null) ops.push({ op: 'put', key: nameKey(after), value: new Uint8Array() });
+    if (after !== null && after !== undefined && before !== after) {
+      ops.push({ op: 'put', key: after, value: new Uint8Array() });
+    }
     for (const event of events) {
       const value = encodeEnvelope({ schema: EVENT_SCHEMA, state: event });
       ops.push({ op: 'put', key: this.#keys.event(kind, id, event.id), value });
@@ -82,8 +85,8 @@ export class StoreJournal implements Journal {
 }
 
 /** A nameless object has no row in the index. */
-function named(entry: IndexEntry | null): IndexEntry | null {
-  return entry === null || entry.name === '' || entry.namespace === '' ? null : entry;
+function isNamed(entry: IndexEntry | null): entry is IndexEntry {
+  return entry !== null && entry.name !== '' && entry.namespace !== '';
 }
 
 /** What is stored of an object. Error: `store/bad-value` when it is no envelope. */

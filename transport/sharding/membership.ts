@@ -153,6 +153,6 @@ async function endPredecessor(options: MembershipOptions): Promise<void> {
 function nameInUse(node: string): TroupeError {
   return new TroupeError(
     'host/locked',
-    `another daemon is a member of this cluster under the node name ${node}; give this one a name of its own (--node-name), or stop the other`,
+    `another daemon is a member of this cluster under the node name ${node}; give this one a name of its own (--node), or stop the other`,
   );
 }

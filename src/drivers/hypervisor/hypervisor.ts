@@ -88,6 +88,7 @@ export class LibvirtHypervisor implements Hypervisor {
   readonly #ports: PortPool;
   readonly #watch: DomainWatch;
   readonly #ioRetriedAt = new Map<string, number>();
+  #deafen: () => void = () => undefined;
   #running: { readonly libvirt: Libvirt; readonly tools: ConvergeTools } | undefined;
 
   constructor(options: LibvirtHypervisorOptions) {
@@ -114,7 +115,7 @@ export class LibvirtHypervisor implements Hypervisor {
     try {
       const machine = await inspectMachine(libvirt, probed, machineType);
       this.#running = { libvirt, tools: this.#toolsFor(libvirt, machine, bootId) };
-      libvirt.subscribe((event) => this.#watch.hear(event));
+      this.#deafen = libvirt.subscribe((event) => this.#watch.hear(event));
     } catch (error) {
       await libvirt.close();
       throw toTroupeError(error, 'asking libvirt what it can do');
@@ -126,6 +127,8 @@ export class LibvirtHypervisor implements Hypervisor {
     const running = this.#running;
     this.#running = undefined;
     await this.#turns.idle();
+    // The end of the connection is our own doing: nobody has to hear of it.
+    this.#deafen();
     await running?.libvirt.close();
   }
 

@@ -98,11 +98,13 @@ export class NetworkDriver implements Dataplane {
         );
       }
       this.#register.putTap(spec, recorded);
-      const { mtu } = await this.#converge(segment, recorded, by).catch(async (error: unknown) => {
-        // What all segments share is the likelier culprit, and its error says what to do.
-        await this.#shared(by);
-        throw error;
-      });
+      const { mtu } = await this.#converge(segment, segment.by, by).catch(
+        async (error: unknown) => {
+          // What all segments share is the likelier culprit, and its error says what to do.
+          await this.#shared(by);
+          throw error;
+        },
+      );
       const tap = this.#register.tap(spec.interfaceId)?.name ?? '';
       return { tap, mtu };
     });
