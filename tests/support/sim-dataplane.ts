@@ -1,6 +1,6 @@
 // A simulated network driver: behaves like src/drivers/network, without a kernel.
 import { TroupeError } from '../../actors/kernel/errors.ts';
-import { formatAddress } from '../../actors/kernel/kind.ts';
+import { formatAddress, parseAddress } from '../../actors/kernel/kind.ts';
 import type {
   Dataplane,
   Drift,
@@ -90,8 +90,26 @@ export class SimDataplane implements Dataplane {
     }
   }
 
-  audit(): Promise<readonly Drift[]> {
-    return Promise.resolve([]);
+  async audit(
+    isWanted: (owner: string) => boolean | undefined,
+    trace: string,
+  ): Promise<readonly Drift[]> {
+    const { net, ledger } = this.#machine;
+    const drifts: Drift[] = [];
+    for (const { resource, name, owner, epoch, generation } of ledger.list()) {
+      const known = resource === 'segment' || resource === 'tap';
+      if (!known || isWanted(owner) !== false) continue;
+      const things: Map<string, unknown> = resource === 'tap' ? net.taps : net.segments;
+      const address = parseAddress(owner) ?? { kind: 'network', id: owner };
+      const by = { owner: address, epoch, generation, trace, signal: new AbortController().signal };
+      await this.#turn('repair', name, by, () => {
+        things.delete(name);
+        ledger.forget(resource, name);
+      });
+      const reason = 'nobody wants it';
+      drifts.push({ owner, resource, name, problem: 'unknown', reason, repaired: true });
+    }
+    return drifts;
   }
 
   #turn<T>(call: string, networkId: string, by: WantedBy, act: () => T): Promise<T> {

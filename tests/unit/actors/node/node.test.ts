@@ -1,0 +1,73 @@
+// A node's record: what its daemon said of the machine, and differences told once.
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { node } from '../../../../actors/node/node.ts';
+import { PHASES } from '../../../../actors/node/phases.ts';
+import type { NodeMessage } from '../../../../actors/node/state.ts';
+import { movesOf, stepper, walk, type Pick } from '../random-walk.ts';
+
+const test = suite('node');
+
+const machine = {
+  vtep: '192.0.2.1',
+  mtu: 1_450,
+  cpus: 2,
+  memoryMiB: 1_024,
+  diskGiB: 10,
+  accelerator: 'tcg',
+  cpuModel: 'max',
+  warning: null,
+  versions: { qemu: '7.2' },
+} as const;
+const register = { kind: 'register', bootId: 'b1', machine } as const;
+const drift = {
+  owner: 'network/net',
+  resource: 'bridge',
+  name: 'br-1',
+  problem: 'unknown',
+  reason: 'nobody wants it',
+  repaired: false,
+};
+const found = (...drifts: (typeof drift)[]): NodeMessage => ({ kind: 'drift-found', drifts });
+
+test('a start of its daemon is an event; joining again after an outage is none', () => {
+  const one = stepper(node).send(register).send(register);
+  assert.equal(one.events, ['daemon started']);
+  one.send({ ...register, bootId: 'b2' });
+  assert.equal(one.events, ['daemon started', 'daemon started']);
+});
+
+test('what an audit finds again and again is told once; what it repaired, each time', () => {
+  const one = stepper(node).send(register);
+  for (let audits = 0; audits < 50; audits++) one.send(found(drift));
+  assert.is(one.events.length, 2);
+  one.send(found(drift, { ...drift, name: 'br-2' }));
+  assert.is(one.events.length, 3);
+  const repaired = { ...drift, name: 'br-3', repaired: true };
+  one.send(found(repaired)).send(found(repaired));
+  assert.is(one.events.length, 5);
+});
+
+test('a machine with very many differences keeps and tells some of them', () => {
+  const many = Array.from({ length: 5_000 }, (_, index) => ({ ...drift, name: `br-${index}` }));
+  const one = stepper(node)
+    .send(register)
+    .send(found(...many));
+  assert.is(one.state.drifts.length, 100);
+  assert.is(one.events.length, 101);
+});
+
+test('a node that cannot keep its own record stops its daemon instead of parking', () => {
+  assert.is(node.onCrash(new Error('a bug'), 4), 'restart');
+  assert.is(node.onCrash(new Error('a bug'), 5), 'stop-daemon');
+});
+
+test('random messages keep to the table, and are harmless repeated', () => {
+  const message = (pick: Pick): NodeMessage =>
+    pick<NodeMessage>(register, { ...register, bootId: 'b2' }, found(drift), found());
+  const rest = ['none', 'created', 'error'] as const;
+  const subject = { kind: node, phases: PHASES, rest, message };
+  assert.equal(movesOf(PHASES), walk(subject, { seeds: 20, steps: 200 }));
+});
+
+test.run();
