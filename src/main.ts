@@ -77,7 +77,7 @@ async function run(config: Config, progress: Progress, undo: Undo): Promise<'ser
   await checkMachine({ dataDirectory, listeners: [{ what: 'the API', setting: 'api', ...api }] });
   const daemon = await startAll({ config, progress, undo, log, trace });
   progress.line(welcome(config, daemon.login, daemon.host.hypervisor.capabilities.warning));
-  const hasTour = await tourIfWanted(config, daemon.login, progress, trace);
+  const hasTour = await tourOrServe(config, daemon.login, progress, trace);
   if (config.tour.when === 'only') return 'toured';
   progress.line(farewell(config, hasTour));
   return 'served';
@@ -122,6 +122,24 @@ async function startAll({ config, progress, undo, log, trace }: StartOptions): P
   return daemon;
 }
 
+/** A tour that fails ends `--tour-only`; otherwise the daemon serves on, so that one can see why. */
+async function tourOrServe(
+  config: Config,
+  login: Login,
+  progress: Progress,
+  trace: string,
+): Promise<boolean> {
+  try {
+    return await tourIfWanted(config, login, progress, trace);
+  } catch (error) {
+    if (config.tour.when === 'only') throw error;
+    progress.line(
+      `\nThe tour was not finished: ${reasonOf(error)}\nThe daemon serves on; the next npm start takes the tour again.`,
+    );
+    return false;
+  }
+}
+
 /** Takes the tour the first time, finds its instance again afterwards; false when there is none to show. */
 async function tourIfWanted(
   config: Config,
@@ -129,29 +147,23 @@ async function tourIfWanted(
   progress: Progress,
   trace: string,
 ): Promise<boolean> {
-  const isWanted =
-    config.tour.when === 'only' || (config.tour.when === 'first' && !isTourTaken(config.dataDir));
+  const isFirst = config.tour.image !== null || !isTourTaken(config.dataDir);
+  const isWanted = config.tour.when === 'only' || (config.tour.when === 'first' && isFirst);
   const client = new Client({ apiUrl: login.apiurl, namespace: login.namespace, key: login.key });
   if (!isWanted && !(await hasTourInstance(config, client))) return false;
   progress.line('\nThe tour: a virtual machine on a virtual network, through the API');
+  const path =
+    config.tour.image ?? (await progress.phase('guest image', () => buildGuest(config, trace)));
+  const image = path.startsWith('/') ? `file://${path}` : path;
+  const name = tourName(config.tour.image);
   const isOwnGuest = config.tour.image === null;
-  const image =
-    config.tour.image ??
-    `file://${await progress.phase('guest image', () => buildGuest(config, trace))}`;
-  const { address, sshCommand } = await takeTour({
-    config,
-    client,
-    progress,
-    exec,
-    trace,
-    image,
-    isOwnGuest,
-  });
+  const options = { config, client, progress, exec, trace, image, name, isOwnGuest };
+  const { address, sshCommand } = await takeTour(options);
   const total = progress.times.reduce((sum, { ms }) => sum + ms, 0) / 1000;
   const phases = progress.times
     .map(({ name, ms }) => `${name} ${(ms / 1000).toFixed(1)}`)
     .join(', ');
-  progress.line(`\nThe instance \`tour\` runs at ${address}; get in with\n  ${sshCommand}`);
+  progress.line(`\nThe instance ${name} runs at ${address}; get in with\n  ${sshCommand}`);
   progress.line(`It took ${total.toFixed(1)} s: ${phases}`);
   return true;
 }
@@ -161,6 +173,22 @@ async function hasTourInstance(config: Config, client: Client): Promise<boolean>
   return (await client.list('/instances')).some(
     (one) => one['name'] === 'tour' && one['power_state'] === 'on',
   );
+}
+
+/** Each image has an instance of its own, named after it: `tour`, or `tour-debian-12` for debian_12.qcow2. */
+function tourName(image: string | null): string {
+  if (image === null) return 'tour';
+  const stem =
+    image
+      .split('/')
+      .at(-1)
+      ?.split('?')[0]
+      ?.replace(/\.[a-z0-9.]*$/i, '') ?? '';
+  const label = stem
+    .replaceAll(/[^a-z0-9]+/gi, '-')
+    .replaceAll(/^-|-$/g, '')
+    .slice(0, 40);
+  return label === '' ? 'tour-image' : `tour-${label}`;
 }
 
 /** JSON lines in the data directory; warnings also where a person sees them. */

@@ -1,5 +1,6 @@
 // Network routes (contract: networks 2).
 import { Type } from '../../actors/kernel/schema.ts';
+import type { JsonObject } from '../../actors/kernel/json.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import { parseNetblock } from '../../actors/network/netblock.ts';
 import { FLOATING, networkRef, type NetworkState } from '../../actors/network/state.ts';
@@ -111,6 +112,10 @@ function memberRoutes(services: ApiServices, object: FindNetwork): Route[] {
     route('GET /networks/:network_ref/addresses', {
       object,
       handle: ({ object: { state } }) => json(addressList(state)),
+    }),
+    route('GET /networks/:network_ref/metadata', {
+      object,
+      handle: ({ object: { state } }) => json(state.metadata as JsonObject),
     }),
     route('GET /networks/:network_ref/events', {
       object,

@@ -53,17 +53,26 @@ export interface BootstrapOptions {
 
 /** Makes the first objects, and a login for this machine's administrator (mode 0600, in the data directory). */
 export async function bootstrap(options: BootstrapOptions): Promise<Login> {
-  const { router, floatingBlock, trace } = options;
-  await router.ask(
-    networkRef(FLOATING),
-    { kind: 'create-pool', netblock: floatingBlock },
-    { trace },
-  );
+  const { router, trace } = options;
+  await makePool(options);
   const { revision } = await router.ask(namespaceRef(SYSTEM), { kind: 'create' }, { trace });
   await options.read.reached(revision);
   const login = { apiurl: options.apiUrl, namespace: SYSTEM, key: await currentKey(options) };
   await writePrivately(loginFile(options.dataDir), `${JSON.stringify(login, null, 2)}\n`);
   return login;
+}
+
+/** The pool's block stays what it was first: addresses of it are in use. */
+async function makePool({ router, read, floatingBlock, trace }: BootstrapOptions): Promise<void> {
+  const message = { kind: 'create-pool', netblock: floatingBlock } as const;
+  const { revision } = await router.ask(networkRef(FLOATING), message, { trace });
+  await read.reached(revision);
+  const pool = read.networks.get(FLOATING)?.state.netblock;
+  if (pool === floatingBlock) return;
+  throw new TroupeError(
+    'config/invalid',
+    `setting floating-block: this cluster gives out addresses of ${pool}, found ${floatingBlock}; start with --floating-block ${pool}`,
+  );
 }
 
 /** The key in the login file as long as the cluster knows it; else a new one. */

@@ -55,6 +55,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const images = imageDriver(config, ledger, log);
   await images.start();
   const network = await networkDriver(config, underlay, ledger, log);
+  await network.check(trace);
   const hypervisor = await startHypervisor(options, ledger, images);
   return {
     ledger,

@@ -21,7 +21,9 @@ export interface TourOptions {
   readonly trace: string;
   /** URL or `file://` of the image; made or found by the caller. */
   readonly image: string;
-  /** The image is our own small guest: what its console says is known. */
+  /** Of the instance. */
+  readonly name: string;
+  /** The image is our own small guest, which needs less than others. */
   readonly isOwnGuest: boolean;
 }
 
@@ -32,7 +34,7 @@ export interface TourResult {
   readonly sshCommand: string;
 }
 
-const NAME = 'tour';
+const NETWORK = 'tour';
 const NETBLOCK = '10.77.0.0/24';
 const IMAGE_MS = 1_900_000;
 const NETWORK_MS = 60_000;
@@ -85,15 +87,27 @@ async function ensureImage(
     if (artifact['state'] === 'created') return artifact;
     if (artifact['state'] === 'error') throw await failed(client, path, 'the image');
     const [latest] = await client.list(`${path}/events`, { limit: 1 });
-    note(text(latest ?? {}, 'message'));
+    note(eventNote(latest ?? {}));
     return undefined;
   });
 }
 
+/** `fetching downloading 40 %`, or the message alone. */
+function eventNote(event: View): string {
+  const { step, percent } = (event['extra'] ?? {}) as View;
+  const progress =
+    typeof step !== 'string' ? '' : ` ${step}${typeof percent === 'number' ? ` ${percent} %` : ''}`;
+  return `${text(event, 'message')}${progress}`;
+}
+
 async function ensureNetwork(client: Client): Promise<View> {
   const { uuid } =
-    (await findByName(client, 'networks')) ??
-    (await client.view('POST', '/networks', { name: NAME, netblock: NETBLOCK, provide_dns: true }));
+    (await usable(client, 'networks', NETWORK)) ??
+    (await client.view('POST', '/networks', {
+      name: NETWORK,
+      netblock: NETBLOCK,
+      provide_dns: true,
+    }));
   const path = `/networks/${String(uuid)}`;
   return until('the network', NETWORK_MS, async () => {
     const network = await client.view('GET', path);
@@ -103,19 +117,19 @@ async function ensureNetwork(client: Client): Promise<View> {
 }
 
 async function ensureInstance(
-  { client, image, isOwnGuest }: TourOptions,
+  { client, image, name, isOwnGuest }: TourOptions,
   publicKey: string,
   note: (text: string) => void,
 ): Promise<View> {
   const { uuid } =
-    (await findByName(client, 'instances')) ??
+    (await usable(client, 'instances', name)) ??
     (await client.view('POST', '/instances', {
-      name: NAME,
+      name,
       cpus: 1,
       // A cloud image needs room to unpack its initramfs; the small guest does not.
       memory: isOwnGuest ? 256 : 1024,
       disk: [{ base: image, size: isOwnGuest ? 1 : null, bus: 'virtio', type: 'disk' }],
-      network: [{ network_uuid: NAME }],
+      network: [{ network_uuid: NETWORK }],
       ssh_key: publicKey,
       video: { model: 'cirrus', memory: 16384, vdi: 'vnc' },
       side_channels: [],
@@ -175,9 +189,13 @@ function consoleLines(bytes: Buffer): string[] {
     .slice(-CONSOLE_LINES);
 }
 
-async function findByName(client: Client, collection: string): Promise<View | undefined> {
+/** What an earlier tour has made; what it left in error is deleted, so that the tour can be taken again. */
+async function usable(client: Client, collection: string, name: string): Promise<View | undefined> {
   const all = await client.list(`/${collection}`);
-  return all.find((one) => one['name'] === NAME && one['state'] !== 'delete-wait');
+  const named = all.filter((one) => one['name'] === name && one['state'] !== 'delete-wait');
+  const failedOnes = named.filter((one) => text(one, 'state').endsWith('error'));
+  for (const one of failedOnes) await client.call('DELETE', `/${collection}/${text(one, 'uuid')}`);
+  return named.find((one) => !failedOnes.includes(one));
 }
 
 /** The reason an object gives, from its view or its latest event that carries one. */

@@ -156,7 +156,8 @@ function planEgress(machine: Machine, floatingBlock: string, seen: InstallationS
   return repairs;
 }
 
-async function refuseOverlap(
+/** Errors: `config/invalid` when a route of the host's own leads into the block. */
+export async function refuseOverlap(
   floatingBlock: string,
   egressBridge: string,
   host: Host,
@@ -171,7 +172,7 @@ async function refuseOverlap(
     if (overlaps(block, { base, size: 2 ** (32 - Number(prefix)) })) {
       throw new TroupeError(
         'config/invalid',
-        `the floating block ${floatingBlock} overlaps this host's route to ${to} on ${device}; set a floating block that nothing here uses yet`,
+        `the floating block ${floatingBlock} overlaps this host's route to ${to} on ${device}; choose a block that nothing here uses yet (--floating-block)`,
         { floatingBlock, route: to },
       );
     }

@@ -23,10 +23,10 @@ import { audit } from './audit.ts';
 import { checkId, checkSegment, checkTag, checkTap } from './check.ts';
 import { checkRunDir } from './dnsmasq.ts';
 import { Host, type Errand } from './host.ts';
-import { convergeInstallation } from './installation.ts';
+import { convergeInstallation, refuseOverlap } from './installation.ts';
 import { parseBatch } from './listing.ts';
 import { KeyedLock } from './lock.ts';
-import { segmentNames } from './names.ts';
+import { installationNames, segmentNames } from './names.ts';
 import { recordedBy, Register } from './register.ts';
 import type { RecordedBy, RecordedSegment, RecordedTap } from './register.ts';
 import type { Finding } from './repair.ts';
@@ -60,6 +60,14 @@ export class NetworkDriver implements Dataplane {
     this.#options = options;
     this.#host = new Host(options.exec);
     this.#register = new Register(options.ledger, options.hostTag);
+  }
+
+  /** Errors: `config/invalid` when the host already has a route into the floating block. */
+  async check(trace: string): Promise<void> {
+    const { hostTag, floatingBlock } = this.#options;
+    await refuseOverlap(floatingBlock, installationNames(hostTag).egressBridge, this.#host, {
+      trace,
+    });
   }
 
   async ensureSegment(unchecked: SegmentSpec, by: WantedBy): Promise<SegmentReport> {
