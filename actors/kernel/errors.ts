@@ -56,8 +56,6 @@ export const CODES = {
   'api/unauthenticated': { http: 401, retry: 'never' },
   'api/forbidden': { http: 403, retry: 'never' },
   'api/not-found': { http: 404, retry: 'never' },
-  'api/method-not-allowed': { http: 405, retry: 'never' },
-  'api/not-ready': { http: 406, retry: 'backoff' },
   'api/conflict': { http: 409, retry: 'never' },
   'api/too-large': { http: 413, retry: 'never' },
   'config/invalid': { http: 500, retry: 'never' },

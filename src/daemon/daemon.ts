@@ -5,7 +5,6 @@
 import type { Server } from 'node:http';
 import { once } from 'node:events';
 import { systemClock } from '../../actors/kernel/clock.ts';
-import { instanceRef } from '../../actors/instance/state.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
 import { localRouter } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
@@ -30,6 +29,7 @@ import { apiServices } from './api.ts';
 import { Audits } from './audits.ts';
 import { bootstrap, tokenSecret, type Login } from './bootstrap.ts';
 import { Cluster } from './cluster.ts';
+import { tellDomainChanges } from './domain-events.ts';
 import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
 import { openHost, type Host } from './host.ts';
@@ -131,7 +131,10 @@ async function startActors(
   const { executors, router } = startExecutors(options, host, runtime);
   const { memoryMiB } = self.machine;
   registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, memoryMiB });
+  const { random } = options;
+  const deafen = tellDomainChanges(host.hypervisor, { executors, router, random });
   undo.push(
+    () => Promise.resolve(deafen()),
     () => cluster.leave(),
     () => executors.stop(),
     () => runtime.stop(),
@@ -224,19 +227,11 @@ function startExecutors(
   return { executors, router };
 }
 
-/** What the machine does by itself is told to the instance it happens to. */
 function startAudits(
   { config, random, log }: DaemonOptions,
   { host, executors, router }: { host: Host; executors: Executors; router: Router },
   undo: (() => Promise<void>)[],
 ): void {
-  const unsubscribe = host.hypervisor.onChange((instanceId, observed) => {
-    const generation = executors.generationOf('domain', instanceId);
-    if (generation === undefined) return;
-    const message = { kind: 'domain-observed', generation, observed, builtDisks: null } as const;
-    router.tell(instanceRef(instanceId), message, { trace: random.uuid() });
-  });
-  undo.push(() => Promise.resolve(unsubscribe()));
   const isWanted = (owner: string) => executors.isWanted(owner);
   const audits = new Audits({
     node: config.node,

@@ -1,6 +1,7 @@
 // What a newcomer reads: how to log in, where things are, how to stop.
 import type { Login } from '../daemon/bootstrap.ts';
 import { loginFile } from '../daemon/bootstrap.ts';
+import { basename } from 'node:path';
 import type { Config } from '../config.ts';
 
 export function welcome(config: Config, login: Login, warning: string | null): string {
@@ -14,18 +15,17 @@ Troupe serves on node ${config.node}
 }
 
 export function farewell(config: Config, hasTour: boolean): string {
-  const example = hasTour
-    ? `
-  npx troupe instance show tour
-  npx troupe instance console tour
-  npx troupe instance events tour
-  npx troupe instance delete tour`
-    : '';
+  // Found by itself in the clone's own data directory only.
+  const login = loginFile(config.dataDir);
+  const isFound = basename(config.dataDir) === '.troupe';
+  const tour = ['show', 'console', 'events', 'delete'].map((verb) => `instance ${verb} tour`);
+  const commands = ['instance list', ...(hasTour ? tour : []), '--help'];
+  const lines = commands.map(
+    (command) => `  ${isFound ? '' : `TROUPE_LOGIN=${login} `}npx troupe ${command}`,
+  );
   return `
 Next, in another terminal:
-  npx troupe instance list${example}
-  npx troupe --help
-The command line finds its login in ${loginFile(config.dataDir)}.
+${lines.join('\n')}
 
 Press Ctrl-C to stop: instances stop with it and start again at the next npm start.`;
 }
