@@ -156,7 +156,10 @@ function startDeleting(state: BlobState, turn: Turn): Step<BlobState> {
 function replicasRemoved(state: BlobState, generation: number, turn: Turn): Step<BlobState> {
   if (generation !== state.generation) return next(state);
   const without = { ...state, nodes: [], setback: null };
-  if (state.phase === 'error' && isRemovable(state)) return next(without);
+  if (state.phase === 'error' && isRemovable(state)) {
+    // Parked while it was being deleted: nobody else will ask for it again.
+    return state.users.length > 0 ? next(without) : startDeleting(without, turn);
+  }
   if (state.phase !== 'delete-wait') return next(state);
   return next({ ...without, phase: 'deleted', sinceMs: turn.now, deletedAtMs: turn.now }, [
     { type: 'audit', message: 'deleted' },

@@ -62,6 +62,14 @@ test('a parked blob keeps a complete replica that is in use, and drops a half-ma
   assert.equal(made().park().effects, ['tell-users', 'remove-replicas']);
 });
 
+test('one that was parked while it was deleted finds its own way out', () => {
+  const one = made().send(fetched).send(unuse).park();
+  assert.equal(one.effects, ['remove-replicas']);
+  one.send(removed(one.state));
+  assert.is(one.state.phase, 'delete-wait');
+  assert.is(one.send(removed(one.state)).state.phase, 'deleted');
+});
+
 test('its last user leaving calls a fetch off', () => {
   const one = made().send(unuse);
   assert.is(one.state.phase, 'delete-wait');
