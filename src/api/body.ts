@@ -8,11 +8,11 @@ import type { IncomingMessage } from 'node:http';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import { badRequest } from './services.ts';
 
-export const MAX_BODY_BYTES = 4 * 1024 * 1024;
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
 /** A client that goes on sending after its 413 is cut off here. */
 const MAX_DROPPED_BYTES = 64 * 1024 * 1024;
 /** Half of what the store takes: a state holds what was sent a few levels down. */
-export const MAX_DEPTH = 32;
+const MAX_DEPTH = 32;
 
 const NOTHING = Buffer.alloc(0);
 

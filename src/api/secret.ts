@@ -4,7 +4,7 @@ import type { NamespaceKey } from '../../actors/namespace/state.ts';
 
 const HASH_BYTES = 32;
 /** Longer ones are never a key: what a stranger sends is not worth hashing. */
-export const MAX_SECRET_LENGTH = 1_024;
+const MAX_SECRET_LENGTH = 1_024;
 
 /** A new key of high entropy, for people to copy: 32 characters. */
 export function newSecret(): string {

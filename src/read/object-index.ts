@@ -32,11 +32,6 @@ export class ObjectIndex<S> {
     return this.#ids.get(key) ?? [];
   }
 
-  /** Keys that lead anywhere. */
-  get size(): number {
-    return this.#ids.size;
-  }
-
   clear(): void {
     this.#ids.clear();
   }

@@ -112,7 +112,7 @@ test('is found by UUID and by name; another tenant’s reads like a missing one'
   const made = await world.network({ name: 'findable' });
   assert.equal(await world.ok('GET', '/networks/findable'), made);
   const notFound = { error: 'network not found', status: 404 };
-  for (const path of ['', '/interfaces', '/addresses', '/events']) {
+  for (const path of ['', '/interfaces', '/addresses', '/events', '/metadata']) {
     const reply = await world.call('GET', `/networks/${String(made['uuid'])}${path}`, {
       as: 'other',
     });
@@ -234,6 +234,11 @@ test('addresses are listed by text, with who holds them, also in the halo', asyn
     ['10.60.0.9', null, 'deletion-halo', ''],
   ]);
   for (const { when } of addresses) assert.ok(Math.abs(Number(when) * 1000 - Date.now()) < 60_000);
+});
+
+test('metadata of a network can be read: the client does so after each create', async () => {
+  const { uuid } = await world.network({ name: 'labelled' });
+  assert.equal(await world.ok('GET', `/networks/${String(uuid)}/metadata`), {});
 });
 
 test('events of a network can be read', async () => {
