@@ -81,7 +81,7 @@ function turnWrite<S, M extends Message, E extends string>(
   return {
     address: object.address,
     epoch,
-    snapshot: state === null ? null : { schema, state },
+    snapshot: state === null ? null : { schema, state, trace },
     events: events.map((draft): EventRecord => {
       return { ...draft, id: env.eventId(now), atMs: now, node: env.node, trace };
     }),

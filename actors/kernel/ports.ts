@@ -15,6 +15,8 @@ export interface EventRecord extends EventDraft {
 export interface StoredSnapshot {
   readonly schema: number;
   readonly state: unknown;
+  /** Of the request that changed it last: what is carried on after a restart still belongs to it. */
+  readonly trace?: string;
 }
 
 export interface Loaded {

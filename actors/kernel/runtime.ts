@@ -250,7 +250,8 @@ export class Runtime {
     if (kind === undefined || departed.has(key) || this.#actors.has(key)) return false;
     if (!kind.hasWork(loaded)) return false;
     try {
-      this.#activate(address, key, loaded).wake(this.#env.random.uuid());
+      const trace = loaded.snapshot.trace ?? this.#env.random.uuid();
+      this.#activate(address, key, loaded).wake(trace);
       return true;
     } catch (error) {
       this.#env.log('warn', 'not resumed', { ...address, code: codeOf(error), error });

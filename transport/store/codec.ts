@@ -20,6 +20,8 @@ const packr = new Packr({ useRecords: false, structuredClone: false, int64AsType
 export interface Envelope {
   readonly schema: number;
   readonly state: unknown;
+  /** Of the request that wrote it, where there was one. */
+  readonly trace?: string;
 }
 
 export type DecodedEnvelope =
@@ -32,7 +34,8 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
   if (odd !== null) {
     throw new TroupeError('store/bad-value', `a stored state is plain data, found ${odd}`);
   }
-  const bytes = packr.pack({ schema: envelope.schema, state: envelope.state });
+  const { schema, state, trace } = envelope;
+  const bytes = packr.pack(trace === undefined ? { schema, state } : { schema, state, trace });
   if (bytes.byteLength <= MAX_VALUE_BYTES) return bytes;
   const message = `a stored value takes at most ${MAX_VALUE_BYTES} bytes, this one has ${bytes.byteLength}; keep the bulk in a blob`;
   throw new TroupeError('store/too-large', message, { sizeBytes: bytes.byteLength });
@@ -53,12 +56,14 @@ export function decodeEnvelope(bytes: Uint8Array): DecodedEnvelope {
   if (!isEnvelope(value)) return { ok: false, reason: 'not an envelope {schema, state}' };
   const odd = findOdd(value.state, 0);
   if (odd !== null) return { ok: false, reason: `not plain data: ${odd}` };
-  return { ok: true, envelope: { schema: value.schema, state: value.state } };
+  const { schema, state, trace } = value;
+  return { ok: true, envelope: trace === undefined ? { schema, state } : { schema, state, trace } };
 }
 
 function isEnvelope(value: unknown): value is Envelope {
   if (typeof value !== 'object' || value === null) return false;
   if (!('schema' in value) || !('state' in value)) return false;
+  if ('trace' in value && typeof value.trace !== 'string') return false;
   return typeof value.schema === 'number' && Number.isSafeInteger(value.schema) && value.schema > 0;
 }
 
