@@ -15,6 +15,7 @@ import type { Login } from './daemon/bootstrap.ts';
 import { startDaemon, type Daemon } from './daemon/daemon.ts';
 import { buildGuest, buildProbe } from './daemon/guest-images.ts';
 import { exec } from './drivers/exec.ts';
+import { probe } from './drivers/hypervisor/probe.ts';
 import { lockDataDirectory } from './embedded/data-lock.ts';
 import { startEmbedded } from './embedded/embedded.ts';
 import { checkMachine } from './embedded/preflight.ts';
@@ -97,7 +98,13 @@ async function startAll({ config, progress, undo, log, trace }: StartOptions): P
     startEmbedded(config, trace, log),
   );
   undo.push(() => (hasOwnLibvirt ? services.stop() : services.release()));
-  const probeImages = await progress.phase('probe guest', () => buildProbe(config, trace));
+  const images = await progress.phase('probe guest', () => buildProbe(config, trace));
+  const cacheFile = join(config.dataDir, 'probe.json');
+  const probed = await progress.phase(
+    'KVM and CPU model',
+    () => probe({ exec, log, ...images, cacheFile, trace }),
+    ({ accelerator, cpuModel }) => `${accelerator.toUpperCase()}, ${cpuModel}`,
+  );
   const { etcd, libvirtSocket } = services;
   const onFatal = (error: unknown) => {
     log('error', 'the daemon cannot go on', { error });
@@ -105,7 +112,7 @@ async function startAll({ config, progress, undo, log, trace }: StartOptions): P
   };
   const daemon = await progress.phase(
     'daemon',
-    () => startDaemon({ config, etcd, libvirtSocket, probeImages, random, log, trace, onFatal }),
+    () => startDaemon({ config, etcd, libvirtSocket, probed, random, log, trace, onFatal }),
     ({ resumed }) =>
       `API at http://${config.api.address}:${config.api.port}, ${resumed} actors resumed`,
   );

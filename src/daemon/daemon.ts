@@ -24,6 +24,7 @@ import { apiServer, closeServer } from '../api/server.ts';
 import type { Config } from '../config.ts';
 import type { EtcdAccess } from '../embedded/etcd-health.ts';
 import { listenFailure } from '../embedded/preflight.ts';
+import type { Probed } from '../drivers/hypervisor/probe.ts';
 import { ReadModel } from '../read/read-model.ts';
 import { apiServices } from './api.ts';
 import { Audits } from './audits.ts';
@@ -33,7 +34,6 @@ import { tellDomainChanges } from './domain-events.ts';
 import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
 import { openHost, type Host } from './host.ts';
-import type { ProbeImages } from './guest-images.ts';
 import { identityOf } from './identity.ts';
 import { registerKinds } from './kinds.ts';
 import { describeMachine } from './machine.ts';
@@ -42,7 +42,8 @@ export interface DaemonOptions {
   readonly config: Config;
   readonly etcd: EtcdAccess;
   readonly libvirtSocket: string;
-  readonly probeImages: ProbeImages;
+  /** How this machine runs guests. */
+  readonly probed: Probed;
   readonly random: Random;
   readonly log: Log;
   readonly trace: string;

@@ -8,7 +8,7 @@ import type { Drift } from '../../actors/network/ports.ts';
 import type { Config } from '../config.ts';
 import { exec } from '../drivers/exec.ts';
 import { LibvirtHypervisor } from '../drivers/hypervisor/hypervisor.ts';
-import { probe } from '../drivers/hypervisor/probe.ts';
+import type { Probed } from '../drivers/hypervisor/probe.ts';
 import { ImageDriver } from '../drivers/image/driver.ts';
 import { DEFAULT_FETCH_POLICY } from '../drivers/image/fetch-policy.ts';
 import { Ledger } from '../drivers/ledger.ts';
@@ -16,7 +16,6 @@ import { NetworkDriver } from '../drivers/network/network-driver.ts';
 import { probeHost } from '../drivers/network/probe.ts';
 import type { Underlay } from '../drivers/network/segment-wanted.ts';
 import { findUnderlay } from './machine.ts';
-import type { ProbeImages } from './guest-images.ts';
 
 /** Our own libvirtd takes 64 requests of a client at a time (libvirtd-settings.ts); a foreign one may take five. */
 const OWN_LIBVIRTD_CALLS = 32;
@@ -40,7 +39,8 @@ export interface Host {
 export interface HostOptions {
   readonly config: Config;
   readonly libvirtSocket: string;
-  readonly probeImages: ProbeImages;
+  /** How this machine runs guests. */
+  readonly probed: Probed;
   readonly clock: Clock;
   readonly log: Log;
   readonly trace: string;
@@ -112,12 +112,10 @@ async function networkDriver(
 }
 
 async function startHypervisor(
-  { config, libvirtSocket, probeImages, clock, log, trace }: HostOptions,
+  { config, libvirtSocket, probed, clock, log }: HostOptions,
   ledger: Ledger,
   images: ImageDriver,
 ): Promise<LibvirtHypervisor> {
-  const cacheFile = join(config.dataDir, 'probe.json');
-  const probed = await probe({ exec, log, ...probeImages, cacheFile, trace });
   const hypervisor = new LibvirtHypervisor({
     socketPath: libvirtSocket,
     ledger,
