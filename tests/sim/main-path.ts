@@ -102,6 +102,7 @@ export async function untilPhase(world: World, address: Subject, phase: string):
   const what = () => `${address.kind} ${phase}, is ${world.phaseOf(address)}`;
   const isSo = () => {
     const is = world.phaseOf(address);
+    if (phase === 'created' && (is === 'deleted' || is === 'error')) throw new Error('in vain');
     return is === phase || (is === undefined && phase === 'deleted');
   };
   await world.untilUp(what(), isSo, PATIENCE_MS).catch((error: unknown) => {
