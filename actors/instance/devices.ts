@@ -1,7 +1,6 @@
-// Which device name each disk gets in the guest (contract: instances 3.1, device naming).
+// In which order an instance's disks and its config drive stand in the guest (contract: instances 3.1).
+import { deviceName } from '../node/device-name.ts';
 import type { Disk, InstanceState } from './state.ts';
-
-const PREFIX = { virtio: 'vd', sata: 'sd', scsi: 'sd', usb: 'sd', nvme: 'nvme' } as const;
 
 export interface Layout {
   readonly disks: readonly {
@@ -13,12 +12,7 @@ export interface Layout {
   readonly configDrive: { readonly device: string; readonly bus: Disk['bus'] } | null;
 }
 
-/** The name at a position, shared across buses: `vda`, `sdc`, `nvme1`. */
-export function deviceName(bus: Disk['bus'], position: number): string {
-  const suffix = bus === 'nvme' ? String(position) : String.fromCharCode(97 + position);
-  return `${PREFIX[bus]}${suffix}`;
-}
-
+/** Where each disk goes, and what it is called there. */
 export function layoutDisks(state: Pick<InstanceState, 'disks' | 'configDrive'>): Layout {
   const hasConfigDrive = state.configDrive === 'openstack-disk';
   const bus = state.disks[0]?.bus ?? 'virtio';

@@ -1,7 +1,7 @@
 // The executor of domains: an instance's disks, config drive, taps and the domain itself on this machine.
 import type { DiskReport, DiskStore } from '../blob/ports.ts';
-import { configDrive } from '../instance/config-drive.ts';
-import { deviceName } from '../instance/devices.ts';
+import { configDrive } from './config-drive.ts';
+import { deviceName } from './device-name.ts';
 import type { DomainDisk, DomainNic, DomainReport, Hypervisor } from '../instance/ports.ts';
 import type { BuiltDisk } from '../instance/state.ts';
 import { TroupeError } from '../kernel/errors.ts';

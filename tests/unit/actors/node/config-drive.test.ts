@@ -4,7 +4,7 @@ import {
   configDrive,
   type ConfigDriveInput,
   type ConfigDriveInterface,
-} from '../../../actors/instance/config-drive.ts';
+} from '../../../../actors/node/config-drive.ts';
 
 const test = suite('config drive');
 
