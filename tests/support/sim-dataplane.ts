@@ -10,7 +10,7 @@ import type {
   TapSpec,
   WantedBy,
 } from '../../actors/network/ports.ts';
-import { Turns } from '../../src/drivers/hypervisor/turns.ts';
+import { Turns } from '../../src/drivers/turns.ts';
 import type { SimMachine } from './sim-machine.ts';
 
 const MTU = 1450;

@@ -16,7 +16,7 @@ import type { WantedBy } from '../../actors/network/ports.ts';
 import { DomainRecords, type DomainRecord } from '../../src/drivers/hypervisor/domain-record.ts';
 import { DomainWatch, type ChangeListener } from '../../src/drivers/hypervisor/domain-watch.ts';
 import { offReason, planPower, type Step } from '../../src/drivers/hypervisor/power.ts';
-import { Turns } from '../../src/drivers/hypervisor/turns.ts';
+import { Turns } from '../../src/drivers/turns.ts';
 import { Ledger } from '../../src/drivers/ledger.ts';
 import { SimDomain } from './sim-domain.ts';
 

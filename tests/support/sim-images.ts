@@ -13,7 +13,7 @@ import type {
   ReplicaSpec,
 } from '../../actors/blob/ports.ts';
 import type { WantedBy } from '../../actors/network/ports.ts';
-import { Turns } from '../../src/drivers/hypervisor/turns.ts';
+import { Turns } from '../../src/drivers/turns.ts';
 import type { SimMachine } from './sim-machine.ts';
 
 const GIB = 2 ** 30;

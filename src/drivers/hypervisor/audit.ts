@@ -10,7 +10,7 @@ import type { Drift } from '../../../actors/network/ports.ts';
 import { trimLog } from './console-log.ts';
 import { DOMAIN_RESOURCE, domainName, type DomainRecords } from './domain-record.ts';
 import type { OwnDomains } from './own-domains.ts';
-import type { Turns } from './turns.ts';
+import type { Turns } from '../turns.ts';
 
 /** Whether the object with this address still wants what it owns; undefined: not known yet. */
 export type IsWanted = (owner: string) => boolean | undefined;

@@ -14,7 +14,7 @@ import type { Lifecycle } from '../libvirt/names.ts';
 import type { DomainRecords } from './domain-record.ts';
 import { stopReason } from './observe.ts';
 import { weighReason } from './power.ts';
-import type { Turns } from './turns.ts';
+import type { Turns } from '../turns.ts';
 
 export type ChangeListener = (instanceId: string, report: DomainReport) => void;
 

@@ -38,7 +38,7 @@ import { PortPool, type PortRange } from './port-pool.ts';
 import type { Probed } from './probe.ts';
 import { undefineDomain } from './remove.ts';
 import { explainStillborn } from './stillborn.ts';
-import { Turns } from './turns.ts';
+import { Turns } from '../turns.ts';
 
 export interface LibvirtHypervisorOptions {
   /** libvirtd's read-write socket. */

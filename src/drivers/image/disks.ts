@@ -20,7 +20,7 @@ import { readQcow2Header } from './qcow2-header.ts';
 import type { QemuImg } from './qemu-img.ts';
 import { DISK, type Replicas } from './replicas.ts';
 import type { RunTool } from './tool.ts';
-import { Turns } from './turns.ts';
+import { Turns } from '../turns.ts';
 
 export interface DisksOptions {
   readonly layout: Layout;

@@ -21,7 +21,7 @@ import { asDiskFull } from './disk-space.ts';
 import { Ingest, NOTE, type IngestTools } from './ingest.ts';
 import { isPathSafe } from './layout.ts';
 import { readReport } from './replica-report.ts';
-import { Slots, Turns } from './turns.ts';
+import { Slots, Turns } from '../turns.ts';
 import { hashApart } from './worker-job.ts';
 
 export interface ReplicasOptions extends IngestTools {

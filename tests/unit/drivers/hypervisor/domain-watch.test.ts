@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import type { DomainReport } from '../../../../actors/instance/ports.ts';
 import { DomainRecords } from '../../../../src/drivers/hypervisor/domain-record.ts';
 import { DomainWatch } from '../../../../src/drivers/hypervisor/domain-watch.ts';
-import { Turns } from '../../../../src/drivers/hypervisor/turns.ts';
+import { Turns } from '../../../../src/drivers/turns.ts';
 import { Ledger } from '../../../../src/drivers/ledger.ts';
 import type { LibvirtEvent } from '../../../../src/drivers/libvirt/link.ts';
 import { wantedBy } from '../../../contract/hypervisor/lab.ts';

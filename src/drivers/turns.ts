@@ -2,6 +2,7 @@
 //
 // U1  Work of one key never overlaps, also when an earlier piece failed.
 // U2  A key without work takes no memory.
+// U3  A slot is handed on in the order asked, also when the work in it failed.
 
 /** A queue per key. */
 export class Turns {
@@ -9,7 +10,8 @@ export class Turns {
 
   /** Runs `work` after everything asked before for `key` has ended; settles as it does. */
   run<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const turn = (this.#tails.get(key) ?? Promise.resolve()).then(work);
+    const before = this.#tails.get(key) ?? Promise.resolve();
+    const turn = before.then(work);
     const tail = turn.then(ignore, ignore).then(() => {
       if (this.#tails.get(key) === tail) this.#tails.delete(key);
     });
