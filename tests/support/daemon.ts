@@ -43,6 +43,8 @@ export async function daemonInstallation(): Promise<
     '--fetch-allow',
     '127.0.0.1',
   ];
+  // Not the default: that may be a developer's own `npm start`, or another test's.
+  flags.push('--floating-block', `10.250.${process.pid % 256}.0/24`);
   return { ...(await makeInstallation(flags)), flags };
 }
 
