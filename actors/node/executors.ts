@@ -95,6 +95,7 @@ export class Executors {
     const { owner, epoch, generation, spec } = decodeWant(message);
     const ownerAddress = this.#owner(resource, id, owner);
     if (this.#isStopping) throw new TroupeError('actor/stopped', 'this node is shutting down');
+    // Here on arrival; the driver asks again when its turn to act comes, since a newer one may have come meanwhile.
     this.#options.fencing.fence(owner, { epoch, generation });
     const lane = this.#lane(`${resource}/${id}`, ownerAddress);
     Object.assign(lane, { epoch, generation, isWanted: spec !== null });
