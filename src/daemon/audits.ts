@@ -11,7 +11,7 @@ const FIRST_AUDIT_MS = 30_000;
 
 export interface AuditOptions {
   readonly node: string;
-  readonly host: Host;
+  readonly host: Pick<Host, 'audit'>;
   readonly router: Router;
   readonly clock: Clock;
   readonly random: Random;
@@ -25,6 +25,8 @@ export class Audits {
   #timer: Timer | undefined;
   #running: Promise<void> = Promise.resolve();
   #isStopped = false;
+  /** The node's record may be of an audit of an earlier daemon. */
+  #isToldOfNone = false;
 
   constructor(options: AuditOptions) {
     this.#options = options;
@@ -49,9 +51,12 @@ export class Audits {
     const trace = random.uuid();
     try {
       const drifts = (await host.audit(isWanted, trace)).map((drift) => ({ ...drift }));
-      if (drifts.length === 0) return;
-      log('warn', 'the machine differs from what is wanted', { trace, drifts });
+      const isNone = drifts.length === 0;
+      if (!isNone) log('warn', 'the machine differs from what is wanted', { trace, drifts });
+      // That there is none is told too, once: what vanished and comes back is news again.
+      if (isNone && this.#isToldOfNone) return;
       await router.ask(nodeRef(node), { kind: 'drift-found', drifts }, { trace });
+      this.#isToldOfNone = isNone;
     } catch (error) {
       log('warn', 'audit not finished', { trace, error });
     }

@@ -1,0 +1,119 @@
+// Audits on a clock turned by hand, told to a real node actor.
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { localRouter } from '../../../actors/kernel/router.ts';
+import { node } from '../../../actors/node/node.ts';
+import { nodeRef, type Machine } from '../../../actors/node/state.ts';
+import type { Drift } from '../../../actors/network/ports.ts';
+import { Audits } from '../../../src/daemon/audits.ts';
+import { makeWorld } from '../../support/kernel.ts';
+
+const test = suite('audits');
+const FIRST_MS = 30_000;
+const BETWEEN_MS = 300_000;
+
+const machine: Machine = {
+  vtep: '192.0.2.1',
+  mtu: 1_450,
+  cpus: 2,
+  memoryMiB: 1_024,
+  diskGiB: 10,
+  accelerator: 'tcg',
+  cpuModel: 'max',
+  warning: null,
+  versions: {},
+};
+const drift: Drift = {
+  owner: 'network/net',
+  resource: 'bridge',
+  name: 'br-1',
+  problem: 'unknown',
+  reason: 'nobody wants it',
+  repaired: false,
+};
+
+/** A registered node, and audits that find what `found` holds at the time. */
+async function world() {
+  const kernel = makeWorld();
+  const { runtime, clock, random, journal } = kernel;
+  runtime.register(node, {});
+  const router = localRouter(runtime, {});
+  runtime.connect(router);
+  await router.ask(nodeRef('n1'), { kind: 'register', bootId: 'b1', machine }, { trace: 't' });
+  let audited = 0;
+  let found: readonly Drift[] | Error = [];
+  const host = {
+    audit: () => {
+      audited++;
+      return found instanceof Error ? Promise.reject(found) : Promise.resolve(found);
+    },
+  };
+  const log = () => {};
+  const isWanted = () => undefined;
+  const start = () => new Audits({ node: 'n1', host, router, clock, random, log, isWanted });
+  return {
+    ...kernel,
+    start,
+    find: (drifts: readonly Drift[] | Error) => void (found = drifts),
+    audited: () => audited,
+    told: () =>
+      journal.messagesOf({ kind: 'node', id: 'n1' }).filter((message) => message === 'drift')
+        .length,
+  };
+}
+
+test('a difference that vanishes and comes back is told again; one that stays, once', async () => {
+  const { start, find, told, clock } = await world();
+  const audits = start();
+  find([drift]);
+  await clock.advance(FIRST_MS);
+  await clock.advance(BETWEEN_MS);
+  assert.is(told(), 1);
+  find([]);
+  await clock.advance(BETWEEN_MS);
+  find([drift]);
+  await clock.advance(BETWEEN_MS);
+  assert.is(told(), 2);
+  await audits.stop();
+});
+
+test('what an earlier daemon told of is forgotten by the first audit that finds nothing', async () => {
+  const { start, find, told, clock } = await world();
+  find([drift]);
+  const earlier = start();
+  await clock.advance(FIRST_MS);
+  await earlier.stop();
+  const audits = start();
+  find([]);
+  await clock.advance(FIRST_MS);
+  find([drift]);
+  await clock.advance(BETWEEN_MS);
+  assert.is(told(), 2);
+  await audits.stop();
+});
+
+test('a machine that stays as wanted costs no writes', async () => {
+  const { start, audited, journal, clock } = await world();
+  const audits = start();
+  await clock.advance(FIRST_MS);
+  const before = journal.writes.length;
+  await clock.advance(10 * BETWEEN_MS);
+  assert.is(audited(), 11);
+  assert.is(journal.writes.length, before);
+  await audits.stop();
+});
+
+test('an audit that fails is made again later, and none after stop()', async () => {
+  const { start, find, told, audited, clock } = await world();
+  const audits = start();
+  find(new Error('no libvirt'));
+  await clock.advance(FIRST_MS);
+  find([drift]);
+  await clock.advance(BETWEEN_MS);
+  assert.is(told(), 1);
+  await audits.stop();
+  await clock.advance(10 * BETWEEN_MS);
+  assert.is(audited(), 2);
+});
+
+test.run();
