@@ -1,7 +1,9 @@
 // Compares the machine with the ledger and with what is wanted, now and then; differences become events on the node.
+// Clears the ledger of fences that nobody needs any more.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
 import { nodeRef } from '../../actors/node/state.ts';
+import type { FenceSweep } from './fence-sweep.ts';
 import type { Host } from './host.ts';
 
 /** Between the end of one audit and the start of the next. */
@@ -12,6 +14,7 @@ const FIRST_AUDIT_MS = 30_000;
 export interface AuditOptions {
   readonly node: string;
   readonly host: Pick<Host, 'audit'>;
+  readonly fences: Pick<FenceSweep, 'run'>;
   readonly router: Router;
   readonly clock: Clock;
   readonly random: Random;
@@ -47,18 +50,25 @@ export class Audits {
   }
 
   async #audit(): Promise<void> {
-    const { node, host, router, random, log, isWanted } = this.#options;
-    const trace = random.uuid();
+    const trace = this.#options.random.uuid();
+    const { log, fences } = this.#options;
     try {
-      const drifts = (await host.audit(isWanted, trace)).map((drift) => ({ ...drift }));
-      const isNone = drifts.length === 0;
-      if (!isNone) log('warn', 'the machine differs from what is wanted', { trace, drifts });
-      // That there is none is told too, once: what vanished and comes back is news again.
-      if (isNone && this.#isToldOfNone) return;
-      await router.ask(nodeRef(node), { kind: 'drift-found', drifts }, { trace });
-      this.#isToldOfNone = isNone;
+      await this.#compare(trace);
+      // Last: it needs the store, which the machine's own repairs do not.
+      await fences.run();
     } catch (error) {
       log('warn', 'audit not finished', { trace, error });
     }
+  }
+
+  async #compare(trace: string): Promise<void> {
+    const { node, host, router, log, isWanted } = this.#options;
+    const drifts = (await host.audit(isWanted, trace)).map((drift) => ({ ...drift }));
+    const isNone = drifts.length === 0;
+    if (!isNone) log('warn', 'the machine differs from what is wanted', { trace, drifts });
+    // That there is none is told too, once: what vanished and comes back is news again.
+    if (isNone && this.#isToldOfNone) return;
+    await router.ask(nodeRef(node), { kind: 'drift-found', drifts }, { trace });
+    this.#isToldOfNone = isNone;
   }
 }

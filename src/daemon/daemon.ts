@@ -33,6 +33,7 @@ import { Cluster } from './cluster.ts';
 import { tellDomainChanges } from './domain-events.ts';
 import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
+import { FenceSweep } from './fence-sweep.ts';
 import { openHost, type Host } from './host.ts';
 import { identityOf } from './identity.ts';
 import { registerKinds } from './kinds.ts';
@@ -142,7 +143,7 @@ async function startActors(
   );
   const resumed = await cluster.join(runtime);
   if (login === undefined) throw new Error('joined without a login');
-  startAudits(options, { host, executors, router }, undo);
+  startAudits(options, { host, journal, executors, router }, undo);
   const secret = await tokenSecret(store, keys);
   const services = apiServices({
     ...options,
@@ -230,13 +231,19 @@ function startExecutors(
 
 function startAudits(
   { config, random, log }: DaemonOptions,
-  { host, executors, router }: { host: Host; executors: Executors; router: Router },
+  {
+    host,
+    journal,
+    executors,
+    router,
+  }: { host: Host; journal: StoreJournal; executors: Executors; router: Router },
   undo: (() => Promise<void>)[],
 ): void {
   const isWanted = (owner: string) => executors.isWanted(owner);
   const audits = new Audits({
     node: config.node,
     host,
+    fences: new FenceSweep({ ledger: host.ledger, journal }),
     router,
     clock: systemClock,
     random,

@@ -5,7 +5,8 @@
 // L2  Every entry says whose it is (owner address), under which epoch and generation it was last
 //     wanted, and by which request (trace).
 // L3  fence() remembers the highest (epoch, generation) seen per owner across restarts and refuses
-//     older ones: the lock is checked by the one who acts.
+//     older ones: the lock is checked by the one who acts. Whoever drops one (src/daemon/fence-sweep.ts)
+//     has made sure that none older can come.
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 
@@ -26,6 +27,10 @@ export interface LedgerEntry {
 export interface Fence {
   readonly epoch: number;
   readonly generation: number;
+}
+
+export interface OwnedFence extends Fence {
+  readonly owner: string;
 }
 
 const SCHEMA = `
@@ -115,9 +120,22 @@ export class Ledger {
     return { epoch: Number(row['epoch']), generation: Number(row['generation']) };
   }
 
-  /** Drops the fence of an owner that is gone for good, so that the table stays small. */
-  forgetFence(owner: string): void {
-    this.#guard(() => this.#db.prepare('delete from fence where owner = ?').run(owner));
+  /** Fences of owners that have no entry. */
+  idleFences(): OwnedFence[] {
+    const query = `select * from fence where owner not in (select owner from entry) order by owner`;
+    return this.#guard(() => this.#db.prepare(query).all()).map((row) => ({
+      owner: String(row['owner']),
+      epoch: Number(row['epoch']),
+      generation: Number(row['generation']),
+    }));
+  }
+
+  /** Drops the fence of an owner that is gone for good; false when it has moved or its owner has an entry. */
+  forgetFence({ owner, epoch, generation }: OwnedFence): boolean {
+    const statement = `delete from fence where owner = ? and epoch = ? and generation = ?
+      and owner not in (select owner from entry)`;
+    const values = [owner, epoch, generation];
+    return this.#guard(() => this.#db.prepare(statement).run(...values)).changes === 1;
   }
 
   close(): void {

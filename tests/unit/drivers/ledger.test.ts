@@ -116,9 +116,23 @@ test('the fence takes the same and newer, refuses older, and remembers over a re
   assert.ok(
     codeThrownBy(() => after.fence('network/y', { epoch: 1, generation: 1 })) === 'nothing thrown',
   );
-  after.forgetFence('network/x');
-  assert.is(after.lastFence('network/x'), undefined);
   after.close();
+});
+
+test('only the fence of an owner without entries is dropped, and only as it was seen', () => {
+  const ledger = new Ledger(newPath());
+  const [idle, busy] = ['network/idle', entry.owner];
+  for (const owner of [idle, busy]) ledger.fence(owner, { epoch: 5, generation: 2 });
+  ledger.record(entry);
+  const seen = { owner: idle, epoch: 5, generation: 2 };
+  assert.equal(ledger.idleFences(), [seen]);
+  assert.not(ledger.forgetFence({ ...seen, owner: busy }), 'it has an entry');
+  ledger.fence(idle, { epoch: 5, generation: 3 });
+  assert.not(ledger.forgetFence(seen), 'it has moved');
+  assert.ok(ledger.forgetFence({ ...seen, generation: 3 }));
+  assert.is(ledger.lastFence(idle), undefined);
+  assert.equal(ledger.lastFence(busy), { epoch: 5, generation: 2 });
+  ledger.close();
 });
 
 test('two processes on one ledger see one fence', () => {
