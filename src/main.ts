@@ -19,6 +19,7 @@ import { probe } from './drivers/hypervisor/probe.ts';
 import { lockDataDirectory } from './embedded/data-lock.ts';
 import { startEmbedded } from './embedded/embedded.ts';
 import { checkMachine } from './embedded/preflight.ts';
+import { rotateLog } from './embedded/rotate-log.ts';
 import { shutDownGuests } from './embedded/shut-down-guests.ts';
 import { farewell, welcome } from './tour/screen.ts';
 import { Progress } from './tour/progress.ts';
@@ -201,7 +202,9 @@ function tourName(image: string | null): string {
 /** JSON lines in the data directory; warnings also where a person sees them. */
 function openLog(config: Config, undo: Undo): Log {
   mkdirSync(config.logDir, { recursive: true });
-  const file = createWriteStream(join(config.logDir, 'daemon.log'), { flags: 'a' });
+  const path = join(config.logDir, 'daemon.log');
+  rotateLog(path);
+  const file = createWriteStream(path, { flags: 'a' });
   undo.push(() => new Promise<void>((resolve) => file.end(resolve)));
   const { logLevel: level, node } = config;
   const toFile = jsonLog({
@@ -213,9 +216,7 @@ function openLog(config: Config, undo: Undo): Log {
   return (at: LogLevel, message, fields) => {
     toFile(at, message, fields);
     if (at === 'error')
-      process.stderr.write(
-        `troupe: ${message}${why(fields)} (details in ${config.logDir}/daemon.log)\n`,
-      );
+      process.stderr.write(`troupe: ${message}${why(fields)} (details in ${path})\n`);
   };
 }
 

@@ -7,17 +7,10 @@
 // S3  A session of its own, no terminal, files instead of pipes: neither Ctrl-C nor the end of the
 //     daemon reaches it.
 import { spawn } from 'node:child_process';
-import {
-  closeSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  statSync,
-} from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import { isAlive, type ProcessIdentity } from './process-identity.ts';
+import { rotateLog } from './rotate-log.ts';
 
 export interface Launch {
   /** Where the service records itself; its lock is beside it. */
@@ -35,7 +28,6 @@ export interface ServiceRecord extends ProcessIdentity {
   readonly digest: string;
 }
 
-const LOG_LIMIT_BYTES = 16 * 1024 * 1024;
 const RECORD_DEADLINE_MS = 10_000;
 const LOCKED = 75;
 const NOT_FOUND = 127;
@@ -73,7 +65,7 @@ export function readRecord(path: string): ServiceRecord | undefined {
  * `host/locked` when one runs already, `host/tool-missing`, `host/tool-failed`, `host/timeout`.
  */
 export async function launch(service: Launch): Promise<ServiceRecord> {
-  rotate(service.logPath);
+  rotateLog(service.logPath);
   const before = readRecord(service.recordPath);
   const become = ['sh', '-c', BECOME_SERVICE, 'become', service.recordPath, service.digest];
   const [program = '', ...args] = [...service.within, ...become, ...service.command];
@@ -164,10 +156,4 @@ function readEnd(path: string, bytes: number): string {
   } finally {
     closeSync(file);
   }
-}
-
-/** Between two runs only: a running service keeps writing to the file it has open. */
-function rotate(logPath: string): void {
-  const size = statSync(logPath, { throwIfNoEntry: false })?.size ?? 0;
-  if (size > LOG_LIMIT_BYTES) renameSync(logPath, `${logPath}.1`);
 }
