@@ -53,11 +53,8 @@ export function domainConverger(ports: DomainPorts): Converger {
   };
 }
 
-/** The reply to a want, and what is told when a domain changes by itself. */
-export function report(
-  observed: DomainReport,
-  builtDisks: Static<typeof BuiltDisk>[] | null,
-): Json {
+/** The reply to a want. */
+function report(observed: DomainReport, builtDisks: Static<typeof BuiltDisk>[] | null): Json {
   return {
     observed: { ...observed },
     builtDisks: builtDisks?.map((disk) => ({ ...disk })) ?? null,

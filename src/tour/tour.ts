@@ -42,6 +42,7 @@ const INSTANCE_MS = 300_000;
 /** A full distribution under TCG takes minutes; the small guest, seconds. */
 const BOOT_MS = 600_000;
 const CONSOLE_LINES = 6;
+const CONSOLE_WIDTH = 120;
 
 /** Whether a tour has been taken to its end with this data directory. */
 export function isTourTaken(dataDir: string): boolean {
@@ -186,7 +187,8 @@ function consoleLines(bytes: Buffer): string[] {
     .replaceAll(/[^\n\x20-\x7e]/g, '')
     .split('\n')
     .filter((line) => line.trim() !== '')
-    .slice(-CONSOLE_LINES);
+    .slice(-CONSOLE_LINES)
+    .map((line) => (line.length > CONSOLE_WIDTH ? `${line.slice(0, CONSOLE_WIDTH)}…` : line));
 }
 
 /** What an earlier tour has made; what it left in error is deleted, so that the tour can be taken again. */
