@@ -54,11 +54,8 @@ export function domainConverger(ports: DomainPorts): Converger {
 }
 
 /** The reply to a want. */
-function report(observed: DomainReport, builtDisks: Static<typeof BuiltDisk>[] | null): Json {
-  return {
-    observed: { ...observed },
-    builtDisks: builtDisks?.map((disk) => ({ ...disk })) ?? null,
-  };
+function report(observed: DomainReport, builtDisks: Static<typeof BuiltDisk>[]): Json {
+  return { observed: { ...observed }, builtDisks: builtDisks.map((disk) => ({ ...disk })) };
 }
 
 /** Taps first: they fail soonest, while the segment is not there yet. */
