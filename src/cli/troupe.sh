@@ -13,4 +13,6 @@ if [ ! -x "$node" ]; then
     exit 1
   fi
 fi
+# What Node has compiled once is kept, where it may be: halves the time to start.
+[ ! -w "$root/node_modules" ] || export NODE_COMPILE_CACHE="$root/node_modules/.cache/compiled"
 exec "$node" "$root/src/cli/troupe.ts" "$@"

@@ -65,7 +65,7 @@ export function startDaemon(
   const args = ['src/main.ts', '--data-dir', installation.dataDir, ...installation.flags, ...more];
   const child = spawn('setpriv', ['--pdeathsig', 'TERM', process.execPath, ...args], {
     cwd: ROOT,
-    env: { PATH: process.env['PATH'] ?? '', HOME: '/root' },
+    env: { ...inherited('PATH', 'NODE_COMPILE_CACHE'), HOME: '/root' },
   });
   let shown = '';
   child.stdout.on('data', (chunk: Buffer) => (shown += chunk.toString()));
@@ -86,6 +86,14 @@ export function startDaemon(
       await ended;
     },
   };
+}
+
+function inherited(...names: readonly string[]): Record<string, string> {
+  const pairs = names.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(pairs);
 }
 
 /** Starts a daemon and waits until it serves. Rejects with its screen when it ends instead. */
