@@ -43,11 +43,7 @@ export function apiServices(parts: ApiParts): ApiServices {
       cancelMessage: (address) => Promise.resolve(cancelMessage(read, address)),
     },
     consoles: host.hypervisor,
-    events: async (address, limit, type) => {
-      const all = await journal.events(address);
-      const wanted = type === null ? all : all.filter((event) => event.type === type);
-      return limit < 0 ? wanted : wanted.slice(0, limit);
-    },
+    events: (address, limit, type) => journal.events(address, { limit, type }),
   };
 }
 

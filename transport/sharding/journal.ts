@@ -3,6 +3,7 @@
 // J1  The guard is the create revision of the key that fences the address (membership.ts): a daemon that
 //     lost its shard, however late it notices, cannot write over its successor.
 // J2  A removed object takes its events with it.
+// J3  An object's events are bounded (event-outbox.ts): the writes that add some now and then drop the oldest.
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address, IndexEntry } from '../../actors/kernel/kind.ts';
 import type { Claims, EventRecord, Journal, Loaded, TurnWrite } from '../../actors/kernel/ports.ts';
@@ -10,6 +11,7 @@ import { decodeEnvelope, encodeEnvelope } from '../store/codec.ts';
 import type { GroupCommit } from '../store/group-commit.ts';
 import type { Keys } from '../store/keys.ts';
 import type { Entry, Store, WriteOp } from '../store/store.ts';
+import { isPruneDue, newestEvents, pruneOps, type EventQuery } from './event-outbox.ts';
 import { fenceKey } from './membership.ts';
 
 /** Of event records as stored. */
@@ -35,6 +37,8 @@ export class StoreJournal implements Journal {
     const guard = fenceKey(this.#keys, write.address);
     const guards = [{ target: 'create', key: guard, is: '==', than: write.epoch }] as const;
     try {
+      // In transactions of their own: together they might be too many operations.
+      for (const ops of await this.#surplus(write)) await this.#commits.commit({ guards, ops });
       return (await this.#commits.commit({ guards, ops: this.#ops(write) })).revision;
     } catch (error) {
       if (!(error instanceof TroupeError) || error.code !== 'store/conflict') throw error;
@@ -42,6 +46,10 @@ export class StoreJournal implements Journal {
       const message = `${kind}/${id}: epoch ${write.epoch} is over, another daemon may own it`;
       throw new TroupeError('shard/not-owner', message, { kind, id }, error);
     }
+  }
+
+  async #surplus({ address: { kind, id }, events }: TurnWrite): Promise<WriteOp[][]> {
+    return isPruneDue(events) ? pruneOps(this.#store, this.#keys.events(kind, id)) : [];
   }
 
   #ops({ address: { kind, id }, snapshot, events, index }: TurnWrite): WriteOp[] {
@@ -71,16 +79,9 @@ export class StoreJournal implements Journal {
     return ops;
   }
 
-  /** The object's events, newest first. */
-  async events({ kind, id }: Address): Promise<EventRecord[]> {
-    const records: EventRecord[] = [];
-    for await (const page of this.#store.rangeAll({ prefix: this.#keys.events(kind, id) })) {
-      for (const { value } of page.entries) {
-        const decoded = decodeEnvelope(value);
-        if (decoded.ok) records.push(decoded.envelope.state as EventRecord);
-      }
-    }
-    return records.reverse();
+  /** The object's newest events, newest first. */
+  events({ kind, id }: Address, query: EventQuery): Promise<EventRecord[]> {
+    return newestEvents(this.#store, this.#keys.events(kind, id), query);
   }
 }
 

@@ -16,6 +16,7 @@ import { keptLog, ManualClock, settle } from '../../support/kernel.ts';
 const test = suite('membership');
 const keys = clusterKeys('test');
 const TTL_MS = 10_000;
+const ALL = { limit: -1, type: null };
 const address = { kind: 'network', id: 'n1' };
 
 function world() {
@@ -175,14 +176,14 @@ test('snapshot, events and name go in and out together', async () => {
   const loaded = await journal.load(address);
   assert.is(loaded?.revision, revision);
   assert.equal(
-    (await journal.events(address)).map(({ message }) => message),
+    (await journal.events(address, ALL)).map(({ message }) => message),
     ['changed', 'made'],
   );
   assert.is((await store.range({ prefix: keys.names('lab', 'network') })).entries.length, 1);
   const index = { before: { namespace: 'lab', name: 'front/é' }, after: null };
   await journal.commit({ address, epoch, snapshot: null, events: [], index });
   assert.is(await journal.load(address), null);
-  assert.equal(await journal.events(address), []);
+  assert.equal(await journal.events(address, ALL), []);
   assert.equal((await store.range({ prefix: keys.names() })).entries, []);
 });
 
