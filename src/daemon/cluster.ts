@@ -1,7 +1,7 @@
 // This daemon in the cluster: joined under a lease it owns shards and runs their actors; when the lease is
 // lost it stops deciding at once, leaves the machine as it is, and joins again when the store is back.
 import type { Clock } from '../../actors/kernel/clock.ts';
-import { reasonOf } from '../../actors/kernel/errors.ts';
+import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address } from '../../actors/kernel/kind.ts';
 import type { Log, Ownership } from '../../actors/kernel/ports.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
@@ -28,9 +28,11 @@ const LONGEST_REJOIN_MS = 10_000;
 export class Cluster implements Ownership {
   readonly #options: ClusterOptions;
   #membership: Membership | null = null;
-  #runtime: Runtime | null = null;
+  /** Actors have been started under the membership; until then its loss is the failure of the join. */
+  #isJoined = false;
   #isLeaving = false;
   #rejoining: Promise<void> = Promise.resolve();
+  #endPause: () => void = () => {};
 
   constructor(options: ClusterOptions) {
     this.#options = options;
@@ -40,53 +42,83 @@ export class Cluster implements Ownership {
     return this.#membership?.epochOf(address) ?? null;
   }
 
-  /** Joins and starts the actors that have work; resolves to how many. Errors: `host/locked`, `store/*`. */
+  /** Joins and starts the actors that have work; resolves to how many. After an error: leave(). Errors: `host/locked`, `store/*`. */
   async join(runtime: Runtime): Promise<number> {
-    this.#runtime = runtime;
     const { store, keys, log, membership: options, onJoined } = this.#options;
     const membership = await Membership.join(options);
     this.#membership = membership;
-    membership.onLost((end) => this.#lost(end));
+    membership.onLost((end) => this.#lost(runtime, end));
     const shards = await membership.takeShards();
     if (shards < SHARDS) log('warn', 'some shards have another owner', { shards });
     await onJoined();
-    return runtime.resume(() => storedObjects(store, keys, log));
+    const actors = await runtime.resume(() => storedObjects(store, keys, log));
+    if (this.#membership !== membership) {
+      throw new TroupeError(
+        'store/lease-lost',
+        'the lease was over before the actors were started',
+      );
+    }
+    this.#isJoined = true;
+    return actors;
   }
 
-  /** Gives the shards up. Stop the runtime first. */
+  /** Gives the shards up; when the store is out of reach they go by their TTL. Stop the runtime first. */
   async leave(): Promise<void> {
     this.#isLeaving = true;
+    this.#endPause();
     await this.#rejoining;
-    await this.#membership?.leave();
-    this.#membership = null;
+    await this.#giveUp();
   }
 
-  #lost(end: string): void {
-    if (this.#isLeaving) return;
-    this.#options.log('warn', 'lease lost: not deciding any more, guests run on', { end });
+  #lost(runtime: Runtime, end: string): void {
     this.#membership = null;
-    this.#rejoining = this.#rejoin().catch((error: unknown) => {
+    const wasJoined = this.#isJoined;
+    this.#isJoined = false;
+    if (this.#isLeaving || !wasJoined) return;
+    this.#options.log('warn', 'lease lost: not deciding any more, guests run on', { end });
+    this.#rejoining = this.#rejoin(runtime).catch((error: unknown) => {
       this.#options.log('error', 'giving up joining the cluster', { error });
     });
   }
 
-  async #rejoin(): Promise<void> {
-    const runtime = this.#runtime;
-    if (runtime === null) return;
-    await runtime.stop(() => true);
-    for (
-      let pauseMs = REJOIN_MS;
-      !this.#isLeaving;
-      pauseMs = Math.min(pauseMs * 2, LONGEST_REJOIN_MS)
-    ) {
+  async #rejoin(runtime: Runtime): Promise<void> {
+    const { log } = this.#options;
+    let pauseMs = REJOIN_MS;
+    while (!this.#isLeaving) {
+      await runtime.stop(() => true);
       try {
-        const actors = await this.join(runtime);
-        this.#options.log('info', 'joined again', { actors });
+        log('info', 'joined again', { actors: await this.join(runtime) });
         return;
       } catch (error) {
-        this.#options.log('debug', 'not joined yet', { reason: reasonOf(error) });
-        await new Promise<void>((resolve) => this.#options.clock.after(pauseMs, resolve));
+        log('debug', 'not joined yet', { reason: reasonOf(error) });
       }
+      // A try that got half way holds the node's name: the next would find it taken.
+      await this.#giveUp();
+      await this.#pause(pauseMs);
+      pauseMs = Math.min(pauseMs * 2, LONGEST_REJOIN_MS);
     }
+  }
+
+  async #giveUp(): Promise<void> {
+    const membership = this.#membership;
+    this.#membership = null;
+    this.#isJoined = false;
+    try {
+      await membership?.leave();
+    } catch (error) {
+      this.#options.log('warn', 'the shards go by their TTL', { reason: reasonOf(error) });
+    }
+  }
+
+  /** leave() ends it early. */
+  #pause(ms: number): Promise<void> {
+    if (this.#isLeaving) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.#options.clock.after(ms, resolve);
+      this.#endPause = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
   }
 }

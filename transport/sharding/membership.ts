@@ -63,15 +63,20 @@ export class Membership implements Ownership {
     await endPredecessor(options);
     const lease = await store.lease(leaseTtlMs);
     const key = keys.member(member.node);
-    const result = await store.txn({
-      compare: [{ target: 'create', key, is: '==', than: 0 }],
-      then: [
-        { op: 'put', key, value: encodeEnvelope({ schema: 1, state: member }), lease: lease.id },
-      ],
-    });
-    if (result.succeeded) return new Membership(options, lease, result.revision);
-    await lease.revoke();
-    throw nameInUse(member.node);
+    const value = encodeEnvelope({ schema: 1, state: member });
+    try {
+      const result = await store.txn({
+        compare: [{ target: 'create', key, is: '==', than: 0 }],
+        then: [{ op: 'put', key, value, lease: lease.id }],
+      });
+      if (result.succeeded) return new Membership(options, lease, result.revision);
+      throw nameInUse(member.node);
+    } catch (error) {
+      // The key may be there although the answer was lost: kept alive, it would shut us out for ever. When the
+      // store cannot be told either, it goes by the TTL.
+      await lease.revoke().catch(() => undefined);
+      throw error;
+    }
   }
 
   /** Takes every shard that nobody owns; resolves to how many it owns then. */

@@ -99,6 +99,21 @@ test('a stranger with the same node name is refused, and the first goes on', asy
   assert.type(first.epochOf(address), 'number');
 });
 
+test('a join whose answer was lost does not shut the next one out', async () => {
+  const { clock, client } = world();
+  const store = client();
+  store.faults.fate = (call) => (call === 'txn' ? 'lose-answer' : 'pass');
+  const joining = rejects(
+    join(store, clock, member('n1', 'i1', 'b1')),
+    refusedWith('store/unavailable'),
+  );
+  await clock.advance(6_000);
+  await joining;
+  store.faults.fate = () => 'pass';
+  const membership = await join(store, clock, member('n1', 'i1', 'b1'));
+  assert.is(await membership.takeShards(), SHARDS);
+});
+
 test('a daemon cut off from the store stops deciding before its lease can be over', async () => {
   const { clock, cluster, client } = world();
   const store = client();
