@@ -79,9 +79,9 @@ async function run(config: Config, progress: Progress, undo: Undo): Promise<'ser
   await checkMachine({ dataDirectory, listeners: [{ what: 'the API', setting: 'api', ...api }] });
   const daemon = await startAll({ config, progress, undo, log, trace });
   progress.line(welcome(config, daemon.login, daemon.host.hypervisor.capabilities.warning));
-  const hasTour = await tourOrServe(config, daemon.login, progress, trace);
+  const shown = await tourOrServe(config, daemon.login, progress, trace);
   if (config.tour.when === 'only') return 'toured';
-  progress.line(farewell(config, hasTour));
+  progress.line(farewell(config, shown));
   return 'served';
 }
 
@@ -136,7 +136,7 @@ async function tourOrServe(
   login: Login,
   progress: Progress,
   trace: string,
-): Promise<boolean> {
+): Promise<string | null> {
   try {
     return await tourIfWanted(config, login, progress, trace);
   } catch (error) {
@@ -144,21 +144,21 @@ async function tourOrServe(
     progress.line(
       `\nThe tour was not finished: ${reasonOf(error)}\nThe daemon serves on; the next npm start takes the tour again.`,
     );
-    return false;
+    return null;
   }
 }
 
-/** Takes the tour the first time, finds its instance again afterwards; false when there is none to show. */
+/** Takes the tour the first time, finds its instance again afterwards; the instance's name, or null. */
 async function tourIfWanted(
   config: Config,
   login: Login,
   progress: Progress,
   trace: string,
-): Promise<boolean> {
+): Promise<string | null> {
   const isFirst = config.tour.image !== null || !isTourTaken(config.dataDir);
   const isWanted = config.tour.when === 'only' || (config.tour.when === 'first' && isFirst);
   const client = new Client({ apiUrl: login.apiurl, namespace: login.namespace, key: login.key });
-  if (!isWanted && !(await hasTourInstance(config, client))) return false;
+  if (!isWanted && !(await hasTourInstance(config, client))) return null;
   progress.line('\nThe tour: a virtual machine on a virtual network, through the API');
   const path =
     config.tour.image ?? (await progress.phase('guest image', () => buildGuest(config, trace)));
@@ -173,7 +173,7 @@ async function tourIfWanted(
     .join(', ');
   progress.line(`\nThe instance ${name} runs at ${address}; get in with\n  ${sshCommand}`);
   progress.line(`It took ${total.toFixed(1)} s: ${phases}`);
-  return true;
+  return name;
 }
 
 async function hasTourInstance(config: Config, client: Client): Promise<boolean> {

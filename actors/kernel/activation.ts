@@ -281,7 +281,8 @@ export class Activation<S, M extends Message, E extends string> implements Effec
     // What does not exist is not created to be put in error.
     if (reason === undefined || !this.#turns.object.exists) {
       this.#parkFor = undefined;
-      this.#reconcile(trace);
+      // What is carried on belongs to the request that wanted it, not to whoever woke the actor.
+      this.#reconcile(this.#turns.object.loadedTrace ?? trace);
       return null;
     }
     const parked = await this.#turns.park(reason, trace);

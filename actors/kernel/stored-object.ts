@@ -11,6 +11,7 @@ export class StoredObject<S> {
   #exists = false;
   #revision = 0;
   #isCurrent = false;
+  #loadedTrace: string | undefined;
 
   constructor(address: Address, initial: S, format: SnapshotFormat<S>) {
     this.address = address;
@@ -32,6 +33,11 @@ export class StoredObject<S> {
     return this.#revision;
   }
 
+  /** Of the request that had changed the object last when it was loaded. */
+  get loadedTrace(): string | undefined {
+    return this.#loadedTrace;
+  }
+
   /** False until loaded, and again when the outcome of a write is unknown. */
   get isCurrent(): boolean {
     return this.#isCurrent;
@@ -47,6 +53,7 @@ export class StoredObject<S> {
     this.#state = loaded === null ? this.#initial : readSnapshot(this.#format, loaded.snapshot);
     this.#exists = loaded !== null;
     this.#revision = loaded?.revision ?? 0;
+    this.#loadedTrace = loaded?.snapshot.trace;
     this.#isCurrent = true;
   }
 

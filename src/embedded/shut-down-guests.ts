@@ -2,6 +2,7 @@
 import type { Log } from '../../actors/kernel/ports.ts';
 import { reasonOf } from '../../actors/kernel/errors.ts';
 import { connectLibvirt, type Libvirt } from '../drivers/libvirt/client.ts';
+import type { DomainRef } from '../drivers/libvirt/wire.ts';
 
 export interface ShutDownOptions {
   /** libvirtd's read-write socket. */
@@ -37,7 +38,7 @@ async function pressButtons(libvirt: Libvirt, options: ShutDownOptions): Promise
     running.delete(event.domain.uuid);
     if (running.size === 0) resolve();
   });
-  const active = await libvirt.host.listDomains(['active']);
+  const active = await awake(libvirt);
   for (const { uuid } of active) running.add(uuid);
   if (running.size === 0) return;
   options.onWaiting(running.size);
@@ -47,11 +48,14 @@ async function pressButtons(libvirt: Libvirt, options: ShutDownOptions): Promise
   clearTimeout(timer);
 }
 
-async function press(
-  libvirt: Libvirt,
-  domain: Parameters<Libvirt['domains']['shutdown']>[0],
-  log: Log,
-): Promise<void> {
+/** Who is paused cannot hear the button. */
+async function awake(libvirt: Libvirt): Promise<DomainRef[]> {
+  const active = await libvirt.host.listDomains(['active']);
+  const states = await Promise.all(active.map((domain) => libvirt.domains.state(domain)));
+  return active.filter((_, index) => states[index]?.state === 'running');
+}
+
+async function press(libvirt: Libvirt, domain: DomainRef, log: Log): Promise<void> {
   try {
     await libvirt.domains.shutdown(domain, { by: 'acpi' });
   } catch (error) {

@@ -14,12 +14,13 @@ Troupe serves on node ${config.node}
   log       ${config.logDir}/daemon.log`;
 }
 
-export function farewell(config: Config, hasTour: boolean): string {
+/** `tour`: name of the instance that the tour has shown; null when there was none. */
+export function farewell(config: Config, tour: string | null): string {
   // Found by itself in the clone's own data directory only.
   const login = loginFile(config.dataDir);
   const isFound = basename(config.dataDir) === '.troupe';
-  const tour = ['show', 'console', 'events', 'delete'].map((verb) => `instance ${verb} tour`);
-  const commands = ['instance list', ...(hasTour ? tour : []), '--help'];
+  const verbs = tour === null ? [] : ['show', 'console', 'events', 'delete'];
+  const commands = ['instance list', ...verbs.map((verb) => `instance ${verb} ${tour}`), '--help'];
   const lines = commands.map(
     (command) => `  ${isFound ? '' : `TROUPE_LOGIN=${login} `}npx troupe ${command}`,
   );
