@@ -4,8 +4,15 @@
 // L1  Only what is the data directory's: by the rules of owned-process.ts, by the host tag in a name,
 //     by a mount point below its directories.
 // L2  Removal ends processes first, so that nothing makes anew what is being removed.
+// L3  The ledger goes on naming segments, taps and domains that are removed: they are still wanted, and the next
+//     start makes them anew from it. Only forwarding, which is put back, is forgotten.
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { exec } from '../drivers/exec.ts';
+import { Ledger } from '../drivers/ledger.ts';
+import { Host } from '../drivers/network/host.ts';
+import { restoreForwarding } from '../drivers/network/installation.ts';
 import { isOurs } from '../drivers/network/names.ts';
 import { lockDataDirectory } from './data-lock.ts';
 import { ownedProcesses, type OwnedProcess } from './owned-process.ts';
@@ -50,8 +57,8 @@ export async function findLeftovers(of: Installation): Promise<Leftovers> {
 }
 
 /**
- * Removes them and says what they were. Virtual machines that still run are ended; nothing below the
- * data directory is touched. Error: `host/locked` while a daemon uses the data directory.
+ * Removes them and says what they were. Virtual machines that still run are ended; below the
+ * data directory nothing but the ledger is touched (L3). Error: `host/locked` while a daemon uses the data directory.
  */
 export async function removeLeftovers(of: Installation): Promise<Leftovers> {
   const lock = lockDataDirectory(of.dataDir);
@@ -65,9 +72,22 @@ export async function removeLeftovers(of: Installation): Promise<Leftovers> {
     for (const link of links) await run('ip', ['link', 'delete', link], [0, 1]);
     for (const mount of found.mounts.toReversed()) await run('umount', ['--lazy', mount]);
     if (found.hasRunDirectory) await removeRunDirectory(of.runDir);
+    await putForwardingBack(of.dataDir);
     return found;
   } finally {
     lock.release();
+  }
+}
+
+/** The one setting of the machine that the ledger has another value for. */
+async function putForwardingBack(dataDir: string): Promise<void> {
+  const path = join(dataDir, 'ledger.db');
+  if (!existsSync(path)) return;
+  const ledger = new Ledger(path);
+  try {
+    await restoreForwarding(ledger, new Host(exec), { trace: TRACE });
+  } finally {
+    ledger.close();
   }
 }
 

@@ -6,6 +6,7 @@
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { overlaps, parseAddress, parseNetblock } from '../../../actors/network/netblock.ts';
 import { segmentMtu } from '../../../actors/network/mtu.ts';
+import type { Ledger } from '../ledger.ts';
 import type { Errand, Host } from './host.ts';
 import { planLink, planNoLink } from './link.ts';
 import { deviceSettingsOf, parseBatch, routeOf, type Link } from './listing.ts';
@@ -59,7 +60,7 @@ export async function convergeInstallation(
   });
   if (wanted.floatingBlock === null) {
     register.ledger.forget('link', egressBridge);
-    await restoreForwarding(register, host, errand);
+    await restoreForwarding(register.ledger, host, errand);
   }
   if (!wanted.hasSegments) {
     if (seen.table !== undefined) await removeTable(host, { family: 'ip', name: table }, errand);
@@ -179,10 +180,10 @@ export async function refuseOverlap(
   }
 }
 
-/** Only if it was this installation that switched it on. */
-async function restoreForwarding(register: Register, host: Host, errand: Errand): Promise<void> {
-  const before = register.ledger.get('setting', FORWARDING)?.detail['before'];
+/** Puts IPv4 forwarding back as it was found; quiet unless it was this installation that switched it on. */
+export async function restoreForwarding(ledger: Ledger, host: Host, errand: Errand): Promise<void> {
+  const before = ledger.get('setting', FORWARDING)?.detail['before'];
   if (before === undefined) return;
   await host.setting(null, [FORWARDING], String(before), errand);
-  register.ledger.forget('setting', FORWARDING);
+  ledger.forget('setting', FORWARDING);
 }
