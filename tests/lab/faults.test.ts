@@ -82,7 +82,8 @@ test('a taken API port is one sentence with the setting that changes it', async 
 
 test('an unknown setting and an impossible value say what is allowed', async () => {
   assert.match(await refusal(['--api-prot', '1']), /api-prot/);
-  assert.match(await refusal(['--floating-block', '10.0.0.1/24']), /floating-block.*host bits/);
+  const flags = installation.flags.with(-1, '10.0.0.1/24');
+  assert.match(await refusal([], { ...installation, flags }), /floating-block.*host bits/);
 });
 
 test('an etcd and a libvirtd that do not answer are named, with the way out', async () => {
