@@ -118,6 +118,8 @@ test('a machine that is destroyed is gone at once, though its first libvirtd was
   await start();
   await startTiny();
   await crashLibvirtd();
+  // A new libvirtd answers before it has found its machines again.
+  await waitUntil('tiny is found again', () => virsh('domstate', 'tiny') === 'running');
   const startedAtMono = performance.now();
   virsh('destroy', 'tiny');
   // Without the reaper QEMU stays a zombie, and libvirt waits 15 s for it.
