@@ -1,7 +1,7 @@
 // deploy/setup/*.sh as far as it goes without installing anything on the machine that tests.
 import { spawnSync } from 'node:child_process';
 import {
-  chmodSync,
+  cpSync,
   existsSync,
   mkdtempSync,
   readFileSync,
@@ -20,15 +20,16 @@ const SETUP = resolve(import.meta.dirname, '../../../deploy/setup');
 let directory = '';
 test.before.each(() => {
   directory = mkdtempSync(join(tmpdir(), `troupe-setup-${process.pid}-`));
-  // The user of the test below has to read its list.
-  chmodSync(directory, 0o755);
+  // The user of the test below has to read the scripts and its list; root's home is closed to it.
+  cpSync(SETUP, join(directory, 'setup'), { recursive: true });
+  spawnSync('chmod', ['-R', 'a+rX', directory]);
 });
 test.after.each(() => rmSync(directory, { recursive: true }));
 
 function setUp(list: string, prefix: readonly string[] = []) {
   const path = join(directory, 'packages.txt');
   writeFileSync(path, list);
-  const args = [...prefix, 'sh', join(SETUP, 'host.sh')];
+  const args = [...prefix, 'sh', join(directory, 'setup', 'host.sh')];
   const env = { PATH: process.env['PATH'], TROUPE_PACKAGE_LIST: path };
   return spawnSync('env', args, { encoding: 'utf8', env });
 }
