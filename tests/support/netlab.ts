@@ -162,6 +162,8 @@ export async function pingSteadily(namespace: string, address: string) {
   const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));
   await until(`${address} answers`, () => output.includes('bytes from'));
   return async (): Promise<{ sent: number; received: number }> => {
+    // On a busy machine what it is to outlast may be over before it has sent enough to say anything.
+    await until(`${address} answers again`, () => output.split('bytes from').length > 4);
     child.kill('SIGINT');
     await exited;
     const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(output) ?? [];
