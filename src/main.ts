@@ -3,17 +3,16 @@
 // Ctrl-C (SIGINT) and SIGTERM end a daemon with a libvirtd of its own together with its guests and networks, so that a
 // try-out leaves nothing behind but the data directory. With an existing libvirtd, guests and networks stay.
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../actors/kernel/clock.ts';
-import { reasonOf } from '../actors/kernel/errors.ts';
+import { reasonOf, TroupeError } from '../actors/kernel/errors.ts';
 import { jsonLog } from '../actors/kernel/log.ts';
 import type { Log, LogLevel } from '../actors/kernel/ports.ts';
-import { Client } from './client/client.ts';
 import { configOfProcess, usage, wantsHelp, type Config } from './config.ts';
-import type { Login } from './daemon/bootstrap.ts';
 import { startDaemon, type Daemon } from './daemon/daemon.ts';
-import { buildGuest, buildProbe } from './daemon/guest-images.ts';
+import { buildProbe } from './daemon/guest-images.ts';
 import { exec } from './drivers/exec.ts';
 import { probe } from './drivers/hypervisor/probe.ts';
 import { lockDataDirectory } from './embedded/data-lock.ts';
@@ -21,9 +20,9 @@ import { startEmbedded } from './embedded/embedded.ts';
 import { checkMachine } from './embedded/preflight.ts';
 import { rotateLog } from './embedded/rotate-log.ts';
 import { shutDownGuests } from './embedded/shut-down-guests.ts';
-import { farewell, welcome } from './tour/screen.ts';
+import { tourOrServe } from './tour/at-start.ts';
 import { Progress } from './tour/progress.ts';
-import { isTourTaken, takeTour } from './tour/tour.ts';
+import { farewell, stopped, welcome } from './tour/screen.ts';
 
 const random = { number: Math.random, uuid: () => randomUUID() };
 
@@ -33,56 +32,78 @@ const SHUT_DOWN_MS = 10_000;
 /** What has to be undone, newest first, whatever happens. */
 type Undo = (() => Promise<void> | void)[];
 
+/** The lock and the log file: undone without a word. */
+const QUIET_STEPS = 2;
+
 async function main(): Promise<number> {
   if (wantsHelp(process.argv.slice(2))) {
     process.stdout.write(usage());
     return 0;
   }
   const undo: Undo = [];
-  const stopAsked = stopSignal();
-  const progress = new Progress(process.stdout);
+  const stop = stopSignal();
+  const progress = new Progress(process.stdout, stop);
+  const announce = () => {
+    if (undo.length > QUIET_STEPS) progress.line('\nStopping …');
+  };
+  stop.addEventListener('abort', announce);
   try {
-    const config = configOfProcess();
-    const stopped = await Promise.race([
-      run(config, progress, undo),
-      stopAsked.then(() => 'stopped'),
-    ]);
-    if (stopped === 'served') await stopAsked;
+    await run(configOfProcess(), progress, undo, stop);
+    if (!stop.aborted) announce();
     return 0;
   } catch (error) {
+    if (stop.aborted) return 0;
     process.stderr.write(`\ntroupe: ${reasonOf(error)}\n`);
+    announce();
     return 1;
   } finally {
-    await unwind(undo, progress);
+    await unwind(undo);
   }
 }
 
-/** Resolves at the first signal; a second one does not wait any longer. */
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let isAsked = false;
-    const ask = () => {
-      if (isAsked) process.exit(1);
-      isAsked = true;
-      resolve();
-    };
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, ask);
-  });
+/** Aborted by the first signal of the process; a second one does not wait any longer. */
+function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  const ask = () => {
+    if (stop.signal.aborted) leaveAtOnce();
+    stop.abort(new TroupeError('actor/stopped', 'called off'));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, ask);
+  return stop.signal;
 }
 
-async function run(config: Config, progress: Progress, undo: Undo): Promise<'served' | 'toured'> {
+function leaveAtOnce(): never {
+  process.stderr.write(
+    '\ntroupe: left at once. The next npm start finds what still runs; sh deploy/clean.sh removes it.\n',
+  );
+  process.exit(1);
+}
+
+/**
+ * Brings everything up and serves until `stop`. A stop in between takes effect when the step at hand has
+ * ended or was called off: whatever it started is then in `undo`.
+ */
+async function run(
+  config: Config,
+  progress: Progress,
+  undo: Undo,
+  stop: AbortSignal,
+): Promise<void> {
   const trace = random.uuid();
   const lock = lockDataDirectory(config.dataDir);
   undo.push(() => lock.release());
   const log = openLog(config, undo);
   const { dataDir: dataDirectory, api } = config;
   await checkMachine({ dataDirectory, listeners: [{ what: 'the API', setting: 'api', ...api }] });
-  const daemon = await startAll({ config, progress, undo, log, trace });
+  undo.push(() => {
+    if (process.exitCode === undefined) progress.line(stopped(config));
+  });
+  const daemon = await startAll({ config, progress, undo, log, trace, stop });
   progress.line(welcome(config, daemon.login, daemon.host.hypervisor.capabilities.warning));
-  const shown = await tourOrServe(config, daemon.login, progress, trace);
-  if (config.tour.when === 'only') return 'toured';
+  const shown = await tourOrServe({ config, progress, trace, stop, login: daemon.login });
+  if (config.tour.when === 'only') return;
   progress.line(farewell(config, shown));
-  return 'served';
+  if (!stop.aborted) await once(stop, 'abort');
 }
 
 interface StartOptions {
@@ -91,21 +112,24 @@ interface StartOptions {
   readonly undo: Undo;
   readonly log: Log;
   readonly trace: string;
+  readonly stop: AbortSignal;
 }
 
-async function startAll({ config, progress, undo, log, trace }: StartOptions): Promise<Daemon> {
+async function startAll(options: StartOptions): Promise<Daemon> {
+  const { config, progress, undo, log, trace, stop: signal } = options;
   const hasOwnLibvirt = config.libvirtSocket === null;
   const services = await progress.phase('etcd and libvirtd', () =>
     startEmbedded(config, trace, log),
   );
   undo.push(() => (hasOwnLibvirt ? services.stop() : services.release()));
-  const images = await progress.phase('probe guest', () => buildProbe(config, trace));
+  const images = await progress.phase('probe guest', () => buildProbe(config, trace, signal));
   const cacheFile = join(config.dataDir, 'probe.json');
   const probed = await progress.phase(
     'KVM and CPU model',
-    () => probe({ exec, log, ...images, cacheFile, trace }),
+    () => probe({ exec, log, ...images, cacheFile, trace, signal }),
     ({ accelerator, cpuModel }) => `${accelerator.toUpperCase()}, ${cpuModel}`,
   );
+  signal.throwIfAborted();
   const { etcd, libvirtSocket } = services;
   const onFatal = (error: unknown) => {
     log('error', 'the daemon cannot go on', { error });
@@ -128,75 +152,6 @@ async function startAll({ config, progress, undo, log, trace }: StartOptions): P
     daemon.host.close();
   });
   return daemon;
-}
-
-/** A tour that fails ends `--tour-only`; otherwise the daemon serves on, so that one can see why. */
-async function tourOrServe(
-  config: Config,
-  login: Login,
-  progress: Progress,
-  trace: string,
-): Promise<string | null> {
-  try {
-    return await tourIfWanted(config, login, progress, trace);
-  } catch (error) {
-    if (config.tour.when === 'only') throw error;
-    progress.line(
-      `\nThe tour was not finished: ${reasonOf(error)}\nThe daemon serves on; the next npm start takes the tour again.`,
-    );
-    return null;
-  }
-}
-
-/** Takes the tour the first time, finds its instance again afterwards; the instance's name, or null. */
-async function tourIfWanted(
-  config: Config,
-  login: Login,
-  progress: Progress,
-  trace: string,
-): Promise<string | null> {
-  const isFirst = config.tour.image !== null || !isTourTaken(config.dataDir);
-  const isWanted = config.tour.when === 'only' || (config.tour.when === 'first' && isFirst);
-  const client = new Client({ apiUrl: login.apiurl, namespace: login.namespace, key: login.key });
-  if (!isWanted && !(await hasTourInstance(config, client))) return null;
-  progress.line('\nThe tour: a virtual machine on a virtual network, through the API');
-  const path =
-    config.tour.image ?? (await progress.phase('guest image', () => buildGuest(config, trace)));
-  const image = path.startsWith('/') ? `file://${path}` : path;
-  const name = tourName(config.tour.image);
-  const isOwnGuest = config.tour.image === null;
-  const options = { config, client, progress, exec, trace, image, name, isOwnGuest };
-  const { address, sshCommand } = await takeTour(options);
-  const total = progress.times.reduce((sum, { ms }) => sum + ms, 0) / 1000;
-  const phases = progress.times
-    .map(({ name, ms }) => `${name} ${(ms / 1000).toFixed(1)}`)
-    .join(', ');
-  progress.line(`\nThe instance ${name} runs at ${address}; get in with\n  ${sshCommand}`);
-  progress.line(`It took ${total.toFixed(1)} s: ${phases}`);
-  return name;
-}
-
-async function hasTourInstance(config: Config, client: Client): Promise<boolean> {
-  if (config.tour.when === 'never' || config.tour.image !== null) return false;
-  return (await client.list('/instances')).some(
-    (one) => one['name'] === 'tour' && one['power_state'] === 'on',
-  );
-}
-
-/** Each image has an instance of its own, named after it: `tour`, or `tour-debian-12` for debian_12.qcow2. */
-function tourName(image: string | null): string {
-  if (image === null) return 'tour';
-  const stem =
-    image
-      .split('/')
-      .at(-1)
-      ?.split('?')[0]
-      ?.replace(/\.[a-z0-9.]*$/i, '') ?? '';
-  const label = stem
-    .replaceAll(/[^a-z0-9]+/gi, '-')
-    .replaceAll(/^-|-$/g, '')
-    .slice(0, 40);
-  return label === '' ? 'tour-image' : `tour-${label}`;
 }
 
 /** JSON lines in the data directory; warnings also where a person sees them. */
@@ -225,8 +180,7 @@ function why(fields: Readonly<Record<string, unknown>> | undefined): string {
   return error === undefined ? '' : `: ${reasonOf(error)}`;
 }
 
-async function unwind(undo: Undo, progress: Progress): Promise<void> {
-  if (undo.length > 1) progress.line('\nStopping …');
+async function unwind(undo: Undo): Promise<void> {
   for (const step of undo.splice(0).reverse()) {
     try {
       await step();

@@ -17,16 +17,24 @@ export interface ProbeImages {
 type Directories = Pick<Config, 'dataDir' | 'cacheDir'>;
 
 /** Builds the probe's guest, or finds it as built before. Errors: those of exec(). */
-export async function buildProbe(dirs: Directories, trace: string): Promise<ProbeImages> {
+export async function buildProbe(
+  dirs: Directories,
+  trace: string,
+  signal?: AbortSignal,
+): Promise<ProbeImages> {
   const folder = join(dirs.dataDir, 'guest', 'probe');
-  await build('build-probe.sh', folder, dirs, trace);
+  await build('build-probe.sh', folder, dirs, { trace, signal });
   return { kernel: join(folder, 'vmlinuz'), initrd: join(folder, 'initrd') };
 }
 
 /** Builds the small guest of tour and tests; resolves to its path. Errors: those of exec(). */
-export async function buildGuest(dirs: Directories, trace: string): Promise<string> {
+export async function buildGuest(
+  dirs: Directories,
+  trace: string,
+  signal?: AbortSignal,
+): Promise<string> {
   const path = join(dirs.dataDir, 'guest', 'guest.qcow2');
-  await build('build.sh', path, dirs, trace);
+  await build('build.sh', path, dirs, { trace, signal });
   return path;
 }
 
@@ -34,8 +42,9 @@ async function build(
   script: string,
   output: string,
   dirs: Directories,
-  trace: string,
+  { trace, signal }: { readonly trace: string; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
   const env = { TROUPE_CACHE: dirs.cacheDir };
-  await exec('sh', [join(SCRIPTS, script), output], { trace, timeoutMs: BUILD_TIMEOUT_MS, env });
+  const options = { trace, timeoutMs: BUILD_TIMEOUT_MS, env, ...(signal && { signal }) };
+  await exec('sh', [join(SCRIPTS, script), output], options);
 }

@@ -36,7 +36,7 @@ export function guestLink({ exec, netns, address, keyFile, trace }: GuestLinkOpt
     exec('ip', ['netns', 'exec', netns, ...command], { trace, okCodes, timeoutMs });
   return {
     ping: (timeoutMs) =>
-      until(`an answer to ping from ${address}`, timeoutMs, async () => {
+      until(`an answer to ping from ${address}`, { timeoutMs }, async () => {
         const command = ['ping', '-n', '-c', '1', '-W', '1', address];
         const { stdout } = await inside(command, [0, 1, 2], 10_000);
         return stdout.split('\n').find((line) => line.includes('bytes from'));
@@ -44,7 +44,7 @@ export function guestLink({ exec, netns, address, keyFile, trace }: GuestLinkOpt
     ssh: async (command, timeoutMs) => {
       let said = '';
       try {
-        return await until(`an ssh login at ${address}`, timeoutMs, async () => {
+        return await until(`an ssh login at ${address}`, { timeoutMs }, async () => {
           for (const user of USERS) {
             const { code, stdout, stderr } = await inside(
               ['ssh', ...sshOptions(keyFile), `${user}@${address}`, command],

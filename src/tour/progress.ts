@@ -17,9 +17,12 @@ const TICK_MS = 250;
 export class Progress {
   readonly times: PhaseTime[] = [];
   readonly #screen: Screen;
+  readonly #stop: AbortSignal | undefined;
 
-  constructor(screen: Screen) {
+  /** A phase that fails once `stop` is aborted was called off, which is no failure of its own. */
+  constructor(screen: Screen, stop?: AbortSignal) {
     this.#screen = screen;
+    this.#stop = stop;
   }
 
   /** Runs one phase. `work` may say what it is at, and returns what to show at the end besides its result. */
@@ -46,7 +49,10 @@ export class Progress {
       this.times.push({ name, ms: performance.now() - startedAt });
       return result;
     } catch (error) {
-      this.#final(ticker, `  ✗ ${name}: ${reasonOf(error)} (${seconds(startedAt)})`);
+      const ending = this.#stop?.aborted
+        ? `  – ${name}: called off`
+        : `  ✗ ${name}: ${reasonOf(error)}`;
+      this.#final(ticker, `${ending} (${seconds(startedAt)})`);
       throw error;
     }
   }

@@ -30,3 +30,10 @@ ${lines.join('\n')}
 
 Press Ctrl-C to stop: instances stop with it and start again at the next npm start.`;
 }
+
+/** The last words: what remains. */
+export function stopped(config: Config): string {
+  return config.libvirtSocket === null
+    ? `Stopped. What remains is in ${config.dataDir}; the next npm start goes on from there.`
+    : 'Stopped. Guests and networks run on; the next npm start finds them.';
+}

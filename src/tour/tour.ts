@@ -19,6 +19,8 @@ export interface TourOptions {
   readonly progress: Progress;
   readonly exec: Exec;
   readonly trace: string;
+  /** Calls the tour off. */
+  readonly stop?: AbortSignal | undefined;
   /** URL or `file://` of the image; made or found by the caller. */
   readonly image: string;
   /** Of the instance. */
@@ -55,12 +57,14 @@ function markFile(dataDir: string): string {
 
 /** Errors: the first step that fails, with the reason that the object gives. */
 export async function takeTour(options: TourOptions): Promise<TourResult> {
-  const { config, client, progress, exec, trace, image } = options;
+  const { config, progress, trace, stop } = options;
+  const exec: Exec = (program, args, more) =>
+    options.exec(program, args, stop === undefined ? more : { ...more, signal: stop });
   const key = await tourKey(config.dataDir, exec, trace);
-  await progress.phase('image', (note) => ensureImage(client, image, note), imageSize);
+  await progress.phase('image', (note) => ensureImage(options, note), imageSize);
   const network = await progress.phase(
     'network',
-    () => ensureNetwork(client),
+    () => ensureNetwork(options),
     (made) => `${text(made, 'netblock')}, VNI ${String(made['vxlan_id'])}`,
   );
   const instance = await progress.phase(
@@ -77,13 +81,12 @@ export async function takeTour(options: TourOptions): Promise<TourResult> {
 }
 
 async function ensureImage(
-  client: Client,
-  url: string,
+  { client, image, stop }: TourOptions,
   note: (text: string) => void,
 ): Promise<View> {
-  const { uuid } = await client.view('POST', '/artifacts', { url });
+  const { uuid } = await client.view('POST', '/artifacts', { url: image });
   const path = `/artifacts/${String(uuid)}`;
-  return until('the image', IMAGE_MS, async () => {
+  return until('the image', { timeoutMs: IMAGE_MS, stop }, async () => {
     const artifact = await client.view('GET', path);
     if (artifact['state'] === 'created') return artifact;
     if (artifact['state'] === 'error') throw await failed(client, path, 'the image');
@@ -101,7 +104,7 @@ function eventNote(event: View): string {
   return `${text(event, 'message')}${progress}`;
 }
 
-async function ensureNetwork(client: Client): Promise<View> {
+async function ensureNetwork({ client, stop }: TourOptions): Promise<View> {
   const { uuid } =
     (await usable(client, 'networks', NETWORK)) ??
     (await client.view('POST', '/networks', {
@@ -110,7 +113,7 @@ async function ensureNetwork(client: Client): Promise<View> {
       provide_dns: true,
     }));
   const path = `/networks/${String(uuid)}`;
-  return until('the network', NETWORK_MS, async () => {
+  return until('the network', { timeoutMs: NETWORK_MS, stop }, async () => {
     const network = await client.view('GET', path);
     if (network['state'] === 'error') throw await failed(client, path, 'the network');
     return network['state'] === 'created' ? network : undefined;
@@ -118,7 +121,7 @@ async function ensureNetwork(client: Client): Promise<View> {
 }
 
 async function ensureInstance(
-  { client, image, name, isOwnGuest }: TourOptions,
+  { client, image, name, isOwnGuest, stop }: TourOptions,
   publicKey: string,
   note: (text: string) => void,
 ): Promise<View> {
@@ -136,7 +139,7 @@ async function ensureInstance(
       side_channels: [],
     }));
   const path = `/instances/${String(uuid)}`;
-  return until('the instance', INSTANCE_MS, async () => {
+  return until('the instance', { timeoutMs: INSTANCE_MS, stop }, async () => {
     const instance = await client.view('GET', path);
     const state = text(instance, 'state');
     note(state);

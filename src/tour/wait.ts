@@ -4,10 +4,10 @@ import { TroupeError } from '../../actors/kernel/errors.ts';
 
 const PAUSE_MS = 200;
 
-/** Asks until `look` gives something. Error: `actor/timeout`, saying what did not happen. */
+/** Asks until `look` gives something. Errors: `actor/timeout`, saying what did not happen; the reason of `stop`. */
 export async function until<T>(
   what: string,
-  timeoutMs: number,
+  { timeoutMs, stop }: { readonly timeoutMs: number; readonly stop?: AbortSignal | undefined },
   look: () => Promise<T | undefined>,
 ): Promise<T> {
   const giveUpAt = performance.now() + timeoutMs;
@@ -18,5 +18,6 @@ export async function until<T>(
       throw new TroupeError('actor/timeout', `${what} did not happen within ${timeoutMs / 1000} s`);
     }
     await delay(PAUSE_MS);
+    stop?.throwIfAborted();
   }
 }

@@ -65,11 +65,11 @@ const healthy: Exec = (program, args) => {
   return Promise.resolve({ code: 0, stdout, stderr: '' });
 };
 
-function take(exec: Exec = healthy) {
+function take(exec: Exec = healthy, stop?: AbortSignal) {
   const client = new Client({ apiUrl: api.url, namespace: 'system', key: 'secret' });
-  const progress = new Progress({ write: (text) => (screen += text) });
+  const progress = new Progress({ write: (text) => (screen += text) }, stop);
   const about = { trace: 't', image: IMAGE, name: 'tour', isOwnGuest: true };
-  return takeTour({ config, client, progress, exec, ...about });
+  return takeTour({ config, client, progress, exec, stop, ...about });
 }
 
 test('a tour makes what it needs, with its key, and is then taken', async () => {
@@ -120,6 +120,17 @@ test('an instance that fails says why', async () => {
     error_message: 'no room',
   }));
   await rejects(take(), /the instance failed: no room/);
+});
+
+test('a tour that is called off ends while it waits, and no step of it has failed', async () => {
+  const stop = new AbortController();
+  api.on('GET /instances/i-new', () => {
+    stop.abort(new Error('enough'));
+    return { ...instance, state: 'creating' };
+  });
+  await rejects(take(healthy, stop.signal), /enough/);
+  assert.match(screen, /– instance: called off/);
+  assert.not.match(screen, '✗');
 });
 
 test.run();
