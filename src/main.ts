@@ -145,7 +145,9 @@ async function startAll(options: StartOptions): Promise<Daemon> {
     await daemon.stop();
     if (hasOwnLibvirt) {
       const onWaiting = (guests: number) =>
-        progress.line(`  … shutting down ${guests === 1 ? 'the guest' : `${guests} guests`}`);
+        progress.line(
+          `  … shutting down ${guests === 1 ? 'the guest' : `${guests} guests`} (at most ${SHUT_DOWN_MS / 1000} s)`,
+        );
       await shutDownGuests({ socketPath: libvirtSocket, timeoutMs: SHUT_DOWN_MS, log, onWaiting });
       await daemon.host.removeNetworks(trace);
     }
