@@ -133,6 +133,8 @@ async function startAll(options: StartOptions): Promise<Daemon> {
   const { etcd, libvirtSocket } = services;
   const onFatal = (error: unknown) => {
     log('error', 'the daemon cannot go on', { error });
+    // Not an end that anybody asked for: who supervises the process starts it again.
+    process.exitCode = 1;
     process.kill(process.pid, 'SIGTERM');
   };
   const daemon = await progress.phase(

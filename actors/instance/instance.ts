@@ -14,6 +14,7 @@
 //     for it that it has forgotten.
 import {
   defineKind,
+  isLate,
   next,
   refuse,
   restartThenPark,
@@ -172,8 +173,7 @@ function effectFailed(
 function timeReached(state: State, turn: Turn): Step<State> {
   if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true, setback: null });
   const late = passing(state);
-  const isLate = late !== null && late.deadlineAtMs <= turn.now && !isCleaning(state);
-  if (isLate) {
+  if (isLate(late, turn.now) && !isCleaning(state)) {
     return fail(state, failure('object/deadline', `${late.reason} took too long`), turn);
   }
   return next(tryAgain(state, turn.now));

@@ -9,6 +9,7 @@
 //     the interface deletes itself.
 import {
   defineKind,
+  isLate,
   next,
   refuse,
   restartThenPark,
@@ -155,7 +156,7 @@ function effectFailed(
 function timeReached(state: InterfaceState, turn: Turn): Step<InterfaceState> {
   if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true, setback: null });
   const late = passing(state);
-  if (state.phase === 'initial' && late !== null && late.deadlineAtMs <= turn.now) {
+  if (state.phase === 'initial' && isLate(late, turn.now)) {
     return fail(state, 'object/deadline', `${late.reason} took too long`, turn);
   }
   return next(tryAgain(state, turn.now));

@@ -154,7 +154,7 @@ export class Activation<S, M extends Message, E extends string> implements Effec
   /** What the object is waiting for, as its kind's passing() says. */
   get waitsFor(): Waiting | null {
     const passing = this.#kind.passing(this.#turns.object.state);
-    return passing && { ...passing, cancel: passing.cancel.kind };
+    return passing && { ...passing, cancel: passing.cancel?.kind ?? null };
   }
 
   inspect(): LifeInspection {

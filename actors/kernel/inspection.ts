@@ -60,9 +60,10 @@ export interface LifeInspection {
 export interface Waiting {
   readonly reason: string;
   readonly sinceMs: number;
-  readonly deadlineAtMs: number;
-  /** Kind of the message that calls it off. */
-  readonly cancel: string;
+  /** Null when it ends with what others decide. */
+  readonly deadlineAtMs: number | null;
+  /** Kind of the message that calls it off; null when none does. */
+  readonly cancel: string | null;
 }
 
 export type ActorStatus =

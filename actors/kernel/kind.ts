@@ -118,9 +118,16 @@ export interface Wanted<E extends string> {
 export interface Passing<M> {
   readonly reason: string;
   readonly sinceMs: number;
-  readonly deadlineAtMs: number;
-  /** The message that cancels it (for most kinds: delete). */
-  readonly cancel: M;
+  /** Null when it ends with what others decide, such as a deletion that waits for the object's users to go. */
+  readonly deadlineAtMs: number | null;
+  /** The message that cancels it (for most kinds: delete); null when it is itself the calling-off. */
+  readonly cancel: M | null;
+}
+
+/** Past its deadline; never for what has none. */
+export function isLate(passing: Passing<Message> | null, now: number): passing is Passing<Message> {
+  const deadlineAtMs = passing?.deadlineAtMs ?? null;
+  return deadlineAtMs !== null && deadlineAtMs <= now;
 }
 
 export interface EffectPolicy {

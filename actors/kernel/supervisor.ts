@@ -129,8 +129,9 @@ export class Supervisor<S, M extends Message, E extends string> implements Super
       const sinceMs = this.#life.inspect().lastError?.atMs ?? nowMs;
       return { address, reason: unusable.message, sinceMs, deadlineAtMs: sinceMs, cancel: null };
     }
-    if (waitsFor === null || waitsFor.deadlineAtMs > nowMs) return null;
-    return { address, ...waitsFor };
+    const deadlineAtMs = waitsFor?.deadlineAtMs ?? null;
+    if (waitsFor === null || deadlineAtMs === null || deadlineAtMs > nowMs) return null;
+    return { address, ...waitsFor, deadlineAtMs };
   }
 
   #newLife(options: Omit<LifeOptions<M>, 'onEnd'>): Activation<S, M, E> {

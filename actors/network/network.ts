@@ -8,14 +8,30 @@
 // N2  Every change of ports raises the generation; executors ignore an older one.
 // N3  A node that was told of the segment is told until it says the segment is gone.
 // N4  The VNI is recorded as a candidate before it is claimed: whatever was claimed is given back.
-import { defineKind, next, refuse, restartThenPark, PROMPT, STANDING } from '../kernel/kind.ts';
+import {
+  defineKind,
+  isLate,
+  next,
+  refuse,
+  restartThenPark,
+  PROMPT,
+  STANDING,
+} from '../kernel/kind.ts';
 import type { KernelMessage, Step, Turn } from '../kernel/kind.ts';
 import { failure, isForgettable, newLife, type Failure } from '../kernel/object.ts';
 import { decoder } from '../kernel/schema.ts';
 import { INSISTENT, isWanted, setBack, timerOf, tryAgain } from '../kernel/setback.ts';
 import { ownReservations } from './addressing.ts';
 import { parseNetblock } from './netblock.ts';
-import { attach, isInUse, isPool, releaseOwner, reserveAddress, segmentsSynced } from './places.ts';
+import {
+  attach,
+  isInUse,
+  isPool,
+  releaseOwner,
+  reserveAddress,
+  segmentsSynced,
+  usersOf,
+} from './places.ts';
 import { decodeNetworkMessage, FLOATING, NetworkState, type NetworkMessage } from './state.ts';
 import { randomVni, VNI_TRIES } from './vni.ts';
 import { effects, passing, type NetworkEffect } from './wanted.ts';
@@ -141,8 +157,9 @@ function startDeleting(state: NetworkState, turn: Turn): Step<NetworkState> {
   if (state.phase === 'delete-wait' || state.phase === 'deleted') return next(state);
   const generation = state.generation + 1;
   const leaving = { phase: 'delete-wait', generation, setback: null } as const;
-  const message = isInUse(state) ? 'deletion waits for interfaces' : 'deletion requested';
-  return next({ ...state, ...leaving, sinceMs: turn.now }, [{ type: 'audit', message }]);
+  const message = isInUse(state) ? 'deletion waits for instances' : 'deletion requested';
+  const extra = { instances: usersOf(state) };
+  return next({ ...state, ...leaving, sinceMs: turn.now }, [{ type: 'audit', message, extra }]);
 }
 
 function tornDown(state: NetworkState, turn: Turn): Step<NetworkState> {
@@ -169,7 +186,7 @@ function effectFailed(
 function timeReached(state: NetworkState, turn: Turn): Step<NetworkState> {
   if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true, setback: null });
   const late = passing(state);
-  if (state.phase === 'initial' && late !== null && late.deadlineAtMs <= turn.now) {
+  if (state.phase === 'initial' && isLate(late, turn.now)) {
     return fail(state, failure('object/deadline', `${late.reason} took too long`), turn);
   }
   return next(tryAgain(state, turn.now));

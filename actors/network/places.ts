@@ -18,6 +18,13 @@ export function nodesWithPorts(state: NetworkState): Set<string> {
 }
 
 /** In use as long as an interface has, or is about to get, a place on it. */
+/** Ids of the instances on it, placed or about to be. */
+export function usersOf(state: NetworkState): string[] {
+  const reserved = Object.values(state.reservations).filter((one) => one.type === 'instance');
+  const ids = reserved.flatMap((one) => one.user?.[1] ?? []);
+  return [...new Set([...ids, ...Object.values(state.ports).map((port) => port.instanceId)])];
+}
+
 export function isInUse(state: NetworkState): boolean {
   const hasAddresses = Object.values(state.reservations).some((one) => one.type === 'instance');
   return hasAddresses || Object.keys(state.ports).length > 0;
@@ -58,7 +65,10 @@ export function releaseOwner(state: NetworkState, owner: string, turn: Turn): St
   const { [interfaceId]: _, ...ports } = state.ports;
   const reservations = { ...release(state.reservations, owner, turn.now) };
   const wish = isAttached ? { ports, generation: state.generation + 1, setback: null } : {};
-  return next({ ...state, ...wish, reservations }, [
+  const left = { ...state, ...wish, reservations };
+  // The last user of a network that is to be deleted: from now on the tear-down has its own time.
+  const isLast = state.phase === 'delete-wait' && !isInUse(left);
+  return next(isLast ? { ...left, sinceMs: turn.now } : left, [
     { type: 'mutate', message: 'released', extra: { owner } },
   ]);
 }

@@ -1,7 +1,7 @@
 // What a network's state asks for: the effects that ought to run, and what it waits for.
 import type { Passing, Wanted } from '../kernel/kind.ts';
 import { isPaused, withSetback } from '../kernel/setback.ts';
-import { isInUse, isPool } from './places.ts';
+import { isInUse, isPool, usersOf } from './places.ts';
 import type { NetworkMessage, NetworkState } from './state.ts';
 
 export type NetworkEffect =
@@ -45,8 +45,14 @@ export function passing(state: NetworkState): Passing<NetworkMessage> | null {
     const reason = state.vni === null ? 'claiming a VNI' : 'reserving an egress address';
     return { ...since, reason, deadlineAtMs: sinceMs + SETUP_MS };
   }
-  // Waiting for interfaces may take as long as their instances live.
-  if (state.phase === 'delete-wait' && !isInUse(state)) {
+  if (state.phase === 'delete-wait' && isInUse(state)) {
+    const reason = withSetback(
+      `waiting for its instances to go: ${usersOf(state).join(', ')}`,
+      state,
+    );
+    return { sinceMs, reason, deadlineAtMs: null, cancel: null };
+  }
+  if (state.phase === 'delete-wait') {
     const reason = withSetback('removing its segments', state);
     return { ...since, reason, deadlineAtMs: sinceMs + TEAR_DOWN_MS };
   }

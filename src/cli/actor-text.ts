@@ -69,7 +69,8 @@ function since(one: View, nowMs: number): string | undefined {
 function deadline(one: View, nowMs: number): string | undefined {
   if (!isView(one['waitsFor'])) return undefined;
   const { deadlineAtMs, cancel } = one['waitsFor'];
-  const late = Number(deadlineAtMs) < nowMs ? ' PAST' : '';
+  if (typeof deadlineAtMs !== 'number') return 'none: it ends with what it waits for';
+  const late = deadlineAtMs < nowMs ? ' PAST' : '';
   return `${when(deadlineAtMs, nowMs)}${late}; called off by ${String(cancel as string)}`;
 }
 

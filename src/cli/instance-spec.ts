@@ -86,7 +86,7 @@ export function instanceBody({ args, flags, world }: Call): object {
     ...flags.texts('disk').map(shortDisk),
     ...flags.texts('diskspec').map((spec) => longDisk(spec)),
   ];
-  if (disk.length === 0) throw usageError('give at least one disk, as in -d 20@debian:12', PAGE);
+  if (disk.length === 0) throw usageError('give at least one disk, as in -d 20@URL', PAGE);
   const secureBoot = flags.is('secure-boot');
   return {
     name,
@@ -125,7 +125,7 @@ function memoryMiB(text: string, flags: Flags): number {
 function shortDisk(spec: string): object {
   const [, size = '', base = ''] = /^(\d*)(?:@(.+))?$/s.exec(spec) ?? [];
   if (size === '' && base === '') {
-    throw usageError(`-d should look like 20 or 20@debian:12; found ${JSON.stringify(spec)}`, PAGE);
+    throw usageError(`-d should look like 20 or 20@URL; found ${JSON.stringify(spec)}`, PAGE);
   }
   const sizeGiB = size === '' ? null : wholeNumber(size, 'the size of a disk (GiB)', 1);
   return { size: sizeGiB, base: base === '' ? null : base, bus: null, type: 'disk' };

@@ -32,7 +32,7 @@ const create: Command = {
   flags: { ...INSTANCE_FLAGS, ...WAIT_FLAGS },
   examples: [
     'troupe instance create web 1 1024 -d 20@https://example.org/debian-12.qcow2 -n front -i ~/.ssh/id_ed25519.pub',
-    'troupe instance create db 2 4096 -d 20@debian:12 -D size=100,bus=nvme -n front@10.20.0.9 --uefi',
+    'troupe instance create db 2 4096 -d 20@https://example.org/debian-12.qcow2 -D size=100,bus=nvme -n front@10.20.0.9 --uefi',
   ],
   notes: 'MEMORY is in MiB. Waits until the instance runs.',
   run: async (call) => {

@@ -60,8 +60,8 @@ function cancelMessage(read: ReadModel, { kind, id }: Address): Message | undefi
 }
 
 function passingOf<S>(
-  kind: { passing(state: S): { readonly cancel: Message } | null },
+  kind: { passing(state: S): { readonly cancel: Message | null } | null },
   state: S | undefined,
 ): Message | undefined {
-  return state === undefined ? undefined : kind.passing(state)?.cancel;
+  return state === undefined ? undefined : (kind.passing(state)?.cancel ?? undefined);
 }

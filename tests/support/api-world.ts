@@ -134,7 +134,7 @@ export class ApiWorld {
   /** Whatever is there to call a network or instance off with: always delete. */
   #cancelMessage({ kind, id }: Address): Message | undefined {
     const state = kind === 'instance' ? this.read.instances.get(id)?.state : undefined;
-    return state === undefined ? undefined : instance.passing(state)?.cancel;
+    return state === undefined ? undefined : (instance.passing(state)?.cancel ?? undefined);
   }
 
   /** A valid token of the tenant. */

@@ -111,9 +111,10 @@ class Walker<S extends { readonly phase: string }, M extends Message, E extends 
     assert.ok(isAlive || isResting, `${where}: nothing goes on in ${state.phase}`);
     assert.ok(passing !== null || isResting, `${where}: ${state.phase} has no deadline`);
     if (passing !== null) {
-      assert.ok(passing.deadlineAtMs > passing.sinceMs, where);
+      const { deadlineAtMs, cancel } = passing;
+      assert.ok(deadlineAtMs === null || deadlineAtMs > passing.sinceMs, where);
       assert.ok(passing.reason.length > 5, `${where}: ${passing.reason}`);
-      kind.decodeMessage(passing.cancel);
+      if (cancel !== null) kind.decodeMessage(cancel);
     }
     check?.(state);
     this.#state = state;

@@ -246,7 +246,7 @@ test('inspect tells what an actor does, since when, and what it waits for', asyn
 test('stuck lists what is past its deadline, with the message that calls it off', async () => {
   const { runtime, create, clock } = makeJobs();
   await create('a');
-  const { deadlineAtMs = 0 } = runtime.inspect(job('a'))?.waitsFor ?? {};
+  const deadlineAtMs = runtime.inspect(job('a'))?.waitsFor?.deadlineAtMs ?? 0;
   assert.equal(runtime.stuck(deadlineAtMs - 1), []);
   assert.equal(runtime.stuck(deadlineAtMs), [
     { address: 'job/a', reason: 'working', sinceMs: clock.nowMs(), deadlineAtMs, cancel: 'cancel' },

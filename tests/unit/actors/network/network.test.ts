@@ -81,9 +81,11 @@ test('a repeated attach is quiet; one without its address is refused', () => {
 
 test('a delete waits for interfaces, keeps their segments, and lets no other in', () => {
   const one = up().send(reserve('a', '10.0.0.2')).send(attach('a', '10.0.0.2')).send(remove);
-  assert.is(one.events.at(-1), 'deletion waits for interfaces');
+  assert.is(one.events.at(-1), 'deletion waits for instances');
   assert.equal(one.effects, ['sync-segments']);
-  assert.is(network.passing(one.state), null, 'an instance may live for years');
+  const waits = network.passing(one.state);
+  assert.match(waits?.reason ?? '', /^waiting for its instances to go: \S+/);
+  assert.is(waits?.deadlineAtMs, null, 'an instance may live for years');
   one.send(attach('a', '10.0.0.2'));
   const refused = one.try(attach('b', null)).refusal;
   assert.equal(refused, { code: 'object/wrong-phase', reason: 'network is not active: net' });
@@ -92,6 +94,7 @@ test('a delete waits for interfaces, keeps their segments, and lets no other in'
   assert.is(one.state.phase, 'delete-wait', 'a stray outcome tears nothing down');
   one.send({ kind: 'release', owner: 'interface/a' });
   assert.equal(one.effects, ['tear-down']);
+  assert.type(network.passing(one.state)?.deadlineAtMs, 'number');
   one.send({ kind: 'torn-down' });
   assert.is(one.state.phase, 'deleted');
   assert.equal(one.state.reservations, {});
@@ -197,7 +200,7 @@ test('random messages keep to the table, are harmless repeated, and leave it ali
   const rest = ['none', 'created', 'error', 'deleted', 'delete-wait'] as const;
   const check = (state: NetworkState) => {
     holdsWhatItShould(state);
-    if (state.phase !== 'delete-wait' || network.passing(state) !== null) return;
+    if (state.phase !== 'delete-wait' || network.passing(state)?.deadlineAtMs !== null) return;
     assert.ok(
       Object.values(state.reservations).some(({ type }) => type === 'instance') ||
         Object.keys(state.ports).length > 0,
