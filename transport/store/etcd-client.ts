@@ -3,13 +3,16 @@
 // faults (late loss, events lost on reconnect, loops that outlive close()) are then not ours.
 //
 // E1  No retries and no circuit breaker of etcd3: its retry policy covers transactions, and a
-//     compare-and-set that succeeded but lost its answer would come back as not succeeded.
+//     compare-and-set that succeeded but lost its answer would come back as not succeeded. Only what
+//     provably never left goes to another host, each host once: a random choice at every try can meet
+//     the same dead host until the time is up.
 // E2  Every client has TCP connections of its own (a local subchannel pool): making one anew really
 //     gives a fresh connection, and no caller shares a stalled one with another purpose.
 // E3  gRPC keepalive notices a dead connection under a stream. etcd refuses pings more often than
 //     every 5 s (--grpc-keepalive-min-time), so its time is never configured below that.
 import { Etcd3, EtcdPermissionDeniedError, WatchClient, type IOptions } from 'etcd3';
 import { prefixEnd } from './etcd-convert.ts';
+import { isUnsent } from './etcd-error.ts';
 
 /** Where etcd is, and how to be let in. */
 export interface EtcdEndpoint {
@@ -27,15 +30,26 @@ type Policy = NonNullable<NonNullable<IOptions['faultHandling']>['global']>;
 const quiet = () => ({ dispose: () => undefined });
 const neverAborted = new AbortController().signal;
 
-/** Runs what it is given, once (E1). */
-const once: Policy = {
-  get _altReturn(): never {
-    throw new Error('exists for the type only');
-  },
-  onSuccess: quiet,
-  onFailure: quiet,
-  execute: async (run, signal = neverAborted) => run({ signal }),
-};
+/** Runs what it is given, `times` at most: again only when nothing was sent (E1). */
+function policy(times: number): Policy {
+  return {
+    get _altReturn(): never {
+      throw new Error('exists for the type only');
+    },
+    onSuccess: quiet,
+    onFailure: quiet,
+    async execute(run, signal = neverAborted) {
+      for (let left = times - 1; left > 0; left--) {
+        try {
+          return await run({ signal });
+        } catch (error) {
+          if (!isUnsent(error)) throw error;
+        }
+      }
+      return run({ signal });
+    },
+  };
+}
 
 /** One client with connections of its own; the caller closes it. */
 export class EtcdClient extends Etcd3 {
@@ -44,7 +58,8 @@ export class EtcdClient extends Etcd3 {
       hosts: [...endpoint.hosts],
       ...(endpoint.credentials === undefined ? {} : { credentials: endpoint.credentials }),
       ...(endpoint.auth === undefined ? {} : { auth: { ...endpoint.auth } }),
-      faultHandling: { global: once, host: () => once },
+      // Within one run etcd3 goes through its hosts in turn.
+      faultHandling: { global: policy(endpoint.hosts.length), host: () => policy(1) },
       grpcOptions: {
         'grpc.use_local_subchannel_pool': 1,
         'grpc.keepalive_time_ms': endpoint.keepaliveTimeMs ?? 10_000,

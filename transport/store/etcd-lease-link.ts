@@ -1,7 +1,8 @@
 // How one lease's renewals travel to etcd: a keepalive stream on a connection of its own.
 //
-// B1  A link that is reset drops its client, TCP connection included: the next renewal dials anew,
-//     and maybe another host. A connection that died silently costs one renewal.
+// B1  A link that is reset drops its client, TCP connection included: the next renewal dials anew, at
+//     the next host. A connection that died silently costs one renewal, and dead hosts one each: a
+//     random choice can meet the same dead host until the lease is over.
 // B2  Answers come in the order of the renewals of a stream, so the oldest open one is meant.
 import type { IDuplexStream, ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3';
 import { EtcdClient, type EtcdEndpoint } from './etcd-client.ts';
@@ -13,7 +14,10 @@ type Stream = IDuplexStream<ILeaseKeepAliveRequest, ILeaseKeepAliveResponse>;
 export function etcdLeaseLink(
   endpoint: EtcdEndpoint,
   revoke: (id: string) => Promise<void>,
+  random: () => number,
 ): LeaseLink {
+  const { hosts } = endpoint;
+  let dialled = Math.floor(random() * hosts.length);
   let current: KeepaliveStream | undefined;
   let isClosed = false;
   const reset = () => {
@@ -25,7 +29,9 @@ export function etcdLeaseLink(
       if (isClosed) return Promise.reject(new Error('the lease link is closed'));
       if (current === undefined || current.isBroken) {
         reset();
-        current = new KeepaliveStream(endpoint);
+        const at = dialled % hosts.length;
+        dialled++;
+        current = new KeepaliveStream({ ...endpoint, hosts: hosts.slice(at, at + 1) });
       }
       return current.renew(id);
     },

@@ -133,7 +133,7 @@ export class EtcdStore implements Store {
     const keeper = new LeaseKeeper(grant, {
       clock: this.#clock,
       random: this.#random,
-      link: etcdLeaseLink(this.#endpoint, (id) => this.revokeLease(id)),
+      link: etcdLeaseLink(this.#endpoint, (id) => this.revokeLease(id), this.#random),
       onEnd: () => this.#leases.delete(keeper),
     });
     this.#leases.add(keeper);
