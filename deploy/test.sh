@@ -8,6 +8,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
   exit 1
 }
 sh "$root/deploy/setup/host.sh"
+TROUPE_PACKAGE_LIST=$root/deploy/setup/test-packages.txt sh "$root/deploy/setup/host.sh"
 sh "$root/deploy/with-node.sh"
 if [ $# -gt 0 ]; then exec sh "$root/deploy/with-node.sh" tests/run.ts "$@"; fi
 
