@@ -1,12 +1,15 @@
-// This daemon in the cluster: joined under a lease it owns shards and runs their actors; when the lease is
-// lost it stops deciding at once, leaves the machine as it is, and joins again when the store is back.
+// This daemon in the cluster: joined under a lease it owns the shards that placement gives it and runs their
+// actors; members that come and go move shards. When the lease is lost it stops deciding at once, leaves the
+// machine as it is, and joins again when the store is back.
 import type { Clock } from '../../actors/kernel/clock.ts';
 import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address } from '../../actors/kernel/kind.ts';
 import type { Log, Ownership } from '../../actors/kernel/ports.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
+import { Directory } from '../../transport/sharding/directory.ts';
 import { Membership, type MembershipOptions } from '../../transport/sharding/membership.ts';
-import { SHARDS } from '../../transport/sharding/shard.ts';
+import { ShardKeeper, type ShardActors } from '../../transport/sharding/shard-keeper.ts';
+import { shardOf } from '../../transport/sharding/shard.ts';
 import type { Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
 import { storedObjects } from './feed.ts';
@@ -16,6 +19,8 @@ export interface ClusterOptions {
   readonly keys: Keys;
   readonly clock: Clock;
   readonly log: Log;
+  /** For the jitter of retries. */
+  readonly random: () => number;
   readonly membership: MembershipOptions;
   /** Called each time the daemon has joined and owns its shards, before the actors are started. */
   readonly onJoined: () => Promise<void>;
@@ -28,6 +33,8 @@ const LONGEST_REJOIN_MS = 10_000;
 export class Cluster implements Ownership {
   readonly #options: ClusterOptions;
   #membership: Membership | null = null;
+  #directory: Directory | null = null;
+  #shards: ShardKeeper | null = null;
   /** Actors have been started under the membership; until then its loss is the failure of the join. */
   #isJoined = false;
   #isLeaving = false;
@@ -42,36 +49,68 @@ export class Cluster implements Ownership {
     return this.#membership?.epochOf(address) ?? null;
   }
 
+  /** Shards that this daemon owns. */
+  get shardCount(): number {
+    return this.#membership?.shards.length ?? 0;
+  }
+
   /** Joins and starts the actors that have work; resolves to how many. After an error: leave(). Errors: `host/locked`, `store/*`. */
   async join(runtime: Runtime): Promise<number> {
-    const { store, keys, log, membership: options, onJoined } = this.#options;
+    const { membership: options, onJoined } = this.#options;
     const membership = await Membership.join(options);
     this.#membership = membership;
     membership.onLost((end) => this.#lost(runtime, end));
-    const shards = await membership.takeShards();
-    if (shards < SHARDS) log('warn', 'some shards have another owner', { shards });
+    const keeper = this.#keeper(runtime, membership);
+    await this.#directory?.ready();
+    await keeper.claim();
     await onJoined();
-    const actors = await runtime.resume(() => storedObjects(store, keys, log));
-    if (this.#membership !== membership) {
-      throw new TroupeError(
-        'store/lease-lost',
-        'the lease was over before the actors were started',
-      );
-    }
+    this.#checkJoined(membership);
+    const actors = await keeper.run();
+    this.#checkJoined(membership);
     this.#isJoined = true;
     return actors;
+  }
+
+  #keeper(runtime: Runtime, membership: Membership): ShardKeeper {
+    const { store, keys, clock, log, random } = this.#options;
+    const { node } = this.#options.membership.member;
+    const onChange = () => this.#shards?.changed();
+    const directory = new Directory({ store, keys, clock, random, log, onChange });
+    const actors = this.#actors(runtime);
+    const keeper = new ShardKeeper({ node, membership, directory, actors, clock, log });
+    this.#directory = directory;
+    this.#shards = keeper;
+    return keeper;
+  }
+
+  #actors(runtime: Runtime): ShardActors {
+    const { store, keys, log } = this.#options;
+    const isIn = (shards: ReadonlySet<number>) => (address: Address) =>
+      address.kind !== 'node' && shards.has(shardOf(address));
+    return {
+      start: (shards) => runtime.resume(() => storedObjects(store, keys, log, isIn(shards))),
+      stop: (shards) => runtime.stop(isIn(shards)),
+    };
+  }
+
+  #checkJoined(membership: Membership): void {
+    if (this.#membership === membership) return;
+    const message = 'the lease was over before the actors were started';
+    throw new TroupeError('store/lease-lost', message);
   }
 
   /** Gives the shards up; when the store is out of reach they go by their TTL. Stop the runtime first. */
   async leave(): Promise<void> {
     this.#isLeaving = true;
     this.#endPause();
+    await this.#letGo();
     await this.#rejoining;
     await this.#giveUp();
   }
 
   #lost(runtime: Runtime, end: string): void {
     this.#membership = null;
+    void this.#letGo();
     const wasJoined = this.#isJoined;
     this.#isJoined = false;
     if (this.#isLeaving || !wasJoined) return;
@@ -104,10 +143,20 @@ export class Cluster implements Ownership {
     this.#membership = null;
     this.#isJoined = false;
     try {
+      await this.#letGo();
       await membership?.leave();
     } catch (error) {
       this.#options.log('warn', 'the shards go by their TTL', { reason: reasonOf(error) });
     }
+  }
+
+  /** Shards move no more. Owner keys stay until the lease ends. */
+  async #letGo(): Promise<void> {
+    const [keeper, directory] = [this.#shards, this.#directory];
+    this.#shards = null;
+    this.#directory = null;
+    // A round that waits for the store ends by its deadline; a directory that was never read, at once.
+    await Promise.all([directory?.close(), keeper?.stop()]);
   }
 
   /** leave() ends it early. */

@@ -13,7 +13,7 @@ import { Executors } from '../../actors/node/executors.ts';
 import { replicaConverger } from '../../actors/node/replica.ts';
 import { segmentConverger } from '../../actors/node/segment.ts';
 import { nodeRef, type Machine } from '../../actors/node/state.ts';
-import type { Member } from '../../transport/sharding/membership.ts';
+import type { Member } from '../../transport/sharding/member.ts';
 import { StoreClaims, StoreJournal } from '../../transport/sharding/journal.ts';
 import { EtcdStore } from '../../transport/store/etcd-store.ts';
 import { GroupCommit } from '../../transport/store/group-commit.ts';
@@ -117,6 +117,7 @@ async function startActors(
     keys,
     clock: systemClock,
     log,
+    random: Math.random,
     membership: {
       store,
       keys,
@@ -169,7 +170,11 @@ function describeSelf({ config }: DaemonOptions, host: Host): Self {
   const identity = identityOf(config.dataDir);
   const { node } = config;
   const { vtep } = machine;
-  return { apiUrl, machine, member: { ...identity, node, version: VERSION, api: apiUrl, vtep } };
+  return {
+    apiUrl,
+    machine,
+    member: { ...identity, node, version: VERSION, api: apiUrl, vtep, weight: 1 },
+  };
 }
 
 /** Each time the daemon has joined: says what its machine is, and makes what a cluster needs to be usable. */

@@ -1,5 +1,6 @@
 // Feeds the read model from the store, and reads what a shard's actors start from.
 import type { Clock } from '../../actors/kernel/clock.ts';
+import type { Address } from '../../actors/kernel/kind.ts';
 import type { Log, StoredSnapshot } from '../../actors/kernel/ports.ts';
 import type { ResumeEntry } from '../../actors/kernel/runtime.ts';
 import { readEntry } from '../../transport/sharding/journal.ts';
@@ -60,17 +61,20 @@ function readable(entry: Entry, log: Log): StoredSnapshot | undefined {
   }
 }
 
-/** Every stored object, read from the store itself; the runtime starts those that have work. */
+/** Every stored object that `isMeant`, read from the store itself; the runtime starts those that have work. */
 export async function* storedObjects(
   store: Store,
   keys: Keys,
   log: Log,
+  isMeant: (address: Address) => boolean,
 ): AsyncGenerator<ResumeEntry> {
   for await (const page of store.rangeAll({ prefix: keys.objects() })) {
     for (const entry of page.entries) {
       const parsed = keys.parse(entry.key);
-      if (parsed?.area !== 'objects' || readable(entry, log) === undefined) continue;
-      yield { address: { kind: parsed.kind, id: parsed.id }, loaded: readEntry(entry) };
+      if (parsed?.area !== 'objects') continue;
+      const address = { kind: parsed.kind, id: parsed.id };
+      if (!isMeant(address) || readable(entry, log) === undefined) continue;
+      yield { address, loaded: readEntry(entry) };
     }
   }
 }

@@ -4,33 +4,19 @@
 //     every address in the shard. A node's own (pinned) objects are fenced by its member key instead.
 // M2  epochOf() answers null from the moment our own monotonic clock says that the lease may be over,
 //     whatever the store's client believes.
-// M3  Only the same installation may end its predecessor's lease: its process is dead, since we hold
+// M3  A shard that is given up has no epoch here before its key is deleted, so that it never has two deciders.
+// M4  Only the same installation may end its predecessor's lease: its process is dead, since we hold
 //     the machine's lock. Anybody else's member key is left alone.
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address } from '../../actors/kernel/kind.ts';
 import type { Clock } from '../../actors/kernel/clock.ts';
 import type { Log, Ownership } from '../../actors/kernel/ports.ts';
-import { closed, decoder, Type, type Static } from '../../actors/kernel/schema.ts';
 import { decodeEnvelope, encodeEnvelope } from '../store/codec.ts';
 import type { Keys } from '../store/keys.ts';
 import type { Lease, LeaseEnd, Store, Txn } from '../store/store.ts';
-import { SHARDS, shardOf } from './shard.ts';
-
-export const Member = closed({
-  node: Type.String(),
-  /** Random, kept in the data directory: tells a restart from a stranger of the same name. */
-  installation: Type.String(),
-  /** New for each start of the daemon. */
-  bootId: Type.String(),
-  version: Type.String(),
-  /** Base URL of its API. */
-  api: Type.String(),
-  /** VTEP address on the underlay. */
-  vtep: Type.String(),
-});
-export type Member = Static<typeof Member>;
-
-const decodeMember = decoder('member', Member, 'store/bad-value');
+import type { Owner } from './directory.ts';
+import { decodeMember, type Member } from './member.ts';
+import { shardOf } from './shard.ts';
 
 /** Owner keys taken in one transaction; the server allows 128 operations. */
 const CLAIMS_PER_TXN = 64;
@@ -50,6 +36,10 @@ export class Membership implements Ownership {
   readonly #lease: Lease;
   readonly #memberEpoch: number;
   readonly #epochs = new Map<number, number>();
+  /** Given up, under this epoch; the key may still be there. */
+  readonly #leaving = new Map<number, number>();
+  /** The epoch under which a shard was last given up: an old view still shows it as ours. */
+  readonly #left = new Map<number, number>();
 
   private constructor(options: MembershipOptions, lease: Lease, memberEpoch: number) {
     this.#options = options;
@@ -79,13 +69,68 @@ export class Membership implements Ownership {
     }
   }
 
-  /** Takes every shard that nobody owns; resolves to how many it owns then. */
-  async takeShards(): Promise<number> {
-    for (let first = 0; first < SHARDS; first += CLAIMS_PER_TXN) {
-      const shards = Array.from({ length: CLAIMS_PER_TXN }, (_, index) => first + index);
-      await this.#take(shards.filter((shard) => !this.#epochs.has(shard)));
+  /** The shards that this daemon owns. */
+  get shards(): readonly number[] {
+    return [...this.#epochs.keys()];
+  }
+
+  /** Takes those of the shards that nobody owns. Errors: `store/*`; what was taken before stays taken. */
+  async take(shards: readonly number[]): Promise<void> {
+    for (let at = 0; at < shards.length; at += CLAIMS_PER_TXN) {
+      await this.#take(shards.slice(at, at + CLAIMS_PER_TXN));
     }
-    return this.#epochs.size;
+  }
+
+  /** A shard under our lease is ours, also when the answer to its taking was lost; unless we have given it up since. */
+  adopt(shard: number, owner: Owner): void {
+    const isKnown = this.#epochs.has(shard) || this.#leaving.has(shard);
+    if (isKnown || owner.lease !== this.#lease.id || owner.epoch === this.#left.get(shard)) return;
+    this.#epochs.set(shard, owner.epoch);
+  }
+
+  /** Shards that are given up and whose key may still be there. */
+  get leaving(): readonly number[] {
+    return [...this.#leaving.keys()];
+  }
+
+  /**
+   * Gives shards to whoever takes them. Stop their actors first: from this call on they have no epoch here.
+   * Errors: `store/*`; call again, for what is then still leaving().
+   */
+  async release(shards: readonly number[]): Promise<void> {
+    for (const shard of shards) {
+      const epoch = this.#epochs.get(shard);
+      if (epoch === undefined) continue;
+      this.#epochs.delete(shard);
+      this.#leaving.set(shard, epoch);
+    }
+    const held = shards.flatMap((shard) => {
+      const epoch = this.#leaving.get(shard);
+      return epoch === undefined ? [] : [{ shard, epoch }];
+    });
+    for (let at = 0; at < held.length; at += CLAIMS_PER_TXN) {
+      await this.#release(held.slice(at, at + CLAIMS_PER_TXN));
+    }
+  }
+
+  async #release(held: readonly { shard: number; epoch: number }[]): Promise<void> {
+    const { store, keys } = this.#options;
+    const txn = (some: typeof held): Txn => ({
+      compare: some.map(({ shard, epoch }) => ({
+        target: 'create',
+        key: keys.owner(shard),
+        is: '==',
+        than: epoch,
+      })),
+      then: some.map(({ shard }) => ({ op: 'delete', key: keys.owner(shard) })),
+    });
+    const { succeeded } = await store.txn(txn(held));
+    // One of them has gone already, by a delete whose answer was lost: the others one by one.
+    if (!succeeded) for (const one of held) await store.txn(txn([one]));
+    for (const { shard, epoch } of held) {
+      this.#leaving.delete(shard);
+      this.#left.set(shard, epoch);
+    }
   }
 
   async #take(shards: readonly number[]): Promise<void> {

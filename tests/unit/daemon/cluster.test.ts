@@ -3,68 +3,13 @@ import { rejects } from 'node:assert/strict';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { codeOf } from '../../../actors/kernel/errors.ts';
-import { Runtime } from '../../../actors/kernel/runtime.ts';
-import { Cluster } from '../../../src/daemon/cluster.ts';
-import { StoreJournal } from '../../../transport/sharding/journal.ts';
-import { GroupCommit } from '../../../transport/store/group-commit.ts';
-import { clusterKeys } from '../../../transport/store/keys.ts';
-import { MemoryCluster } from '../../../transport/store/memory-cluster.ts';
-import { MemoryStore } from '../../../transport/store/memory-store.ts';
-import { keptLog, ManualClock, seededRandom, settle } from '../../support/kernel.ts';
-import { job, jobKind, type JobPerformers } from '../kernel/toy.ts';
+import { settle } from '../../support/kernel.ts';
+import { job } from '../kernel/toy.ts';
+import { endless, stop, TTL_MS, world } from './cluster-world.ts';
 
 const test = suite('cluster');
-const keys = clusterKeys('test');
-const TTL_MS = 10_000;
 const ask = { trace: 't' };
 const one = job('one');
-
-/** A store with a clock, on which daemons of one installation can be started. */
-function world() {
-  const clock = new ManualClock();
-  const server = new MemoryCluster({ clock });
-  let boots = 0;
-  const daemon = (work: JobPerformers['work'], onJoined: () => Promise<void> = async () => {}) => {
-    const store = new MemoryStore({ cluster: server });
-    const { log, lines } = keptLog();
-    const member = {
-      node: 'n1',
-      installation: 'i1',
-      bootId: `b${++boots}`,
-      version: '1',
-      api: '',
-      vtep: '',
-    };
-    const membership = { store, keys, clock, log, member, leaseTtlMs: TTL_MS };
-    const cluster = new Cluster({ store, keys, clock, log, membership, onJoined });
-    const journal = new StoreJournal(store, new GroupCommit({ store, clock }), keys);
-    const random = seededRandom(boots);
-    const runtime = new Runtime({ node: 'n1', clock, random, journal, ownership: cluster, log });
-    runtime.register(jobKind(), { work });
-    return { store, cluster, runtime, journal, lines, member };
-  };
-  return { clock, daemon };
-}
-
-type Daemon = ReturnType<ReturnType<typeof world>['daemon']>;
-
-async function stop({ runtime, cluster, store }: Daemon): Promise<void> {
-  await runtime.stop();
-  await cluster.leave();
-  await store.close();
-}
-
-/** Work that goes on until it is called off; counts its beginnings. */
-function endless() {
-  const begun: number[] = [];
-  const work: JobPerformers['work'] = (_, { epoch, signal }) => {
-    begun.push(epoch);
-    return new Promise((_resolve, reject) => {
-      signal.addEventListener('abort', () => reject(new Error('called off')), { once: true });
-    });
-  };
-  return { begun, work };
-}
 
 test('joining starts the actors that have work, and no others', async () => {
   const { clock, daemon } = world();

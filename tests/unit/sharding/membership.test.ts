@@ -5,7 +5,8 @@ import * as assert from 'uvu/assert';
 import { TroupeError, type ErrorCode } from '../../../actors/kernel/errors.ts';
 import type { TurnWrite } from '../../../actors/kernel/ports.ts';
 import { StoreClaims, StoreJournal } from '../../../transport/sharding/journal.ts';
-import { Membership, type Member } from '../../../transport/sharding/membership.ts';
+import type { Member } from '../../../transport/sharding/member.ts';
+import { Membership } from '../../../transport/sharding/membership.ts';
 import { SHARDS, shardOf } from '../../../transport/sharding/shard.ts';
 import { GroupCommit } from '../../../transport/store/group-commit.ts';
 import { clusterKeys } from '../../../transport/store/keys.ts';
@@ -27,7 +28,23 @@ function world() {
 }
 
 function member(node: string, installation: string, bootId: string): Member {
-  return { node, installation, bootId, version: '1', api: 'http://127.0.0.1:1', vtep: '' };
+  return {
+    node,
+    installation,
+    bootId,
+    version: '1',
+    api: 'http://127.0.0.1:1',
+    vtep: '',
+    weight: 1,
+  };
+}
+
+const ALL_SHARDS = Array.from({ length: SHARDS }, (_, shard) => shard);
+
+/** Takes all that is free; resolves to how many are owned then. */
+async function takeAll(membership: Membership): Promise<number> {
+  await membership.take(ALL_SHARDS.filter((shard) => !membership.shards.includes(shard)));
+  return membership.shards.length;
 }
 
 function join(store: MemoryStore, clock: ManualClock, who: Member): Promise<Membership> {
@@ -65,8 +82,8 @@ test('a shard is a number below 256 that never changes for an address', () => {
 test('who joins alone owns every shard, each under an epoch', async () => {
   const { clock, client } = world();
   const membership = await join(client(), clock, member('n1', 'i1', 'b1'));
-  assert.is(membership.epochOf(address), null, 'nothing before takeShards()');
-  assert.is(await membership.takeShards(), SHARDS);
+  assert.is(membership.epochOf(address), null, 'nothing before take()');
+  assert.is(await takeAll(membership), SHARDS);
   assert.type(membership.epochOf(address), 'number');
   assert.type(membership.epochOf({ kind: 'node', id: 'n1' }), 'number');
   assert.is(membership.epochOf({ kind: 'node', id: 'n2' }), null, "another node's own object");
@@ -75,26 +92,26 @@ test('who joins alone owns every shard, each under an epoch', async () => {
 test('a second daemon gets no shard that another owns', async () => {
   const { clock, client } = world();
   const first = await join(client(), clock, member('n1', 'i1', 'b1'));
-  await first.takeShards();
+  await takeAll(first);
   const second = await join(client(), clock, member('n2', 'i2', 'b2'));
-  assert.is(await second.takeShards(), 0);
+  assert.is(await takeAll(second), 0);
   assert.is(second.epochOf(address), null);
 });
 
 test("a restarted daemon ends its predecessor's lease and owns its shards at once, under a newer epoch", async () => {
   const { clock, client } = world();
   const dead = await join(client(), clock, member('n1', 'i1', 'b1'));
-  await dead.takeShards();
+  await takeAll(dead);
   const before = dead.epochOf(address) ?? 0;
   const restarted = await join(client(), clock, member('n1', 'i1', 'b2'));
-  assert.is(await restarted.takeShards(), SHARDS);
+  assert.is(await takeAll(restarted), SHARDS);
   assert.ok((restarted.epochOf(address) ?? 0) > before);
 });
 
 test('a stranger with the same node name is refused, and the first goes on', async () => {
   const { clock, client } = world();
   const first = await join(client(), clock, member('n1', 'i1', 'b1'));
-  await first.takeShards();
+  await takeAll(first);
   await rejects(join(client(), clock, member('n1', 'other', 'b9')), refusedWith('host/locked'));
   assert.type(first.epochOf(address), 'number');
 });
@@ -111,14 +128,14 @@ test('a join whose answer was lost does not shut the next one out', async () => 
   await joining;
   store.faults.fate = () => 'pass';
   const membership = await join(store, clock, member('n1', 'i1', 'b1'));
-  assert.is(await membership.takeShards(), SHARDS);
+  assert.is(await takeAll(membership), SHARDS);
 });
 
 test('a daemon cut off from the store stops deciding before its lease can be over', async () => {
   const { clock, cluster, client } = world();
   const store = client();
   const membership = await join(store, clock, member('n1', 'i1', 'b1'));
-  await membership.takeShards();
+  await takeAll(membership);
   let lost = '';
   membership.onLost((end) => (lost = end));
   store.faults.link = 'stalled';
@@ -144,7 +161,7 @@ test('leaving gives every key back', async () => {
   const { clock, client } = world();
   const store = client();
   const membership = await join(store, clock, member('n1', 'i1', 'b1'));
-  await membership.takeShards();
+  await takeAll(membership);
   await membership.leave();
   assert.is(membership.epochOf(address), null);
   assert.equal((await store.range({ prefix: keys.owners() })).entries, []);
@@ -155,13 +172,13 @@ test('a write under an epoch that is over is refused, and what stands stays', as
   const { clock, client } = world();
   const paused = client();
   const first = await join(paused, clock, member('n1', 'i1', 'b1'));
-  await first.takeShards();
+  await takeAll(first);
   const old = first.epochOf(address) ?? 0;
   const late = journalOn(paused, clock);
   await late.commit(write(old, { by: 'first' }));
   const store = client();
   const second = await join(store, clock, member('n1', 'i1', 'b2'));
-  await second.takeShards();
+  await takeAll(second);
   const journal = journalOn(store, clock);
   await journal.commit(write(second.epochOf(address) ?? 0, { by: 'second' }));
   await rejects(late.commit(write(old, { by: 'late' })), refusedWith('shard/not-owner'));
@@ -172,7 +189,7 @@ test('snapshot, events and name go in and out together', async () => {
   const { clock, client } = world();
   const store = client();
   const membership = await join(store, clock, member('n1', 'i1', 'b1'));
-  await membership.takeShards();
+  await takeAll(membership);
   const epoch = membership.epochOf(address) ?? 0;
   const journal = journalOn(store, clock);
   const event = {

@@ -1,0 +1,21 @@
+// What a daemon says of itself under its member key.
+import { closed, decoder, Type, type Static } from '../../actors/kernel/schema.ts';
+
+export const Member = closed({
+  node: Type.String(),
+  /** Random, kept in the data directory: tells a restart from a stranger of the same name. */
+  installation: Type.String(),
+  /** New for each start of the daemon. */
+  bootId: Type.String(),
+  version: Type.String(),
+  /** Base URL of its API. */
+  api: Type.String(),
+  /** VTEP address on the underlay. */
+  vtep: Type.String(),
+  /** Share of the shards that it wants to run; 0: none. */
+  weight: Type.Number({ minimum: 0 }),
+});
+export type Member = Static<typeof Member>;
+
+/** Error: `store/bad-value`. */
+export const decodeMember = decoder('member', Member, 'store/bad-value');

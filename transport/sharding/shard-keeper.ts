@@ -1,0 +1,147 @@
+// Brings the shards that a daemon owns in line with those that it ought to own, at every change of members and
+// owners: gives up what another is meant to run, takes what is free and its own.
+//
+// H1  A shard is given up only after its actors have stopped, and taken only when its key is absent: the two
+//     daemons of a hand-over never decide at once, whatever each believes of the member list.
+// H2  Rounds run one after another. A change during a round asks for one more.
+// H3  What failed on the store is tried again after a pause, as long as the lease holds. A shard that was taken
+//     although the answer was lost is found in the directory, under our lease.
+import type { Clock, Timer } from '../../actors/kernel/clock.ts';
+import { reasonOf } from '../../actors/kernel/errors.ts';
+import type { Log } from '../../actors/kernel/ports.ts';
+import type { Directory } from './directory.ts';
+import type { Membership } from './membership.ts';
+import { placeShards } from './placement.ts';
+
+const RETRY_MS = 500;
+
+/** The actors of shards, as who runs them sees it. */
+export interface ShardActors {
+  /** Starts those that have work; resolves to how many. */
+  start(shards: ReadonlySet<number>): Promise<number>;
+  /** Stops all; resolves when none of them decides or acts any more. */
+  stop(shards: ReadonlySet<number>): Promise<void>;
+}
+
+export interface ShardKeeperOptions {
+  readonly node: string;
+  readonly membership: Membership;
+  readonly directory: Directory;
+  readonly actors: ShardActors;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class ShardKeeper {
+  readonly #options: ShardKeeperOptions;
+  /** Shards whose actors were started. */
+  readonly #started = new Set<number>();
+  /** Null: changes are not acted on yet, or not any more. */
+  #mode: 'idle' | 'running' | null = null;
+  #round: Promise<number> = Promise.resolve(0);
+  #isDue = false;
+  #retry: Timer | undefined;
+
+  constructor(options: ShardKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** Takes what is free and ours, and starts nothing yet. */
+  async claim(): Promise<void> {
+    await this.#take(this.#wanted());
+  }
+
+  /** Acts on changes from now on. Resolves after the first round to how many actors it started. */
+  run(): Promise<number> {
+    this.#mode = 'idle';
+    return this.#begin();
+  }
+
+  /** Members or owners have changed. */
+  changed(): void {
+    this.#isDue = true;
+    if (this.#mode === 'idle') void this.#begin();
+  }
+
+  /** No round begins any more; resolves when the one under way is over. Shards stay as they are. */
+  async stop(): Promise<void> {
+    this.#mode = null;
+    this.#retry?.cancel();
+    await this.#round;
+  }
+
+  #begin(): Promise<number> {
+    this.#retry?.cancel();
+    this.#mode = 'running';
+    this.#round = this.#rounds();
+    return this.#round;
+  }
+
+  async #rounds(): Promise<number> {
+    let started = 0;
+    try {
+      do {
+        this.#isDue = false;
+        started += await this.#once();
+      } while (this.#isDue && this.#mode === 'running');
+    } catch (error) {
+      this.#retryLater(error);
+    }
+    if (this.#mode === 'running') this.#mode = 'idle';
+    return started;
+  }
+
+  async #once(): Promise<number> {
+    const wanted = this.#wanted();
+    await this.#giveUp(wanted);
+    await this.#take(wanted);
+    return this.#start();
+  }
+
+  /** What placement means us to run, by what we know of the members now. */
+  #wanted(): ReadonlySet<number> {
+    const { node, directory } = this.#options;
+    const placed = placeShards(directory.members);
+    return new Set(placed.flatMap((owner, shard) => (owner === node ? [shard] : [])));
+  }
+
+  async #giveUp(wanted: ReadonlySet<number>): Promise<void> {
+    const { membership, actors, log } = this.#options;
+    const surplus = new Set(membership.shards.filter((shard) => !wanted.has(shard)));
+    if (this.#mode === null) return;
+    if (surplus.size > 0) await actors.stop(surplus);
+    for (const shard of surplus) this.#started.delete(shard);
+    const leaving = new Set([...surplus, ...membership.leaving]);
+    if (leaving.size === 0) return;
+    await membership.release([...leaving]);
+    log('info', 'gave shards up', { shards: leaving.size });
+  }
+
+  async #take(wanted: ReadonlySet<number>): Promise<void> {
+    const { membership, directory } = this.#options;
+    const held = new Set(membership.shards);
+    const missing = [...wanted].filter((shard) => !held.has(shard));
+    for (const shard of missing) {
+      const owner = directory.ownerOf(shard);
+      if (owner !== null) membership.adopt(shard, owner);
+    }
+    await membership.take(missing.filter((shard) => directory.ownerOf(shard) === null));
+  }
+
+  async #start(): Promise<number> {
+    const { membership, actors, log } = this.#options;
+    const fresh = new Set(membership.shards.filter((shard) => !this.#started.has(shard)));
+    if (fresh.size === 0 || this.#mode === null) return 0;
+    const started = await actors.start(fresh);
+    for (const shard of fresh) this.#started.add(shard);
+    log('info', 'took shards', { shards: fresh.size, actors: started });
+    return started;
+  }
+
+  #retryLater(error: unknown): void {
+    const { clock, log } = this.#options;
+    if (this.#mode === null) return;
+    log('warn', 'shards are not as they ought to be yet', { reason: reasonOf(error) });
+    this.#retry = clock.after(RETRY_MS, () => this.changed());
+  }
+}
