@@ -171,15 +171,16 @@ export class Runtime {
 
   /**
    * Stops the actors that match (all: and the runtime): the turn in hand is finished, effects are called
-   * off and waited for, what waits is answered with `actor/stopped`. While it goes on matching addresses
-   * are refused with `shard/not-owner`; who drains a shard gives up its ownership right afterwards.
+   * off and waited for, what waits is answered with `actor/stopped`. With `matches` what waits and what
+   * comes meanwhile is refused with `shard/not-owner`; who drains a shard gives up its ownership right afterwards.
    */
   async stop(matches?: (address: Address) => boolean): Promise<void> {
     const isMatch = matches ?? (() => true);
     if (matches === undefined) this.#isStopped = true;
     this.#draining.add(isMatch);
     const actors = [...this.#actors.values()].filter(({ address }) => isMatch(address));
-    await Promise.all(actors.map((actor) => actor.stop()));
+    const code = matches === undefined ? 'actor/stopped' : 'shard/not-owner';
+    await Promise.all(actors.map((actor) => actor.stop(code)));
     this.#draining.delete(isMatch);
     if (matches !== undefined) return;
     await this.#env.system.stop();

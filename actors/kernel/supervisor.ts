@@ -5,7 +5,8 @@
 // V2  A crash is answered by the kind's own onCrash: restart with back-off (what others sent waits; the
 //     old life's own messages are dropped), park, or stop the daemon. An onCrash that throws means park.
 // V3  stop() refuses new messages, lets the turn in hand finish, waits for the effects, and answers what
-//     waited with `actor/stopped`. Losing the shard does the same with `shard/not-owner`.
+//     waited with `actor/stopped`. Giving up or losing the shard does the same with `shard/not-owner`: whoever
+//     sent it looks for the next owner.
 import { Activation, type LifeEnd, type LifeOptions } from './activation.ts';
 import { backoffMs } from './backoff.ts';
 import type { Timer } from './clock.ts';
@@ -25,14 +26,20 @@ import type { Loaded, Performers } from './ports.ts';
 import { Restarts } from './restarts.ts';
 import { within } from './within.ts';
 
+/** Why an actor is stopped from outside: the daemon stops, or the shard is given up. */
+export type StopCode = 'actor/stopped' | 'shard/not-owner';
+
 /** An actor of whatever kind, as the runtime sees it. */
 export interface SupervisedActor {
   readonly address: Address;
   /** A message as it came; null reply: a tell. */
   deliver(message: unknown, trace: string, reply: Reply | null): void;
   wake(trace: string): void;
-  /** Resolves when nothing of the actor runs any more, or the stop deadline has passed. */
-  stop(): Promise<void>;
+  /**
+   * What waits is answered with `code`. Resolves when nothing of the actor runs any more, or the stop
+   * deadline has passed.
+   */
+  stop(code: StopCode): Promise<void>;
   /** Ends an actor that has had nothing to do for `idleMs`; false when it has. */
   retire(idleMs: number): boolean;
   inspect(): Inspection;
@@ -100,8 +107,8 @@ export class Supervisor<S, M extends Message, E extends string> implements Super
     this.#life.wake(trace);
   }
 
-  stop(): Promise<void> {
-    return this.#leave('actor/stopped', this.#life.close());
+  stop(code: StopCode): Promise<void> {
+    return this.#leave(code, this.#life.close());
   }
 
   retire(idleMs: number): boolean {

@@ -17,9 +17,17 @@ export interface ExecutorMessage {
   readonly spec: unknown;
 }
 
+/** The kind in an executor's address; what comes after it is no actor of the store. */
+export const EXECUTOR = 'executor';
+
 /** The executor of one thing on one machine: `executor/<node>/<resource>/<id>`. */
 export function executorRef(node: string, resource: Resource, id: string): Ref<ExecutorMessage> {
-  return { kind: 'executor', id: `${node}/${resource}/${id}` };
+  return { kind: EXECUTOR, id: `${node}/${resource}/${id}` };
+}
+
+/** The machine that an executor's id names. */
+export function nodeOfExecutor(id: string): string {
+  return id.slice(0, Math.max(0, id.indexOf('/')));
 }
 
 export interface Wish {

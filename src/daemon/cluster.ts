@@ -6,8 +6,10 @@ import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address } from '../../actors/kernel/kind.ts';
 import type { Log, Ownership } from '../../actors/kernel/ports.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
+import { EXECUTOR, nodeOfExecutor } from '../../actors/node/executor-message.ts';
 import { Directory } from '../../transport/sharding/directory.ts';
 import { Membership, type MembershipOptions } from '../../transport/sharding/membership.ts';
+import type { Routes } from '../../transport/sharding/router.ts';
 import { ShardKeeper, type ShardActors } from '../../transport/sharding/shard-keeper.ts';
 import { shardOf } from '../../transport/sharding/shard.ts';
 import type { Keys } from '../../transport/store/keys.ts';
@@ -30,11 +32,12 @@ const REJOIN_MS = 500;
 const LONGEST_REJOIN_MS = 10_000;
 
 /** Whoever owns an address decides for it; the runtime asks here before each turn. */
-export class Cluster implements Ownership {
+export class Cluster implements Ownership, Routes {
   readonly #options: ClusterOptions;
   #membership: Membership | null = null;
   #directory: Directory | null = null;
   #shards: ShardKeeper | null = null;
+  readonly #listeners = new Set<() => void>();
   /** Actors have been started under the membership; until then its loss is the failure of the join. */
   #isJoined = false;
   #isLeaving = false;
@@ -47,6 +50,21 @@ export class Cluster implements Ownership {
 
   epochOf(address: Address): number | null {
     return this.#membership?.epochOf(address) ?? null;
+  }
+
+  nodeOf(address: Address): string | null {
+    const { node } = this.#options.membership.member;
+    if (address.kind === 'node') return address.id;
+    if (address.kind === EXECUTOR) return nodeOfExecutor(address.id);
+    if (this.epochOf(address) !== null) return node;
+    const owner = this.#directory?.ownerOf(shardOf(address))?.node ?? null;
+    // Ours by a view that is behind, or by a lease that may be over.
+    return owner === node ? null : owner;
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Shards that this daemon owns. */
@@ -74,7 +92,10 @@ export class Cluster implements Ownership {
   #keeper(runtime: Runtime, membership: Membership): ShardKeeper {
     const { store, keys, clock, log, random } = this.#options;
     const { node } = this.#options.membership.member;
-    const onChange = () => this.#shards?.changed();
+    const onChange = () => {
+      this.#shards?.changed();
+      for (const listener of this.#listeners) listener();
+    };
     const directory = new Directory({ store, keys, clock, random, log, onChange });
     const actors = this.#actors(runtime);
     const keeper = new ShardKeeper({ node, membership, directory, actors, clock, log });

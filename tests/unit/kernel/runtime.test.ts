@@ -146,8 +146,10 @@ test('draining stops the matching actors only, and refuses their addresses meanw
   const release = holdCommits(world);
   const inHand = ask('a1', { kind: 'note', text: 'x' });
   await settle();
+  const waits = rejects(ask('a1', { kind: 'read' }), { code: 'shard/not-owner' });
   const drained = runtime.stop(({ id }) => id.startsWith('a'));
   await settle();
+  await waits;
   assert.is(runtime.inspect(job('a1'))?.status, 'stopping');
   await rejects(ask('a2', { kind: 'read' }), { code: 'shard/not-owner' });
   assert.equal((await ask('b1', { kind: 'read' })).value, { phase: 'working', notes: 0 });
