@@ -9,10 +9,10 @@
 // V4  Decoded bytes are copies: they keep no answer of the store alive.
 import { Packr } from 'msgpackr';
 import { TroupeError } from '../../actors/kernel/errors.ts';
+import { oddIn } from '../plain-data.ts';
 
 /** Bytes of one stored value. What is larger is a blob; the store holds its digest. */
 export const MAX_VALUE_BYTES = 512 * 1024;
-const MAX_DEPTH = 64;
 
 const packr = new Packr({ useRecords: false, structuredClone: false, int64AsType: 'number' });
 
@@ -30,7 +30,7 @@ export type DecodedEnvelope =
 
 /** Errors: store/bad-value for what is not plain data, store/too-large above MAX_VALUE_BYTES. */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
-  const odd = findOdd(envelope.state, 0);
+  const odd = oddIn(envelope.state);
   if (odd !== null) {
     throw new TroupeError('store/bad-value', `a stored state is plain data, found ${odd}`);
   }
@@ -54,7 +54,7 @@ export function decodeEnvelope(bytes: Uint8Array): DecodedEnvelope {
     return { ok: false, reason: `not MessagePack: ${String(error)}` };
   }
   if (!isEnvelope(value)) return { ok: false, reason: 'not an envelope {schema, state}' };
-  const odd = findOdd(value.state, 0);
+  const odd = oddIn(value.state);
   if (odd !== null) return { ok: false, reason: `not plain data: ${odd}` };
   const { schema, state, trace } = value;
   return { ok: true, envelope: trace === undefined ? { schema, state } : { schema, state, trace } };
@@ -65,35 +65,4 @@ function isEnvelope(value: unknown): value is Envelope {
   if (!('schema' in value) || !('state' in value)) return false;
   if ('trace' in value && typeof value.trace !== 'string') return false;
   return typeof value.schema === 'number' && Number.isSafeInteger(value.schema) && value.schema > 0;
-}
-
-/** The first thing that is not plain data, in words; null when all is. */
-function findOdd(value: unknown, depth: number): string | null {
-  if (depth > MAX_DEPTH) return `nesting deeper than ${MAX_DEPTH}`;
-  switch (typeof value) {
-    case 'string':
-    case 'boolean':
-    case 'undefined':
-      return null;
-    case 'number':
-      return Number.isFinite(value) ? null : String(value);
-    case 'object':
-      return value === null ? null : findOddInside(value, depth);
-    case 'bigint':
-    case 'function':
-    case 'symbol':
-      return `a ${typeof value}`;
-  }
-}
-
-function findOddInside(value: object, depth: number): string | null {
-  if (value instanceof Uint8Array) return null;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (!Array.isArray(value) && prototype !== Object.prototype && prototype !== null)
-    return `an instance of ${value.constructor.name}`;
-  for (const inside of Object.values(value)) {
-    const odd = findOdd(inside, depth + 1);
-    if (odd !== null) return odd;
-  }
-  return null;
 }

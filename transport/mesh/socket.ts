@@ -1,0 +1,142 @@
+// Sockets of the mesh: mutual TLS with the cluster's own authority, WebSocket above it.
+//
+// K1  Nothing is read from a peer before TLS has proved its certificate to be of our authority. Its name is the
+//     certificate's common name.
+// K2  A dialler goes on only with a server whose certificate bears the name that it wanted to reach, whatever
+//     the address.
+// K3  Listeners are attached in the tick that makes a socket; every socket has one for errors.
+import { Agent, createServer, type Server } from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import { WebSocket, WebSocketServer } from 'ws';
+import { reasonOf } from '../../actors/kernel/errors.ts';
+import type { Log } from '../../actors/kernel/ports.ts';
+import { MAX_FRAME_BYTES } from './frame.ts';
+import type { Link, Wire } from './link.ts';
+
+/** PEM. The certificate is valid for servers and clients, and its common name is the node's. */
+export interface MeshIdentity {
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface PeerAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Makes the link of a socket that is open. */
+export type MakeLink = (name: string, wire: Wire) => Link;
+
+const PATH = '/mesh';
+const HANDSHAKE_MS = 5_000;
+const CLOSE_MS = 2_000;
+const LIMITS = { maxPayload: MAX_FRAME_BYTES, perMessageDeflate: false, closeTimeout: CLOSE_MS };
+
+/** Dials `name`; calls `failed` once when it comes to no link. */
+export function dial(
+  name: string,
+  { host, port }: PeerAddress,
+  identity: MeshIdentity,
+  makeLink: MakeLink,
+  failed: (reason: string) => void,
+): void {
+  const socket = new WebSocket(`wss://${hostInUrl(host)}:${port}${PATH}`, {
+    ...LIMITS,
+    handshakeTimeout: HANDSHAKE_MS,
+    agent: agentFor(name, identity),
+  });
+  const attached = attach(socket);
+  socket.on('open', () => attached.begin(makeLink(name, attached.wire)));
+  socket.on('close', (code) => {
+    if (!attached.hasBegun) failed(attached.reason ?? `the connection ended (${code})`);
+  });
+}
+
+/** A server that accepts peers and nobody else; the caller listens and closes. */
+export function meshServer(identity: MeshIdentity, makeLink: MakeLink, log: Log): Server {
+  const server = createServer({
+    ...tlsOptions(identity),
+    requestCert: true,
+    rejectUnauthorized: true,
+    handshakeTimeout: HANDSHAKE_MS,
+  });
+  const upgrades = new WebSocketServer({ noServer: true, ...LIMITS });
+  server.on('request', (_request, response) => void response.writeHead(426).end());
+  server.on('tlsClientError', (error) =>
+    log('debug', 'a stranger was turned away from the mesh', { reason: error.message }),
+  );
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    const name = nameOf(request.socket as TLSSocket);
+    if (name === undefined || request.url !== PATH) return void socket.destroy();
+    upgrades.handleUpgrade(request, socket, head, (accepted) => {
+      const attached = attach(accepted);
+      attached.begin(makeLink(name, attached.wire));
+    });
+  });
+  return server;
+}
+
+/** Checks the server's name (K2): an agent may, the types of ws may not. */
+function agentFor(name: string, identity: MeshIdentity): Agent {
+  return new Agent({
+    ...tlsOptions(identity),
+    checkServerIdentity: (_host, { subject }) =>
+      subject.CN === name ? undefined : new Error(`${String(subject.CN)} answers there`),
+  });
+}
+
+function tlsOptions({ ca, certificate, key }: MeshIdentity) {
+  return { ca, cert: certificate, key, minVersion: 'TLSv1.3' as const };
+}
+
+/** Undefined unless TLS has accepted the certificate. */
+function nameOf(socket: TLSSocket): string | undefined {
+  const name: unknown = socket.authorized ? socket.getPeerCertificate().subject?.CN : undefined;
+  return typeof name === 'string' && name !== '' ? name : undefined;
+}
+
+interface Attached {
+  readonly wire: Wire;
+  readonly hasBegun: boolean;
+  /** Of the last error. */
+  readonly reason: string | undefined;
+  begin(link: Link): void;
+}
+
+/** Joins a socket with the link that will be made for it. */
+function attach(socket: WebSocket): Attached {
+  let link: Link | undefined;
+  let reason: string | undefined;
+  socket.binaryType = 'nodebuffer';
+  socket.on('message', (bytes, isBinary) => {
+    if (isBinary && bytes instanceof Uint8Array) link?.received(bytes);
+    else socket.close(4000, 'frames are binary');
+  });
+  socket.on('error', (error) => (reason = reasonOf(error)));
+  socket.on('close', (code, text) => link?.wireClosed(code, text.toString() || (reason ?? '')));
+  return {
+    wire: {
+      send: (frame) => socket.send(frame, noted),
+      get bufferedBytes() {
+        return socket.bufferedAmount;
+      },
+      close: (code, text) => socket.close(code, text),
+    },
+    get hasBegun() {
+      return link !== undefined;
+    },
+    get reason() {
+      return reason;
+    },
+    begin: (made) => (link = made),
+  };
+}
+
+/** A socket that has closed says so by its close event. */
+function noted(): void {}
+
+function hostInUrl(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
