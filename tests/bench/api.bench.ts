@@ -7,13 +7,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { openApiWorld, type ApiWorld, type View } from '../support/api-world.ts';
-
-type Report = (row: {
-  readonly name: string;
-  readonly ours: number;
-  readonly floor: number;
-  readonly unit: string;
-}) => void;
+import type { Report } from './row.ts';
 
 const LOAD = fileURLToPath(new URL('../support/api-load.child.ts', import.meta.url));
 const ROUNDS = 3;

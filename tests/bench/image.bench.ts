@@ -18,19 +18,13 @@ import type { BlobSource } from '../../actors/blob/ports.ts';
 import { exec } from '../../src/drivers/exec.ts';
 import { ImageDriver } from '../../src/drivers/image/driver.ts';
 import { Ledger } from '../../src/drivers/ledger.ts';
-
-export interface BenchRow {
-  readonly name: string;
-  readonly ours: number;
-  readonly floor: number;
-  readonly unit: string;
-}
+import type { Report } from './row.ts';
 
 const MIB = 2 ** 20;
 const SIZE_MIB = 512;
 
 /** Every second MiB of the image is random, the others are holes. Reports MiB/s of the image's size. */
-export async function bench(report: (row: BenchRow) => void): Promise<void> {
+export async function bench(report: Report): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'troupe-image-bench-'));
   const ledger = new Ledger(join(dir, 'ledger'));
   try {

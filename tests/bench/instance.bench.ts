@@ -9,17 +9,11 @@ import type { Client } from '../../src/client/client.ts';
 import { exec } from '../../src/drivers/exec.ts';
 import { connectLibvirt, type Libvirt } from '../../src/drivers/libvirt/client.ts';
 import { clientOf, daemonInstallation, serveDaemon, untilView } from '../support/daemon.ts';
+import type { Report } from './row.ts';
 
 const ROUNDS = 5;
 
-interface Row {
-  readonly name: string;
-  readonly ours: number;
-  readonly floor: number;
-  readonly unit: string;
-}
-
-export async function bench(report: (row: Row) => void): Promise<void> {
+export async function bench(report: Report): Promise<void> {
   const installation = await daemonInstallation();
   const daemon = await serveDaemon(installation, ['--no-tour']);
   try {

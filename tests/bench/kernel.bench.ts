@@ -5,13 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { defineKind, next } from '../../actors/kernel/kind.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
 import { systemClock } from '../../actors/kernel/clock.ts';
-
-export type Report = (row: {
-  readonly name: string;
-  readonly ours: number;
-  readonly floor: number;
-  readonly unit: string;
-}) => void;
+import type { Report } from './row.ts';
 
 const MESSAGES = 100_000;
 const IN_FLIGHT = 64;

@@ -10,13 +10,7 @@ import { Mesh } from '../../transport/mesh/mesh.ts';
 import type { MeshIdentity } from '../../transport/mesh/socket.ts';
 import { placeShards } from '../../transport/sharding/placement.ts';
 import { testAuthority } from '../support/mesh-certificates.ts';
-
-type Report = (row: {
-  readonly name: string;
-  readonly ours: number;
-  readonly floor: number;
-  readonly unit: string;
-}) => void;
+import type { Report } from './row.ts';
 
 const ROUNDS = 3;
 const ALONE = 2_000;

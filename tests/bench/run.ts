@@ -5,13 +5,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-
-interface Row {
-  readonly name: string;
-  readonly ours: number;
-  readonly floor: number;
-  readonly unit: string;
-}
+import type { Row } from './row.ts';
 
 const HERE = import.meta.dirname;
 const ONE = '--one';

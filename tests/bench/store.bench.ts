@@ -6,14 +6,7 @@ import { EtcdStore } from '../../transport/store/etcd-store.ts';
 import { GroupCommit } from '../../transport/store/group-commit.ts';
 import type { Compare } from '../../transport/store/store.ts';
 import { startEtcd } from '../support/etcd.ts';
-
-export interface BenchRow {
-  readonly name: string;
-  readonly ours: number;
-  readonly floor: number;
-  readonly unit: string;
-}
-export type Report = (row: BenchRow) => void;
+import type { Report } from './row.ts';
 
 const CHANGES = 16_384;
 const GROUP = 32;

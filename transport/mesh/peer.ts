@@ -112,6 +112,7 @@ export class Peer {
     }
     if (this.#dialling === null) {
       this.#dialling = Promise.withResolvers();
+      // Each waiter hears of a failure by itself; one whose time is up does not listen any more.
       this.#dialling.promise.catch(() => undefined);
       dial();
     }
