@@ -42,6 +42,8 @@ export class Mesh {
   readonly #server: Server;
   readonly #peers = new Map<string, Peer>();
   readonly #links = new Set<Link>();
+  /** What gives up each dialling under way. */
+  readonly #diallings = new Map<string, () => void>();
   #isClosed = false;
   #onLinkGone: () => void = () => {};
 
@@ -92,15 +94,13 @@ export class Mesh {
 
   /** Ends everything at once, as if the process had died. */
   abort(): void {
-    this.#isClosed = true;
-    this.#server.close();
+    this.#refuseNew();
     for (const link of this.#links) link.end(CLOSE.done, 'aborted');
     this.#server.closeAllConnections();
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#server.close();
+    this.#refuseNew();
     for (const link of this.#links) {
       if (link.state === 'greeting') link.end(CLOSE.done, 'stopping');
       else link.drain();
@@ -108,6 +108,12 @@ export class Mesh {
     await this.#linksGone();
     for (const link of this.#links) link.end(CLOSE.done, 'stopping');
     this.#server.closeAllConnections();
+  }
+
+  #refuseNew(): void {
+    this.#isClosed = true;
+    this.#server.close();
+    for (const giveUp of this.#diallings.values()) giveUp();
   }
 
   #linksGone(): Promise<void> {
@@ -134,9 +140,16 @@ export class Mesh {
   #dial(name: string): void {
     const { addressOf, identity } = this.#options;
     const address = addressOf(name);
-    const failed = (reason: string) => this.#peer(name).failed(reason);
+    const failed = (reason: string) => {
+      this.#diallings.delete(name);
+      this.#peer(name).failed(reason);
+    };
     if (address === undefined) return failed('no such member of the cluster is there');
-    dial(name, address, identity, (_name, wire) => this.#makeLink(name, wire, true), failed);
+    const made = (_name: string, wire: Wire) => {
+      this.#diallings.delete(name);
+      return this.#makeLink(name, wire, true);
+    };
+    this.#diallings.set(name, dial(name, address, identity, made, failed));
   }
 
   #makeLink(name: string, wire: Wire, isDialler: boolean): Link {

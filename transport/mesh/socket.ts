@@ -33,14 +33,14 @@ const HANDSHAKE_MS = 5_000;
 const CLOSE_MS = 2_000;
 const LIMITS = { maxPayload: MAX_FRAME_BYTES, perMessageDeflate: false, closeTimeout: CLOSE_MS };
 
-/** Dials `name`; calls `failed` once when it comes to no link. */
+/** Dials `name`; calls `failed` once when it comes to no link. The returned function gives a dialling up. */
 export function dial(
   name: string,
   { host, port }: PeerAddress,
   identity: MeshIdentity,
   makeLink: MakeLink,
   failed: (reason: string) => void,
-): void {
+): () => void {
   const socket = new WebSocket(`wss://${hostInUrl(host)}:${port}${PATH}`, {
     ...LIMITS,
     handshakeTimeout: HANDSHAKE_MS,
@@ -51,6 +51,9 @@ export function dial(
   socket.on('close', (code) => {
     if (!attached.hasBegun) failed(attached.reason ?? `the connection ended (${code})`);
   });
+  return () => {
+    if (!attached.hasBegun) socket.terminate();
+  };
 }
 
 /** A server that accepts peers and nobody else; the caller listens and closes. */

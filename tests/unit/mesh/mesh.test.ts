@@ -303,19 +303,26 @@ test('frames that break the protocol end the link and nothing else', () =>
     assert.is((await a.mesh.ask('b', to, 1, options)).revision, 7);
   }));
 
-test('a peer that says nothing gets no more than it deserves: asks end by their deadline', async () => {
-  const silent = createServer((socket) => void socket.on('error', () => undefined));
+test('an ask to a peer that says nothing ends by its deadline, and closing gives the dialling up', async () => {
+  let held = 0;
+  const silent = createServer((socket) => {
+    held++;
+    socket.on('error', () => undefined);
+    socket.on('close', () => void held--);
+    socket.resume();
+  });
   silent.listen(0, '127.0.0.1');
   await once(silent, 'listening');
   await inCluster(async (world) => {
     const a = await world.start('a');
     const address = silent.address();
     world.ports.set('b', typeof address === 'object' && address !== null ? address.port : 0);
-    await rejects(
-      a.mesh.ask('b', to, 1, { ...options, timeoutMs: 100 }),
-      code('actor/timeout', /in time/),
-    );
+    const asking = a.mesh.ask('b', to, 1, { ...options, timeoutMs: 100 });
+    await rejects(asking, code('actor/timeout', /in time/));
+    await waitUntil('the dialling', () => held === 1);
   });
+  // Well before the handshake's own time is up.
+  await waitUntil('the end of the dialling', () => held === 0, 2_000);
   silent.close();
 });
 
