@@ -19,6 +19,8 @@ import { oddIn } from '../plain-data.ts';
 
 export const MAX_FRAME_BYTES = 1024 * 1024;
 export const MAX_ITEMS = 128;
+/** Of one item: a frame of it alone still fits. */
+export const MAX_ITEM_BYTES = MAX_FRAME_BYTES - 16;
 
 const [HELLO, ASK, REPLY, FAILURE, PING, PONG, GOODBYE] = [0, 1, 2, 3, 4, 5, 6];
 const packr = new Packr({ useRecords: false, structuredClone: false, int64AsType: 'number' });
@@ -111,6 +113,10 @@ export function decodeFrame(bytes: Uint8Array): DecodedFrame {
   let unknown = 0;
   for (const fields of raw) {
     if (!Array.isArray(fields)) return { ok: false, reason: 'an item is no array' };
+    // Field by field, so that a body may be nested here as deep as where it was sent.
+    if (fields.some((field) => oddIn(field) !== null)) {
+      return { ok: false, reason: 'not a frame: it holds more than plain data' };
+    }
     const kind: unknown = fields[0];
     if (!isCount(kind)) return { ok: false, reason: 'an item has no kind' };
     const decode = DECODERS[kind];
@@ -130,7 +136,7 @@ function unpackArray(bytes: Uint8Array): unknown[] | undefined {
   try {
     // A copy: what is kept of the body must not keep the socket's chunk alive.
     const value: unknown = packr.unpack(Uint8Array.from(bytes));
-    return Array.isArray(value) && oddIn(value) === null ? value : undefined;
+    return Array.isArray(value) ? value : undefined;
   } catch {
     // Truncated, nested too deep, an extension that nobody knows: all the same to us.
     return undefined;

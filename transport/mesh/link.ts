@@ -6,14 +6,16 @@
 // L2  A link that ends fails its asks at once with `mesh/unreachable`, detail.ambiguous true: the peer may have
 //     carried them out.
 // L3  At most MAX_IN_FLIGHT asks wait for answers in each direction, and MAX_BUFFERED_BYTES for the socket: more
-//     asks are refused with `mesh/overloaded`. A peer that sends more, or reads no answers, loses the link.
+//     asks are refused with `mesh/overloaded`, here and there: the two ends do not give up an ask at the same
+//     moment, so they count differently. A peer that does not read what it is sent loses the link.
 // L4  Silence of SILENCE_MS ends the link; a ping every PING_MS asks for a sign of life.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
-import { codeOf, reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
 import { formatAddress, type Address } from '../../actors/kernel/kind.ts';
 import type { AskReply, Log } from '../../actors/kernel/ports.ts';
 import { oddIn } from '../plain-data.ts';
-import { decodeFrame, encodeItem, MAX_FRAME_BYTES } from './frame.ts';
+import { encodeFailure, encodeReply, tooLarge } from './answer.ts';
+import { decodeFrame, encodeItem, MAX_ITEM_BYTES } from './frame.ts';
 import type { Ask, Hello, Item } from './frame.ts';
 import { judgeHello } from './hello.ts';
 import { Outbox } from './outbox.ts';
@@ -24,8 +26,10 @@ export const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 const GREETING_MS = 5_000;
 const PING_MS = 5_000;
 const SILENCE_MS = 15_000;
-/** What surrounds an item in a frame. */
-const FRAME_OVERHEAD_BYTES = 16;
+/** What is longer is cut: nobody waits for a day. */
+const LONGEST_ASK_MS = 24 * 60 * 60 * 1_000;
+/** A close takes 123 bytes, and ws throws at more. */
+const MAX_REASON_BYTES = 120;
 
 /** WebSocket close codes of ours. */
 export const CLOSE = { protocol: 4000, refused: 4001, done: 4002, silent: 4003 } as const;
@@ -107,17 +111,16 @@ export class Link {
     const what = `${formatAddress(to)} on ${this.name}`;
     if (this.#state !== 'open') throw unreachable(this.name, `the link is ${this.#state}`, false);
     this.#checkRoom(what);
+    const { trace } = options;
+    const timeoutMs = Math.min(options.timeoutMs, LONGEST_ASK_MS);
+    if (!(timeoutMs > 0)) throw new TroupeError('actor/timeout', `no time was left to ask ${what}`);
     const odd = oddIn(body);
     if (odd !== null) throw new TroupeError('actor/bad-message', `a message holds ${odd}`);
     const { kind, id } = to;
-    const { seq, answer } = this.#asks.add(options.timeoutMs, what);
-    const bytes = encodeItem({ kind: 'ask', seq, ...options, to: { kind, id }, body });
-    if (bytes.byteLength > MAX_FRAME_BYTES - FRAME_OVERHEAD_BYTES) {
-      const { code, message } = tooLarge(what, bytes.byteLength);
-      this.#asks.settle({ kind: 'failure', seq, code, message, detail: {} });
-      return answer;
-    }
-    this.#outbox.add(bytes);
+    const { seq, answer } = this.#asks.add(timeoutMs, what);
+    const bytes = encodeItem({ kind: 'ask', seq, timeoutMs, to: { kind, id }, trace, body });
+    if (bytes.byteLength <= MAX_ITEM_BYTES) this.#outbox.add(bytes);
+    else this.#asks.fail(seq, tooLarge(what, bytes.byteLength));
     return answer;
   }
 
@@ -154,8 +157,10 @@ export class Link {
   end(code: number, reason: string): void {
     if (this.#state === 'closed') return;
     this.#outbox.flush();
-    this.#options.wire.close(code, reason.slice(0, 120));
-    this.#close(reason, code === CLOSE.refused);
+    // It may quote the peer, so its length is the peer's choice.
+    const short = cut(reason, MAX_REASON_BYTES);
+    this.#options.wire.close(code, short);
+    this.#close(short, code === CLOSE.refused);
   }
 
   #take(item: Item): void {
@@ -194,38 +199,28 @@ export class Link {
   }
 
   #serve(ask: Ask): void {
-    if (this.#served >= MAX_IN_FLIGHT) return this.end(CLOSE.protocol, 'more asks than allowed');
+    if (this.#served >= MAX_IN_FLIGHT) {
+      const { node } = this.#options.own;
+      const text = `${formatAddress(ask.to)}: too much is under way on ${node}; try again`;
+      return this.#send(encodeFailure(ask.seq, new TroupeError('mesh/overloaded', text)));
+    }
     this.#served++;
-    const { to, trace, timeoutMs, body, seq } = ask;
-    this.#answer(to, body, { trace, timeoutMs }).then(
-      ({ value, revision }) => this.#answered({ kind: 'reply', seq, revision, value }),
-      (error: unknown) => this.#failed(seq, error),
-    );
+    void this.#answer(ask).then((answer) => this.#answered(answer));
   }
 
-  /** A handler that throws instead of rejecting ends the same way. */
-  async #answer(to: Address, body: unknown, options: AskOptions): Promise<AskReply> {
-    return await this.#options.handle(to, body, options);
+  /** Never rejects: a handler that throws has failed, as one that rejects or answers nonsense. */
+  async #answer({ seq, to, body, trace, timeoutMs }: Ask): Promise<Uint8Array> {
+    try {
+      return encodeReply(seq, await this.#options.handle(to, body, { trace, timeoutMs }));
+    } catch (error) {
+      return encodeFailure(seq, error);
+    }
   }
 
-  #failed(seq: number, error: unknown): void {
-    const detail = error instanceof TroupeError ? error.detail : {};
-    const [code, message] = [codeOf(error), reasonOf(error)];
-    this.#answered({ kind: 'failure', seq, code, message, detail });
-  }
-
-  #answered(answer: Item & { readonly seq: number }): void {
+  #answered(answer: Uint8Array): void {
     this.#served--;
     if (this.#state === 'closed') return;
-    const bytes = encodeItem(answer);
-    if (bytes.byteLength > MAX_FRAME_BYTES - FRAME_OVERHEAD_BYTES) {
-      const { code, message } = tooLarge('an answer', bytes.byteLength);
-      this.#push({ kind: 'failure', seq: answer.seq, code, message, detail: {} });
-    } else {
-      this.#outbox.add(bytes);
-    }
-    if (this.#buffered > 2 * MAX_BUFFERED_BYTES)
-      return this.end(CLOSE.protocol, 'the peer does not read its answers');
+    this.#send(answer);
     this.#closeWhenDone();
   }
 
@@ -251,7 +246,14 @@ export class Link {
   }
 
   #push(item: Item): void {
-    this.#outbox.add(encodeItem(item));
+    this.#send(encodeItem(item));
+  }
+
+  /** For what is not refused when the socket is full: answers, and signs of life. */
+  #send(item: Uint8Array): void {
+    this.#outbox.add(item);
+    if (this.#buffered > 2 * MAX_BUFFERED_BYTES)
+      this.end(CLOSE.protocol, 'the peer does not read what it is sent');
   }
 
   /** The last answer must be out before the socket is closed: end() flushes. */
@@ -275,7 +277,8 @@ export function unreachable(node: string, why: string, isAmbiguous: boolean): Tr
   return new TroupeError('mesh/unreachable', text, { node, ambiguous: isAmbiguous });
 }
 
-function tooLarge(what: string, sizeBytes: number): TroupeError {
-  const text = `${what} takes at most ${MAX_FRAME_BYTES} bytes, this has ${sizeBytes}`;
-  return new TroupeError('mesh/too-large', text, { sizeBytes });
+/** At most `maxBytes` of UTF-8, no character cut in two. */
+function cut(text: string, maxBytes: number): string {
+  const bytes = Buffer.from(text).subarray(0, maxBytes);
+  return new TextDecoder().decode(bytes, { stream: true });
 }

@@ -49,6 +49,10 @@ export class PendingAsks {
     outcome?.resolve({ value: value as Json, revision });
   }
 
+  fail(seq: number, error: TroupeError): void {
+    this.#take(seq)?.outcome.reject(error);
+  }
+
   failAll(error: TroupeError): void {
     for (const seq of this.#waiting.keys()) this.#take(seq)?.outcome.reject(error);
   }
