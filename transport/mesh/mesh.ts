@@ -5,6 +5,7 @@
 import type { Server } from 'node:https';
 import { once } from 'node:events';
 import type { Clock } from '../../actors/kernel/clock.ts';
+import { reasonOf } from '../../actors/kernel/errors.ts';
 import type { Address } from '../../actors/kernel/kind.ts';
 import type { AskReply, Log } from '../../actors/kernel/ports.ts';
 import type { Hello } from './frame.ts';
@@ -149,7 +150,12 @@ export class Mesh {
       this.#diallings.delete(name);
       return this.#makeLink(name, wire, true);
     };
-    this.#diallings.set(name, dial(name, address, identity, made, failed));
+    try {
+      this.#diallings.set(name, dial(name, address, identity, made, failed));
+    } catch (error) {
+      // An address that makes no URL.
+      failed(`${address.host}:${address.port} cannot be dialled: ${reasonOf(error)}`);
+    }
   }
 
   #makeLink(name: string, wire: Wire, isDialler: boolean): Link {

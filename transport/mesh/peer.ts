@@ -1,7 +1,8 @@
 // What a daemon knows of one peer: the link in use, the dialling, and how it went.
 //
 // E1  One link per pair. When both have dialled, the link that the lower name dialled stays; the other is drained,
-//     so nothing on it is lost. Both ends judge alike, in whatever order they see the links.
+//     so nothing on it is lost. Both ends judge alike, in whatever order they see the links. An end may hear of
+//     the draining before it sees the other link: messages then wait for that one.
 // E2  A peer with another boot id is a new one: links to the old one end at once.
 // E3  After a failure it is not dialled for a while (back-off with jitter), and asks fail at once with the reason.
 //     A link that has held for HELD_MS ends the back-off.
@@ -31,7 +32,10 @@ export class Peer {
   readonly #options: PeerOptions;
   #link: Link | null = null;
   #openedAtMono = 0;
-  #dialling: PromiseWithResolvers<Link> | null = null;
+  /** What messages wait for while there is no link. */
+  #coming: PromiseWithResolvers<Link> | null = null;
+  /** Until our dialling has come to a link or nothing; another link may have come before that. */
+  #isDialling = false;
   #waiting = 0;
   #failures = 0;
   #blocked: { readonly untilMono: number; readonly reason: string } | null = null;
@@ -40,9 +44,9 @@ export class Peer {
     this.#options = options;
   }
 
-  /** The link in use. */
+  /** The link that takes asks. */
   get link(): Link | null {
-    return this.#link;
+    return this.#link?.state === 'open' ? this.#link : null;
   }
 
   /** Why it is not dialled at the moment. */
@@ -51,30 +55,28 @@ export class Peer {
   }
 
   async ask(to: Address, body: unknown, options: AskOptions): Promise<AskReply> {
-    if (this.#link !== null) return this.#link.ask(to, body, options);
+    if (this.link !== null) return this.link.ask(to, body, options);
     const { clock } = this.#options;
     const endAtMono = clock.monoMs() + options.timeoutMs;
     const link = await this.#linkBy(endAtMono, to);
-    return link.ask(to, body, { ...options, timeoutMs: endAtMono - clock.monoMs() });
+    const left = { ...options, timeoutMs: endAtMono - clock.monoMs() };
+    // A better one may have come in between.
+    return (this.link ?? link).ask(to, body, left);
   }
 
   /** Both hellos of a link have been accepted (E1, E2). */
   opened(link: Link): void {
+    if (link.isDialler) this.#isDialling = false;
     const current = this.#link;
-    if (
-      current !== null &&
-      current.peer?.bootId === link.peer?.bootId &&
-      this.#isBetter(current, link)
-    )
-      return link.drain();
+    const isRestarted = current !== null && current.peer?.bootId !== link.peer?.bootId;
+    if (current !== null && !isRestarted && this.#isBetter(current, link)) return link.drain();
     this.#link = link;
     this.#openedAtMono = this.#options.clock.monoMs();
     this.#blocked = null;
-    this.#dialling?.resolve(link);
-    this.#dialling = null;
-    if (current === null) return;
-    if (current.peer?.bootId === link.peer?.bootId) current.drain();
-    else current.end(CLOSE.done, 'the peer has restarted');
+    this.#coming?.resolve(link);
+    this.#coming = null;
+    if (isRestarted) current.end(CLOSE.done, 'the peer has restarted');
+    else current?.drain();
   }
 
   /** A link that was opened has ended. */
@@ -88,15 +90,15 @@ export class Peer {
 
   /** The dialling has come to nothing. */
   failed(reason: string): void {
-    const dialling = this.#dialling;
-    this.#dialling = null;
-    if (this.#link !== null) return;
+    this.#isDialling = false;
+    if (this.link !== null) return;
     this.#block(reason);
-    dialling?.reject(unreachable(this.#options.name, reason, false));
+    this.#coming?.reject(unreachable(this.#options.name, reason, false));
+    this.#coming = null;
   }
 
   #isBetter(current: Link, link: Link): boolean {
-    return this.#diallerOf(current) < this.#diallerOf(link);
+    return current.state === 'open' && this.#diallerOf(current) < this.#diallerOf(link);
   }
 
   #diallerOf(link: Link): string {
@@ -104,21 +106,13 @@ export class Peer {
   }
 
   async #linkBy(endAtMono: number, to: Address): Promise<Link> {
-    const { name, clock, dial } = this.#options;
+    const { name, clock } = this.#options;
     if (this.#isBlocked) throw unreachable(name, this.#blocked?.reason ?? '', false);
     if (this.#waiting >= MAX_WAITING) {
       const text = `${name} is being dialled and too many messages wait for it; try again`;
       throw new TroupeError('mesh/overloaded', text);
     }
-    if (this.#dialling === null) {
-      this.#dialling = Promise.withResolvers();
-      // Each waiter hears of a failure by itself; one whose time is up does not listen any more.
-      this.#dialling.promise.catch(() => undefined);
-      dial();
-    }
-    // dial() may have failed at once.
-    const dialled =
-      this.#dialling?.promise ?? Promise.reject(unreachable(name, this.trouble ?? '', false));
+    const coming = this.#dialled();
     let timer: Timer | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       const text = `${formatAddress(to)}: ${name} could not be reached in time`;
@@ -128,11 +122,24 @@ export class Peer {
     });
     this.#waiting++;
     try {
-      return await Promise.race([dialled, late]);
+      return await Promise.race([coming, late]);
     } finally {
       this.#waiting--;
       timer?.cancel();
     }
+  }
+
+  /** The link to come, of a dialling that is under way or begins. */
+  #dialled(): Promise<Link> {
+    const coming = (this.#coming ??= Promise.withResolvers<Link>());
+    // Each waiter hears of a failure by itself; one whose time is up does not listen any more.
+    coming.promise.catch(() => undefined);
+    if (!this.#isDialling) {
+      this.#isDialling = true;
+      // May fail at once.
+      this.#options.dial();
+    }
+    return coming.promise;
   }
 
   get #isBlocked(): boolean {

@@ -86,7 +86,7 @@ function agentFor(name: string, identity: MeshIdentity): Agent {
   return new Agent({
     ...tlsOptions(identity),
     checkServerIdentity: (_host, { subject }) =>
-      subject.CN === name ? undefined : new Error(`${String(subject.CN)} answers there`),
+      subject?.CN === name ? undefined : new Error(`${String(subject?.CN)} answers there`),
   });
 }
 
