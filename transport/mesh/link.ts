@@ -69,6 +69,8 @@ export interface LinkOptions {
 
 export type LinkState = 'greeting' | 'open' | 'draining' | 'closed';
 
+type Outcome = ({ readonly ok: true } & AskReply) | { readonly ok: false; readonly error: unknown };
+
 export class Link {
   readonly name: string;
   readonly isDialler: boolean;
@@ -205,23 +207,26 @@ export class Link {
       return this.#send(encodeFailure(ask.seq, new TroupeError('mesh/overloaded', text)));
     }
     this.#served++;
-    void this.#answer(ask).then((answer) => this.#answered(answer));
+    void this.#answer(ask);
   }
 
-  /** Never rejects: a handler that throws has failed, as one that rejects or answers nonsense. */
-  async #answer({ seq, to, body, trace, timeoutMs }: Ask): Promise<Uint8Array> {
-    try {
-      return encodeReply(seq, await this.#options.handle(to, body, { trace, timeoutMs }));
-    } catch (error) {
-      return encodeFailure(seq, error);
-    }
-  }
-
-  #answered(answer: Uint8Array): void {
+  async #answer(ask: Ask): Promise<void> {
+    const outcome = await this.#carryOut(ask);
     this.#served--;
+    // Encoded only here: for a peer that has gone there may be thousands.
     if (this.#state === 'closed') return;
-    this.#send(answer);
+    this.#send(outcome.ok ? encodeReply(ask.seq, outcome) : encodeFailure(ask.seq, outcome.error));
     this.#closeWhenDone();
+  }
+
+  /** Never rejects: a handler that throws or answers nonsense has failed, as one that rejects. */
+  async #carryOut({ to, body, trace, timeoutMs }: Ask): Promise<Outcome> {
+    try {
+      const { value, revision } = await this.#options.handle(to, body, { trace, timeoutMs });
+      return { ok: true, value, revision };
+    } catch (error) {
+      return { ok: false, error };
+    }
   }
 
   #checkRoom(what: string): void {

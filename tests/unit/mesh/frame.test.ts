@@ -103,6 +103,19 @@ test('no bytes make the decoder throw', () => {
   }
 });
 
+test('nor do bytes that never were a frame', () => {
+  const random = seededRandom(12);
+  for (let round = 0; round < 20_000; round++) {
+    const bytes = Uint8Array.from({ length: Math.floor(random.number() * 64) }, () =>
+      Math.floor(random.number() * 256),
+    );
+    // Half of them begin as a frame of items does.
+    if (round % 2 === 0) bytes.set([0xdc, 0, 1, 0x97].slice(0, bytes.length));
+    const frame = decodeFrame(bytes);
+    if (frame.ok) for (const item of frame.items) assert.type(item.kind, 'string');
+  }
+});
+
 test('the items of one turn go out together, in frames of bounded size', async () => {
   const frames: Uint8Array[] = [];
   const outbox = new Outbox((frame) => frames.push(frame));

@@ -1,7 +1,10 @@
 // Daemons that ask each other over real sockets on loopback.
 import { rejects } from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { WebSocket } from 'ws';
@@ -51,11 +54,9 @@ class World {
   async start(name: string, changes: Partial<MeshOptions> = {}, port = 0): Promise<Node> {
     const heard: Node['heard'] = [];
     const { log, lines } = keptLog();
-    const identity = identities.get(name);
-    if (identity === undefined) throw new Error(`no identity for ${name}`);
     const mesh = await Mesh.open({
       hello: helloOf(name),
-      identity,
+      identity: identityOf(name),
       listen: { host: '127.0.0.1', port },
       addressOf: (node) => {
         const known = this.ports.get(node);
@@ -74,6 +75,12 @@ class World {
     this.ports.set(name, mesh.port);
     return { mesh, heard, lines };
   }
+}
+
+function identityOf(name: string): MeshIdentity {
+  const identity = identities.get(name);
+  if (identity === undefined) throw new Error(`no identity for ${name}`);
+  return identity;
 }
 
 function helloOf(node: string): Omit<Hello, 'kind'> {
@@ -267,33 +274,41 @@ test('a certificate of another authority is let in on neither side, and one name
   }));
 
 /** A client with a good certificate that says what it likes. */
-async function rude(port: number, identity: MeshIdentity, frames: readonly Uint8Array[]) {
+async function rudeSocket(port: number, identity: MeshIdentity, frames: readonly Uint8Array[]) {
   const socket = new WebSocket(`wss://127.0.0.1:${port}/mesh`, {
     ca: identity.ca,
     cert: identity.certificate,
     key: identity.key,
     rejectUnauthorized: false,
   });
-  const closed = once(socket, 'close') as Promise<[number, Buffer]>;
+  const isClosed = once(socket, 'close') as Promise<[number, Buffer]>;
   await once(socket, 'open');
   for (const frame of frames) socket.send(frame);
-  const [closedWith, reason] = await closed;
+  return { socket, isClosed };
+}
+
+async function rude(...client: Parameters<typeof rudeSocket>) {
+  const { isClosed } = await rudeSocket(...client);
+  const [closedWith, reason] = await isClosed;
   return { code: closedWith, reason: reason.toString() };
 }
+
+const helloFrame = (node: string) => joinItems([encodeItem({ kind: 'hello', ...helloOf(node) })]);
 
 test('frames that break the protocol end the link and nothing else', () =>
   inCluster(async (world) => {
     const [a, b] = [await world.start('a'), await world.start('b')];
-    const identity = identities.get('c');
-    if (identity === undefined) throw new Error('no identity for c');
-    const hello = joinItems([encodeItem({ kind: 'hello', ...helloOf('c') })]);
+    const identity = identityOf('c');
+    const hello = helloFrame('c');
+    const foreign = encodeItem({ kind: 'hello', ...helloOf('c'), cluster: '集'.repeat(1_000) });
     const ping = joinItems([encodeItem({ kind: 'ping', count: 1 })]);
     const cases: [Uint8Array[], RegExp][] = [
       [[Uint8Array.of(0xc1, 1, 2)], /not a frame/],
       [[ping], /before hello/],
       [[hello, hello], /second hello/],
       [[hello, joinItems([Uint8Array.of(0x91, 1)])], /malformed/],
-      [[joinItems([encodeItem({ kind: 'hello', ...helloOf('a') })])], /certificate of c/],
+      [[helloFrame('a')], /certificate of c/],
+      [[joinItems([foreign])], /this is cluster lab/],
     ];
     for (const [frames, reason] of cases) {
       const ended = await rude(b.mesh.port, identity, frames);
@@ -360,5 +375,72 @@ test('more than can be under way is refused, and works again afterwards', () =>
     assert.is(codes.filter((one) => one === 'answered').length, 4_095);
     await a.mesh.ask('b', to, 0, options);
   }));
+
+test('an address that makes no URL is a peer out of reach, each time', () =>
+  inCluster(async (world) => {
+    const a = await world.start('a', { addressOf: () => ({ host: 'no host', port: 1 }) });
+    for (let round = 0; round < 2; round++) {
+      const asking = a.mesh.ask('b', to, 1, options);
+      await rejects(asking, code('mesh/unreachable', /no host:1 cannot be dialled/));
+    }
+  }));
+
+test('a restarted peer is found again, and its old link is gone', () =>
+  inCluster(async (world) => {
+    const [a, b] = [await world.start('a'), await world.start('b')];
+    await a.mesh.ask('b', to, 1, options);
+    const { port } = b.mesh;
+    b.mesh.abort();
+    await b.mesh.close();
+    const fresh = await world.start('b', {}, port);
+    await fresh.mesh.ask('a', to, 'from the new one', options);
+    await a.mesh.ask('b', to, 'to the new one', options);
+    assert.equal(
+      fresh.heard.map(({ body }) => body),
+      ['to the new one'],
+    );
+    await waitUntil('one link', () => a.mesh.linkCount === 1);
+  }));
+
+/** Outside of the heap, where buffers are, without what is only waiting to be collected. */
+function heldBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().external;
+}
+
+test('a peer that stops reading gets no more than the limit, and loses the link in the end', () =>
+  inCluster(async (world) => {
+    const large = 'x'.repeat(512 * 1024);
+    const b = await world.start('b', {
+      handle: () => Promise.resolve({ value: large, revision: 0 }),
+    });
+    const identity = identityOf('c');
+    const { socket, isClosed } = await rudeSocket(b.mesh.port, identity, [helloFrame('c')]);
+    await waitUntil('the link', () => b.mesh.status()[0]?.state === 'open');
+    socket.pause();
+    const before = heldBytes();
+    for (let seq = 1; seq <= 500; seq++) {
+      socket.send(
+        joinItems([encodeItem({ kind: 'ask', seq, timeoutMs: 1_000, to, trace: 't', body: null })]),
+      );
+    }
+    await waitUntil('the end of the link', () => b.mesh.linkCount === 0);
+    const grownBytes = heldBytes() - before;
+    assert.ok(grownBytes < 96 * 1024 * 1024, `${grownBytes} bytes for 250 MiB of answers`);
+    assert.ok(b.lines.some(({ fields }) => /does not read/.test(String(fields?.['reason']))));
+    socket.terminate();
+    await isClosed;
+  }));
+
+test('a closed mesh leaves nothing that keeps its process alive', () => {
+  const child = new URL('../../support/mesh-close.child.ts', import.meta.url).pathname;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [child], {
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  assert.is(status, 0, stderr);
+  assert.equal(JSON.parse(stdout), { answer: 'hello', resources: [] });
+});
 
 test.run();
