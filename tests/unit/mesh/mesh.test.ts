@@ -318,6 +318,33 @@ test('frames that break the protocol end the link and nothing else', () =>
     assert.is((await a.mesh.ask('b', to, 1, options)).revision, 7);
   }));
 
+test('a message that is too large, or text, ends the link before it is decoded', () =>
+  inCluster(async (world) => {
+    const [a, b] = [await world.start('a'), await world.start('b')];
+    const identity = identityOf('c');
+    const large = new Uint8Array(1024 * 1024 + 1);
+    const ended = await rude(b.mesh.port, identity, [helloFrame('c'), large]);
+    assert.is(ended.code, 1009);
+    const { socket, isClosed } = await rudeSocket(b.mesh.port, identity, [helloFrame('c')]);
+    socket.send('hello');
+    assert.is((await isClosed)[0], 4000);
+    assert.is((await a.mesh.ask('b', to, 1, options)).revision, 7);
+  }));
+
+test('who shows no certificate gets no WebSocket', () =>
+  inCluster(async (world) => {
+    const b = await world.start('b');
+    const socket = new WebSocket(`wss://127.0.0.1:${b.mesh.port}/mesh`, {
+      rejectUnauthorized: false,
+    });
+    let isOpen = false;
+    socket.on('open', () => (isOpen = true));
+    socket.on('error', () => undefined);
+    await once(socket, 'close').catch(() => undefined);
+    assert.is(isOpen, false);
+    assert.is(b.mesh.linkCount, 0);
+  }));
+
 test('an ask to a peer that says nothing ends by its deadline, and closing gives the dialling up', async () => {
   let held = 0;
   const silent = createServer((socket) => {
