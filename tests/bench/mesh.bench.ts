@@ -5,11 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { pack, unpack } from 'msgpackr';
 import { WebSocket, WebSocketServer } from 'ws';
-import { systemClock } from '../../actors/kernel/clock.ts';
-import { Mesh } from '../../transport/mesh/mesh.ts';
 import type { MeshIdentity } from '../../transport/mesh/socket.ts';
 import { placeShards } from '../../transport/sharding/placement.ts';
-import { testAuthority } from '../support/mesh-certificates.ts';
+import { meshLab } from '../support/mesh-lab.ts';
 import type { Report } from './row.ts';
 
 const ROUNDS = 3;
@@ -20,35 +18,6 @@ const TO = { kind: 'instance', id: '7feb7939-b568-48f7-b02d-822589a7c8dc' };
 const BODY = 'x'.repeat(100);
 
 type AskOnce = () => Promise<unknown>;
-
-async function openMesh(identityOf: (name: string) => MeshIdentity) {
-  const ports = new Map<string, number>();
-  const open = async (node: string) => {
-    const mesh = await Mesh.open({
-      hello: {
-        protocolMin: 1,
-        protocolMax: 1,
-        cluster: 'bench',
-        node,
-        bootId: node,
-        version: '',
-        features: [],
-      },
-      identity: identityOf(node),
-      listen: { host: '127.0.0.1', port: 0 },
-      addressOf: (name) => ({ host: '127.0.0.1', port: ports.get(name) ?? 0 }),
-      handle: (_from, _to, body) => Promise.resolve({ value: body as string, revision: 0 }),
-      clock: systemClock,
-      random: Math.random,
-      log: () => {},
-    });
-    ports.set(node, mesh.port);
-    return mesh;
-  };
-  const [a, b] = [await open('a'), await open('b')];
-  const ask = () => a.ask('b', TO, BODY, { trace: 'bench', timeoutMs: 60_000 });
-  return { ask, close: () => Promise.all([a.close(), b.close()]) };
-}
 
 async function openBare({ ca, certificate: cert, key }: MeshIdentity) {
   const server = createServer({ cert, key });
@@ -119,18 +88,25 @@ async function compare(measure: (ask: AskOnce) => Promise<number>, ours: AskOnce
 }
 
 export async function bench(report: Report): Promise<void> {
-  const authority = testAuthority();
-  const alive = setInterval(() => undefined, 1_000);
-  const mesh = await openMesh((name) => authority.identity(name));
-  const bare = await openBare(authority.identity('bare'));
-  const single = await compare(alone, mesh.ask, bare.ask);
-  report({ name: 'one ask alone, p50, against bare ws', unit: 'µs', ...single });
-  const many = await compare(together, mesh.ask, bare.ask);
-  report({ name: `asks, ${IN_FLIGHT} in flight, against bare ws`, unit: '/s', ...many });
-  await Promise.all([mesh.close(), bare.close()]);
-  clearInterval(alive);
-  authority.close();
+  const lab = meshLab();
+  await lab.inCluster(async (cluster) => {
+    const handle = (_from: string, _to: unknown, body: unknown) =>
+      Promise.resolve({ value: body as string, revision: 0 });
+    const [a] = [await cluster.start('a', { handle }), await cluster.start('b', { handle })];
+    const options = { trace: 'bench', timeoutMs: 60_000 };
+    await againstBare(() => a.mesh.ask('b', TO, BODY, options), lab.identityOf('bare'), report);
+  });
+  lab.close();
   placement(report);
+}
+
+async function againstBare(ask: AskOnce, identity: MeshIdentity, report: Report): Promise<void> {
+  const bare = await openBare(identity);
+  const single = await compare(alone, ask, bare.ask);
+  report({ name: 'one ask alone, p50, against bare ws', unit: 'µs', ...single });
+  const many = await compare(together, ask, bare.ask);
+  report({ name: `asks, ${IN_FLIGHT} in flight, against bare ws`, unit: '/s', ...many });
+  await bare.close();
 }
 
 /** Ours: with the last member joined; floor: what must move, its fair share. */

@@ -2,13 +2,11 @@
 import { rejects } from 'node:assert/strict';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { systemClock } from '../../../actors/kernel/clock.ts';
 import type { Message, Ref } from '../../../actors/kernel/kind.ts';
 import { localRouter } from '../../../actors/kernel/router.ts';
-import { Mesh } from '../../../transport/mesh/mesh.ts';
 import { clusterRouter } from '../../../transport/sharding/router.ts';
-import { keptLog, settle } from '../../support/kernel.ts';
-import { testAuthority } from '../../support/mesh-certificates.ts';
+import { settle } from '../../support/kernel.ts';
+import { helloOf, MeshCluster, meshLab } from '../../support/mesh-lab.ts';
 import { job, type JobMessage } from '../kernel/toy.ts';
 import { endless, stop, world } from './cluster-world.ts';
 
@@ -20,35 +18,16 @@ const options = { trace: 't' };
 
 test('actors are reached over real links, and where a shard went', async () => {
   const here = world();
-  const authority = testAuthority();
-  const alive = setInterval(() => undefined, 1_000);
-  const ports = new Map<string, number>();
+  const lab = meshLab();
+  const links = new MeshCluster(lab.identityOf);
   const join = async (node: string) => {
     const daemon = here.daemon(endless().work, async () => {}, node);
     const local = localRouter(daemon.runtime, {});
-    const mesh = await Mesh.open({
-      hello: {
-        protocolMin: 1,
-        protocolMax: 1,
-        cluster: 'test',
-        node,
-        bootId: daemon.member.bootId,
-        version: '',
-        features: [],
-      },
-      identity: authority.identity(node),
-      listen: { host: '127.0.0.1', port: 0 },
-      addressOf: (name) => {
-        const port = ports.get(name);
-        return port === undefined ? undefined : { host: '127.0.0.1', port };
-      },
+    const { mesh } = await links.start(node, {
+      hello: helloOf(node, { bootId: daemon.member.bootId }),
       // What a peer sends is decoded by the kind, like everything else.
       handle: (_from, to, body, rest) => local.ask(to, body as Message, rest),
-      clock: systemClock,
-      random: Math.random,
-      log: keptLog().log,
     });
-    ports.set(node, mesh.port);
     const { cluster: routes } = daemon;
     const onLostTell = () => assert.unreachable('no tell is lost');
     const router = clusterRouter({
@@ -79,12 +58,9 @@ test('actors are reached over real links, and where a shard went', async () => {
   if (there === undefined) throw new Error('nothing has moved');
   const again = { kind: 'create', name: 'x' } as const;
   await rejects(one.router.ask(there, again, options), { code: 'object/exists' });
-  for (const daemon of [one, two]) {
-    await stop(daemon);
-    await daemon.mesh.close();
-  }
-  authority.close();
-  clearInterval(alive);
+  for (const daemon of [one, two]) await stop(daemon);
+  await links.close();
+  lab.close();
 });
 
 test.run();
