@@ -20,7 +20,7 @@ export interface DiskRef {
   readonly disk: string;
 }
 
-/** How far a block job is; `current` = `end` when a copy or active commit is ready to pivot. */
+/** How far a block job is; `current` = `end` does not say yet that a copy or active commit may pivot: the event `ready` does. */
 export interface BlockJob {
   readonly type: BlockJobType;
   /** 0: not limited. */

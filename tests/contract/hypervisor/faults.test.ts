@@ -165,7 +165,7 @@ test('a daemon that finds no libvirtd says so in time', async () => {
   const startedAt = performance.now();
   const lost = lab.newDaemon({ socketPath: `${lab.folder}/nobody`, startTimeoutMs: 600 });
   await rejects(lost.start(), withCode('hypervisor/unavailable', /libvirtd/));
-  assert.ok(performance.now() - startedAt < 3000);
+  assert.ok(performance.now() - startedAt < 10_000);
   await rejects(lost.domains(), withCode('hypervisor/unavailable', /not started/));
   await lost.close();
 });

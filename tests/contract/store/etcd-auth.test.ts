@@ -41,7 +41,7 @@ test('a wrong password is a matter of configuration, and is said at once', async
   stranger.watch({ prefix: '/mine/', fromRevision: 1 }, observer);
   await eventually('the end of the watch', () => observer.ends.length > 0);
   assert.is(observer.ends[0]?.code, 'config/invalid');
-  assert.ok(performance.now() - startedAt < 3_000);
+  assert.ok(performance.now() - startedAt < 10_000);
   await stranger.close();
 });
 

@@ -34,13 +34,11 @@ function setUp(list: string, prefix: readonly string[] = []) {
   return spawnSync('env', args, { encoding: 'utf8', env });
 }
 
-test('with nothing missing it is silent and quick', () => {
-  const startedAtMono = performance.now();
+test('with nothing missing it is silent', () => {
   const { status, stdout, stderr } = setUp(
     '# why\n\ncoreutils ls lists\nbase-files /etc/os-release names\n',
   );
   assert.equal([status, stdout, stderr], [0, '', '']);
-  assert.ok(performance.now() - startedAtMono < 500);
 });
 
 test('without root it says what is missing, why, and the way out', () => {

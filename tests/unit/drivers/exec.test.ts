@@ -88,8 +88,8 @@ test('at the deadline the program and its children are killed', async () => {
 
 test('a run ends at its deadline even when something it started keeps its output open', async () => {
   const startedAt = performance.now();
-  await rejects(sh('setsid sleep 4 & exit 0', { timeoutMs: 200 }), { code: 'host/timeout' });
-  assert.ok(performance.now() - startedAt < 3000);
+  await rejects(sh('setsid sleep 30 & exit 0', { timeoutMs: 200 }), { code: 'host/timeout' });
+  assert.ok(performance.now() - startedAt < 15_000);
 });
 
 test('a program that prints without end is stopped at the limit, counted in bytes', async () => {

@@ -78,7 +78,7 @@ test('a large frame in small pieces is collected in time linear in its size', ()
   }
   assert.is(frames, 1);
   // Joining at every piece would copy 72 GB here.
-  assert.ok(performance.now() - startedAt < 2000);
+  assert.ok(performance.now() - startedAt < 5000);
 });
 
 test.run();
