@@ -26,6 +26,8 @@ export interface Config {
   readonly etcd: EtcdConfig;
   /** Socket of a libvirtd to use; null: one of our own. */
   readonly libvirtSocket: string | null;
+  /** Null: this machine is alone. */
+  readonly mesh: { readonly host: string; readonly port: number } | null;
   readonly api: { readonly address: string; readonly port: number };
   /** CIDR. */
   readonly floatingBlock: string;
@@ -48,6 +50,8 @@ export interface EtcdConfig {
   readonly caFile: string | null;
   readonly certificateFile: string | null;
   readonly keyFile: string | null;
+  /** Where one of our own serves other machines. */
+  readonly port: number;
 }
 
 export interface UnderlayConfig {
@@ -111,6 +115,7 @@ export function readConfig(input: Input): Config {
     hostTag,
     etcd: readEtcd(read),
     libvirtSocket: read('libvirt', value.optional(value.path)),
+    mesh: readMesh(read),
     api: {
       address: read('api-address', value.address),
       port: read('api-port', value.whole(1, 65_535)),
@@ -141,6 +146,12 @@ function readRunDir(read: Read, hostTag: string): string {
   throw invalid('run-dir', 'its length', what, runDir);
 }
 
+function readMesh(read: Read): Config['mesh'] {
+  const host = read('mesh-address', value.optional(value.remoteAddress));
+  const port = read('mesh-port', value.whole(1, 65_535));
+  return host === null ? null : { host, port };
+}
+
 function readEtcd(read: Read): EtcdConfig {
   const file = value.optional(value.path);
   const etcd = {
@@ -148,6 +159,7 @@ function readEtcd(read: Read): EtcdConfig {
     caFile: read('etcd-ca', file),
     certificateFile: read('etcd-certificate', file),
     keyFile: read('etcd-key', file),
+    port: read('etcd-port', value.whole(1, 65_535)),
   };
   const secure = etcd.endpoints.filter((endpoint) => endpoint.startsWith('https:')).length;
   if (secure !== 0 && secure !== etcd.endpoints.length) {

@@ -10,6 +10,7 @@ import { systemClock } from '../actors/kernel/clock.ts';
 import { reasonOf, TroupeError } from '../actors/kernel/errors.ts';
 import { jsonLog } from '../actors/kernel/log.ts';
 import type { Log, LogLevel } from '../actors/kernel/ports.ts';
+import { readIdentity } from './cluster/files.ts';
 import { configOfProcess, usage, wantsHelp, type Config } from './config.ts';
 import { startDaemon, type Daemon } from './daemon/daemon.ts';
 import { buildProbe } from './daemon/guest-images.ts';
@@ -17,7 +18,7 @@ import { exec } from './drivers/exec.ts';
 import { probe } from './drivers/hypervisor/probe.ts';
 import { lockDataDirectory } from './embedded/data-lock.ts';
 import { startEmbedded } from './embedded/embedded.ts';
-import { checkMachine } from './embedded/preflight.ts';
+import { checkMachine, type Listener } from './embedded/preflight.ts';
 import { rotateLog } from './embedded/rotate-log.ts';
 import { shutDownGuests } from './embedded/shut-down-guests.ts';
 import { tourOrServe } from './tour/at-start.ts';
@@ -93,8 +94,9 @@ async function run(
   const lock = lockDataDirectory(config.dataDir);
   undo.push(() => lock.release());
   const log = openLog(config, undo);
-  const { dataDir: dataDirectory, api } = config;
-  await checkMachine({ dataDirectory, listeners: [{ what: 'the API', setting: 'api', ...api }] });
+  const { dataDir: dataDirectory } = config;
+  if (config.mesh !== null) readIdentity(config);
+  await checkMachine({ dataDirectory, listeners: listenersOf(config) });
   undo.push(() => {
     if (process.exitCode === undefined) progress.line(stopped(config));
   });
@@ -104,6 +106,12 @@ async function run(
   if (config.tour.when === 'only') return;
   progress.line(farewell(config, shown));
   if (!stop.aborted) await once(stop, 'abort');
+}
+
+function listenersOf({ api, mesh }: Config): Listener[] {
+  const listeners: Listener[] = [{ what: 'the API', setting: 'api', ...api }];
+  if (mesh === null) return listeners;
+  return [...listeners, { what: 'the mesh', setting: 'mesh', address: mesh.host, port: mesh.port }];
 }
 
 interface StartOptions {

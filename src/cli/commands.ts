@@ -1,6 +1,7 @@
 // Every command there is.
 import { ACTOR_COMMANDS } from './actor.ts';
 import { ARTIFACT_COMMANDS } from './artifact.ts';
+import { CLUSTER_COMMANDS } from './cluster.ts';
 import type { Command } from './command.ts';
 import { INSTANCE_COMMANDS } from './instance.ts';
 import { NETWORK_COMMANDS } from './network.ts';
@@ -11,5 +12,6 @@ export const COMMANDS: readonly Command[] = [
   ...NETWORK_COMMANDS,
   ...ARTIFACT_COMMANDS,
   ...ACTOR_COMMANDS,
+  ...CLUSTER_COMMANDS,
   versionCommand,
 ];

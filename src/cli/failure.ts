@@ -46,6 +46,8 @@ export function explained(error: unknown, loginSource: string): CliError {
     const text = 'interrupted: what the API had accepted by then goes on';
     return new CliError(text, { exitCode: INTERRUPTED });
   }
+  // What the machine lacks, or a setting that cannot be: its message has the way out.
+  if (error instanceof Error && error.name === 'TroupeError') return new CliError(error.message);
   const [, place = ''] = error instanceof Error ? (error.stack ?? '').split('\n') : [];
   return new CliError(`unexpected: ${String(error)}`, {
     wayOut: `this is a fault of the command line itself, ${place.trim()}`,

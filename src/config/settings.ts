@@ -39,6 +39,17 @@ export const SETTINGS = {
   'etcd-certificate': { value: 'FILE', initial: '', help: 'certificate shown to that etcd (PEM)' },
   'etcd-key': { value: 'FILE', initial: '', help: 'its key (PEM)' },
   libvirt: { value: 'SOCKET', initial: '', help: 'a libvirtd to use in place of one of our own' },
+  'etcd-port': {
+    value: 'PORT',
+    initial: '2379',
+    help: 'where an etcd of our own serves the other machines of a cluster',
+  },
+  'mesh-address': {
+    value: 'ADDRESS',
+    initial: '',
+    help: 'our address for the other machines (default: this machine is alone)',
+  },
+  'mesh-port': { value: 'PORT', initial: '13010', help: 'where the other machines reach us' },
   'api-address': { value: 'ADDRESS', initial: '127.0.0.1', help: 'where the API listens' },
   'api-port': { value: 'PORT', initial: '13000', help: 'port of the API' },
   'floating-block': {

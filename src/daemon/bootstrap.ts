@@ -20,7 +20,8 @@ export interface Login {
   readonly key: string;
 }
 
-const KEY_NAME = 'bootstrap';
+/** Each node's own, so that none makes another's worthless. */
+const keyNameOf = (node: string) => `bootstrap-${node}`;
 
 /** The secret that tokens are signed with: whoever starts first makes it, all use it. */
 export async function tokenSecret(store: Store, keys: Keys): Promise<Uint8Array> {
@@ -43,6 +44,7 @@ export function loginFile(dataDir: string): string {
 }
 
 export interface BootstrapOptions {
+  readonly node: string;
   readonly router: Router;
   readonly read: ReadModel;
   readonly dataDir: string;
@@ -76,13 +78,15 @@ async function makePool({ router, read, floatingBlock, trace }: BootstrapOptions
 }
 
 /** The key in the login file as long as the cluster knows it; else a new one. */
-async function currentKey({ router, read, dataDir, trace }: BootstrapOptions): Promise<string> {
-  const known = read.namespaces.get(SYSTEM)?.state.keys[KEY_NAME];
+async function currentKey(options: BootstrapOptions): Promise<string> {
+  const { node, router, read, dataDir, trace } = options;
+  const name = keyNameOf(node);
+  const known = read.namespaces.get(SYSTEM)?.state.keys[name];
   const kept = await keptKey(dataDir);
   if (known !== undefined && kept !== undefined && (await matches(kept, known))) return kept;
   const secret = newSecret();
   const key = await hashSecret(secret);
-  const message = { kind: 'set-key', name: KEY_NAME, key } as const;
+  const message = { kind: 'set-key', name, key } as const;
   const { revision } = await router.ask(namespaceRef(SYSTEM), message, { trace });
   await read.reached(revision);
   return secret;

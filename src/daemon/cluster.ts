@@ -8,6 +8,7 @@ import type { Log, Ownership } from '../../actors/kernel/ports.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
 import { EXECUTOR, nodeOfExecutor } from '../../actors/node/executor-message.ts';
 import { Directory } from '../../transport/sharding/directory.ts';
+import type { Member } from '../../transport/sharding/member.ts';
 import { Membership, type MembershipOptions } from '../../transport/sharding/membership.ts';
 import type { Routes } from '../../transport/sharding/router.ts';
 import { ShardKeeper, type ShardActors } from '../../transport/sharding/shard-keeper.ts';
@@ -60,6 +61,11 @@ export class Cluster implements Ownership, Routes {
     const owner = this.#directory?.ownerOf(shardOf(address))?.node ?? null;
     // Ours by a view that is behind, or by a lease that may be over.
     return owner === node ? null : owner;
+  }
+
+  /** Undefined: no such member, as far as we know. */
+  memberOf(node: string): Member | undefined {
+    return this.#directory?.memberOf(node);
   }
 
   onChange(listener: () => void): () => void {

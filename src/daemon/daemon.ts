@@ -38,6 +38,7 @@ import { openHost, type Host } from './host.ts';
 import { identityOf } from './identity.ts';
 import { registerKinds } from './kinds.ts';
 import { describeMachine } from './machine.ts';
+import { openAmong } from './mesh.ts';
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -112,26 +113,26 @@ async function startActors(
   const journal = new StoreJournal(store, commits, keys);
   const self = describeSelf(options, host);
   let login: Login | undefined;
-  const cluster: Cluster = new Cluster({
-    store,
-    keys,
-    clock: systemClock,
-    log,
-    random: Math.random,
-    membership: {
-      store,
-      keys,
-      clock: systemClock,
-      log,
-      member: self.member,
-      leaseTtlMs: config.leaseTtlMs,
-    },
-    onJoined: async () => {
-      login = await introduce(options, { router, read }, self);
-    },
+  const cluster: Cluster = makeCluster(options, parts, self.member, async () => {
+    login = await introduce(options, { router, read }, self);
   });
   const runtime = makeRuntime(options, journal, cluster);
-  const { executors, router } = startExecutors(options, host, runtime);
+  const local = localRouter(runtime, {
+    executor: (to, message, trace) => executors.handle(to, message, trace),
+  });
+  const { router, mesh } = await openAmong({
+    config,
+    store,
+    keys,
+    member: self.member,
+    cluster,
+    local,
+    clock: systemClock,
+    log,
+  });
+  undo.push(async () => mesh?.close());
+  const executors = startExecutors(options, host, router);
+  runtime.connect(router);
   const { memoryMiB } = self.machine;
   registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, memoryMiB });
   const { random } = options;
@@ -158,6 +159,18 @@ async function startActors(
   return { login, resumed };
 }
 
+function makeCluster(
+  { config, log }: DaemonOptions,
+  { store, keys }: Parts,
+  member: Member,
+  onJoined: () => Promise<void>,
+): Cluster {
+  const common = { store, keys, clock: systemClock, log };
+  const { leaseTtlMs } = config;
+  const membership = { ...common, member, leaseTtlMs };
+  return new Cluster({ ...common, random: Math.random, membership, onJoined });
+}
+
 interface Self {
   readonly member: Member;
   readonly machine: Machine;
@@ -168,12 +181,12 @@ function describeSelf({ config }: DaemonOptions, host: Host): Self {
   const apiUrl = `http://${config.api.address}:${config.api.port}`;
   const machine = describeMachine(config.dataDir, host.underlay, host.hypervisor.capabilities);
   const identity = identityOf(config.dataDir);
-  const { node } = config;
+  const { node, mesh } = config;
   const { vtep } = machine;
   return {
     apiUrl,
     machine,
-    member: { ...identity, node, version: VERSION, api: apiUrl, vtep, weight: 1 },
+    member: { ...identity, node, version: VERSION, api: apiUrl, mesh, vtep, weight: 1 },
   };
 }
 
@@ -188,7 +201,7 @@ async function introduce(
   const reply = await router.ask(nodeRef(config.node), message, { trace });
   await read.reached(reply.revision);
   const { dataDir, floatingBlock } = config;
-  return bootstrap({ router, read, dataDir, apiUrl, floatingBlock, trace });
+  return bootstrap({ node: config.node, router, read, dataDir, apiUrl, floatingBlock, trace });
 }
 
 function makeRuntime(options: DaemonOptions, journal: StoreJournal, ownership: Cluster): Runtime {
@@ -206,21 +219,10 @@ function makeRuntime(options: DaemonOptions, journal: StoreJournal, ownership: C
   });
 }
 
-function startExecutors(
-  { config, log }: DaemonOptions,
-  host: Host,
-  runtime: Runtime,
-): { executors: Executors; router: Router } {
+function startExecutors({ config, log }: DaemonOptions, host: Host, router: Router): Executors {
   const { node, zone, upstreamDns } = config;
-  const onLost = (to: { kind: string; id: string }, _message: unknown, error: unknown) =>
-    log('warn', 'tell not delivered', { ...to, error });
-  const router = localRouter(
-    runtime,
-    { executor: (to, message, trace) => executors.handle(to, message, trace) },
-    onLost,
-  );
   const { network: dataplane, images, hypervisor } = host;
-  const executors: Executors = new Executors({
+  return new Executors({
     node,
     log,
     fencing: host.ledger,
@@ -230,8 +232,6 @@ function startExecutors(
       replica: replicaConverger(images, router),
     },
   });
-  runtime.connect(router);
-  return { executors, router };
 }
 
 function startAudits(

@@ -50,7 +50,7 @@ export interface HostOptions {
 export async function openHost(options: HostOptions): Promise<Host> {
   const { config, log, trace } = options;
   await checkNetworking(log, trace);
-  const underlay = await findUnderlay(config.underlay, exec, trace);
+  const underlay = await findUnderlay(config, exec, trace);
   const ledger = new Ledger(join(config.dataDir, 'ledger.db'));
   const images = imageDriver(config, ledger, log);
   await images.start();

@@ -15,20 +15,29 @@ const GIB = 1024 ** 3;
 /** Of a machine that is alone and has no link at all. */
 const LONELY_MTU = 1500;
 
-/** The link to the other machines: as configured, else that of the default route, else none. */
+/** The link to the other machines: as configured, else that of the mesh, else that of the default route, else none. */
 export async function findUnderlay(
-  config: Config['underlay'],
+  { underlay: config, mesh }: Pick<Config, 'underlay' | 'mesh'>,
   exec: Exec,
   trace: string,
 ): Promise<Underlay> {
-  const device = config.device ?? (await defaultDevice(exec, trace));
+  const ofMesh = mesh === null ? null : deviceWith(mesh.host);
+  const device = config.device ?? ofMesh ?? (await defaultDevice(exec, trace));
   const { vxlanPort: port } = config;
   if (device === null) return { address: config.address, mtu: config.mtu ?? LONELY_MTU, port };
   const mtu =
     config.mtu ??
     Number(await readFile(`/sys/class/net/${device}/mtu`, 'utf8').catch(() => missing(device)));
   const first = networkInterfaces()[device]?.find((one) => one.family === 'IPv4')?.address;
-  return { address: config.address ?? first ?? null, mtu, port };
+  const address = config.address ?? (device === ofMesh ? mesh?.host : first);
+  return { address: address ?? null, mtu, port };
+}
+
+/** Null: the mesh is reached through something that this machine does not see, such as a NAT. */
+function deviceWith(address: string): string | null {
+  const all = Object.entries(networkInterfaces());
+  const found = all.find(([, addresses]) => addresses?.some((one) => one.address === address));
+  return found?.[0] ?? null;
 }
 
 function missing(device: string): never {

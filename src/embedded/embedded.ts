@@ -7,10 +7,11 @@
 import { readFile } from 'node:fs/promises';
 import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { Log } from '../../actors/kernel/ports.ts';
+import { clusterFiles } from '../cluster/files.ts';
 import type { Config } from '../config.ts';
 import { connectLibvirt } from '../drivers/libvirt/client.ts';
 import { checkEtcdHealth, type EtcdAccess, type EtcdCredentials } from './etcd-health.ts';
-import { startEtcd } from './etcd.ts';
+import { startEtcd, type EtcdInCluster } from './etcd.ts';
 import { startLibvirtd } from './libvirtd.ts';
 import { claimRunDirectory, removeRunDirectory } from './run-directory.ts';
 import type { Service } from './service.ts';
@@ -25,7 +26,7 @@ export interface EmbeddedServices {
   release(): Promise<void>;
 }
 
-type Settings = Pick<Config, 'dataDir' | 'runDir' | 'logDir' | 'etcd' | 'libvirtSocket'>;
+type Settings = Pick<Config, 'dataDir' | 'runDir' | 'logDir' | 'etcd' | 'libvirtSocket' | 'mesh'>;
 
 const EXISTING_TIMEOUT_MS = 10_000;
 
@@ -47,7 +48,9 @@ export async function startEmbedded(
     trace,
   };
   try {
-    const etcd = await useEtcd(config, own, () => startEtcd(place, log));
+    const etcd = await useEtcd(config, own, () =>
+      startEtcd({ ...place, cluster: inCluster(config) }, log),
+    );
     const libvirt = await useLibvirt(config, own, () => startLibvirtd(place, log));
     return {
       etcd,
@@ -66,6 +69,12 @@ export async function startEmbedded(
     for (const service of own) await (service.isAdopted ? service.release() : service.stop());
     throw error;
   }
+}
+
+function inCluster({ mesh, dataDir, etcd }: Settings): EtcdInCluster | null {
+  if (mesh === null) return null;
+  const { authority: authorityFile, certificate: certificateFile, key } = clusterFiles(dataDir);
+  return { address: mesh.host, port: etcd.port, authorityFile, certificateFile, keyFile: key };
 }
 
 async function useEtcd(

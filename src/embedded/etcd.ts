@@ -1,7 +1,8 @@
-// The embedded etcd: one member, for this data directory, reachable from this machine only.
+// The embedded etcd: one member, for this data directory.
 //
 // E1  It listens on 127.0.0.1 alone and talks TLS with the key pair of its data directory in both
-//     directions: no other user of the machine gets in.
+//     directions: no other user of the machine gets in. In a cluster it serves the other nodes too, at the
+//     mesh's address, and takes certificates of the cluster's authority only.
 // E2  Every acknowledged write is on the disk (no unsafe flags).
 // E3  Its size is bounded: history older than an hour is compacted, growth stops at QUOTA_BYTES.
 import { lookup } from 'node:dns/promises';
@@ -18,8 +19,17 @@ export interface EmbeddedEtcdOptions {
   readonly runDirectory: string;
   readonly logDirectory: string;
   readonly trace: string;
+  /** Null: this machine is alone. */
+  readonly cluster: EtcdInCluster | null;
   /** How long it may take to serve; recovery of a large store takes seconds. Default 60 s. */
   readonly readyTimeoutMs?: number;
+}
+
+/** Where other machines reach it, and what it shows and trusts (paths of PEM files). */
+export interface EtcdInCluster extends KeyPair {
+  readonly address: string;
+  readonly port: number;
+  readonly authorityFile: string;
 }
 
 export interface EmbeddedEtcd extends Service {
@@ -43,14 +53,14 @@ export async function startEtcd(options: EmbeddedEtcdOptions, log: Log): Promise
     {
       ...options,
       name: 'etcd',
-      command: () => command(directory, keyPair, ports),
+      command: () => command(directory, listen(ports, options.cluster), keyPair, options.cluster),
       prepare: async () => {
         await ensureKeyPair(join(directory, 'tls'), options.trace);
         // Once it has served, its clients have the address: a restart waits for its own ports.
         if (!isChosen) ports = await choosePorts(portsPath, ports);
       },
       ready: async (signal) => {
-        const { hosts, credentials } = await access(keyPair, ports);
+        const { hosts, credentials } = await access(clientSide(keyPair, options.cluster), ports);
         await checkEtcdHealth(hosts[0] ?? '', credentials, signal);
       },
       readyTimeoutMs: options.readyTimeoutMs ?? READY_TIMEOUT_MS,
@@ -66,21 +76,42 @@ export async function startEtcd(options: EmbeddedEtcdOptions, log: Log): Promise
     get isAdopted() {
       return service.isAdopted;
     },
-    access: () => access(keyPair, ports),
+    access: () => access(clientSide(keyPair, options.cluster), ports),
     stop: () => service.stop(),
     release: () => service.release(),
   };
 }
 
-async function access(keyPair: KeyPair, ports: readonly number[]): Promise<Required<EtcdAccess>> {
-  const [certificate, privateKey] = await Promise.all([
-    readFile(keyPair.certificateFile),
-    readFile(keyPair.keyFile),
+interface ClientSide extends KeyPair {
+  readonly authorityFile: string;
+}
+
+/** Alone, its certificate signs itself. */
+function clientSide(keyPair: KeyPair, cluster: EtcdInCluster | null): ClientSide {
+  return cluster ?? { ...keyPair, authorityFile: keyPair.certificateFile };
+}
+
+async function access(side: ClientSide, ports: readonly number[]): Promise<Required<EtcdAccess>> {
+  const [rootCertificate, certChain, privateKey] = await Promise.all([
+    readFile(side.authorityFile),
+    readFile(side.certificateFile),
+    readFile(side.keyFile),
   ]);
   return {
     hosts: [`https://${await loopbackName()}:${ports[0]}`],
-    credentials: { rootCertificate: certificate, certChain: certificate, privateKey },
+    credentials: { rootCertificate, certChain, privateKey },
   };
+}
+
+interface Listening {
+  readonly clients: readonly string[];
+  readonly peer: string;
+}
+
+function listen(ports: readonly number[], cluster: EtcdInCluster | null): Listening {
+  const [client, peer] = ports.map((port) => `https://127.0.0.1:${port}`);
+  const others = cluster === null ? [] : [`https://${cluster.address}:${cluster.port}`];
+  return { clients: [client ?? '', ...others], peer: peer ?? '' };
 }
 
 /** The name, as TLS has none for an address (Node warns); the address where nothing resolves it. */
@@ -92,24 +123,23 @@ async function loopbackName(): Promise<string> {
   }
 }
 
-function command(directory: string, keyPair: KeyPair, ports: readonly number[]): readonly string[] {
-  const { certificateFile, keyFile } = keyPair;
-  const [client, peer] = ports.map((port) => `https://127.0.0.1:${port}`);
+function command(
+  directory: string,
+  { clients, peer }: Listening,
+  keyPair: KeyPair,
+  cluster: EtcdInCluster | null,
+): readonly string[] {
   return [
     'etcd',
     '--name=troupe',
     `--data-dir=${join(directory, 'data')}`,
-    `--listen-client-urls=${client}`,
-    `--advertise-client-urls=${client}`,
+    `--listen-client-urls=${clients.join()}`,
+    `--advertise-client-urls=${clients.join()}`,
     `--listen-peer-urls=${peer}`,
     `--initial-advertise-peer-urls=${peer}`,
     `--initial-cluster=troupe=${peer}`,
-    ...['', 'peer-'].flatMap((side) => [
-      `--${side}cert-file=${certificateFile}`,
-      `--${side}key-file=${keyFile}`,
-      `--${side}trusted-ca-file=${certificateFile}`,
-      `--${side}client-cert-auth=true`,
-    ]),
+    ...tlsFlags('', clientSide(keyPair, cluster)),
+    ...tlsFlags('peer-', clientSide(keyPair, null)),
     `--quota-backend-bytes=${QUOTA_BYTES}`,
     '--auto-compaction-mode=periodic',
     '--auto-compaction-retention=1h',
@@ -122,5 +152,14 @@ function command(directory: string, keyPair: KeyPair, ports: readonly number[]):
     '--election-timeout=250',
     '--logger=zap',
     '--log-level=warn',
+  ];
+}
+
+function tlsFlags(side: '' | 'peer-', files: ClientSide): string[] {
+  return [
+    `--${side}cert-file=${files.certificateFile}`,
+    `--${side}key-file=${files.keyFile}`,
+    `--${side}trusted-ca-file=${files.authorityFile}`,
+    `--${side}client-cert-auth=true`,
   ];
 }

@@ -11,7 +11,7 @@ import type { AskReply, Log } from '../../actors/kernel/ports.ts';
 import type { Hello } from './frame.ts';
 import { CLOSE, Link, unreachable, type AskOptions, type Handler, type Wire } from './link.ts';
 import { Peer } from './peer.ts';
-import { dial, meshServer, type MeshIdentity, type PeerAddress } from './socket.ts';
+import { dial, meshServer, type Guests, type MeshIdentity, type PeerAddress } from './socket.ts';
 
 /** Protocols that this version speaks (frame.ts). */
 export const PROTOCOL = { protocolMin: 1, protocolMax: 1 } as const;
@@ -23,6 +23,8 @@ export interface MeshOptions {
   readonly hello: Omit<Hello, 'kind'>;
   readonly identity: MeshIdentity;
   readonly listen: PeerAddress;
+  /** Null or left out: none come in. */
+  readonly guests?: Guests | null;
   /** Where a member's mesh listens; undefined: no such member. */
   readonly addressOf: (node: string) => PeerAddress | undefined;
   readonly handle: (from: string, ...ask: Parameters<Handler>) => Promise<AskReply>;
@@ -52,6 +54,7 @@ export class Mesh {
     this.#options = options;
     this.#server = meshServer(
       options.identity,
+      options.guests ?? null,
       (name, wire) => this.#makeLink(name, wire, false),
       options.log,
     );

@@ -4,7 +4,9 @@
 //     certificate's common name.
 // K2  A dialler goes on only with a server whose certificate bears the name that it wanted to reach, whatever
 //     the address.
-// K3  Listeners are attached in the tick that makes a socket; every socket has one for errors.
+// K3  Bearers of a guest's certificate, which another authority signs, get no further than to the handler of guests.
+// K4  Listeners are attached in the tick that makes a socket; every socket has one for errors.
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, createServer, type Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -23,6 +25,15 @@ export interface MeshIdentity {
 export interface PeerAddress {
   readonly host: string;
   readonly port: number;
+}
+
+/** Who may come in without being a peer, and what is done with their requests. */
+export interface Guests {
+  /** The authority that signs their certificates, PEM. */
+  readonly ca: string;
+  /** Whether a common name is a guest's. */
+  readonly isGuest: (name: string) => boolean;
+  readonly handle: (name: string, request: IncomingMessage, response: ServerResponse) => void;
 }
 
 /** Makes the link of a socket that is open. */
@@ -57,22 +68,33 @@ export function dial(
 }
 
 /** A server that accepts peers and nobody else; the caller listens and closes. */
-export function meshServer(identity: MeshIdentity, makeLink: MakeLink, log: Log): Server {
+export function meshServer(
+  identity: MeshIdentity,
+  guests: Guests | null,
+  makeLink: MakeLink,
+  log: Log,
+): Server {
   const server = createServer({
     ...tlsOptions(identity),
+    ca: guests === null ? identity.ca : [identity.ca, guests.ca],
     requestCert: true,
     rejectUnauthorized: true,
     handshakeTimeout: HANDSHAKE_MS,
   });
   const upgrades = new WebSocketServer({ noServer: true, ...LIMITS });
-  server.on('request', (_request, response) => void response.writeHead(426).end());
+  server.on('request', (request, response) => {
+    const name = nameOf(request.socket as TLSSocket);
+    if (name !== undefined && guests?.isGuest(name)) guests.handle(name, request, response);
+    else response.writeHead(426).end();
+  });
   server.on('tlsClientError', (error) =>
     log('debug', 'a stranger was turned away from the mesh', { reason: error.message }),
   );
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     const name = nameOf(request.socket as TLSSocket);
-    if (name === undefined || request.url !== PATH) return void socket.destroy();
+    if (name === undefined || guests?.isGuest(name)) return void socket.destroy();
+    if (request.url !== PATH) return void socket.destroy();
     upgrades.handleUpgrade(request, socket, head, (accepted) => {
       const attached = attach(accepted);
       attached.begin(makeLink(name, attached.wire));

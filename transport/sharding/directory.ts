@@ -58,6 +58,10 @@ export class Directory {
     return [...this.#members.values()];
   }
 
+  memberOf(node: string): Member | undefined {
+    return this.#members.get(node);
+  }
+
   ownerOf(shard: number): Owner | null {
     return this.#owners.get(shard) ?? null;
   }

@@ -1,5 +1,5 @@
 // What a daemon says of itself under its member key.
-import { closed, decoder, Type, type Static } from '../../actors/kernel/schema.ts';
+import { closed, decoder, nullable, Type, type Static } from '../../actors/kernel/schema.ts';
 
 export const Member = closed({
   node: Type.String(),
@@ -10,6 +10,8 @@ export const Member = closed({
   version: Type.String(),
   /** Base URL of its API. */
   api: Type.String(),
+  /** Where its mesh listens; null: it has none, and the cluster is this daemon alone. */
+  mesh: nullable(closed({ host: Type.String(), port: Type.Integer() })),
   /** VTEP address on the underlay. */
   vtep: Type.String(),
   /** Share of the shards that it wants to run; 0: none. */

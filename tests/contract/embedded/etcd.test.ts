@@ -28,7 +28,7 @@ async function start(): Promise<EmbeddedEtcd> {
   const { dataDir, runDir, logDir, log } = installation;
   const place = { dataDirectory: dataDir, runDirectory: runDir, logDirectory: logDir };
   await claimRunDirectory(runDir, dataDir);
-  const etcd = await startEtcd({ ...place, trace: 'test' }, log);
+  const etcd = await startEtcd({ ...place, trace: 'test', cluster: null }, log);
   started.push(etcd);
   return etcd;
 }

@@ -31,6 +31,7 @@ export function world() {
       version: '1',
       api: '',
       vtep: '',
+      mesh: null,
       weight: 1,
     };
     const membership = { store, keys, clock, log, member, leaseTtlMs: TTL_MS };

@@ -35,6 +35,7 @@ function member(node: string, installation: string, bootId: string): Member {
     version: '1',
     api: 'http://127.0.0.1:1',
     vtep: '',
+    mesh: null,
     weight: 1,
   };
 }

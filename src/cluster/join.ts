@@ -1,0 +1,131 @@
+// Makes this machine a node of the cluster that an invitation leads to.
+import { request } from 'node:https';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { join as joinPath } from 'node:path';
+import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
+import type { PeerAddress } from '../../transport/mesh/socket.ts';
+import { clusterFiles, filesIn, type ClusterFiles } from './files.ts';
+import { refuseSecond } from './init.ts';
+import type { Invitation } from './invitation.ts';
+import { decodeAdmitted, type Admitted, type Application } from './join-messages.ts';
+import { newKeyPair, publicKeyOf } from './key-pair.ts';
+import { addSettings, type Settings } from './settings-file.ts';
+
+const TIMEOUT_MS = 30_000;
+const MAX_ANSWER_BYTES = 256 * 1024;
+
+export interface NewNode {
+  readonly dataDir: string;
+  readonly node: string;
+  /** Null: the address from which the cluster is reached. */
+  readonly address: string | null;
+  readonly port: number;
+}
+
+/** Takes effect at the daemon's next start; resolves to where its mesh will listen. Errors: `mesh/unreachable`, `config/invalid`, what the cluster says. */
+export async function joinCluster(invitation: Invitation, node: NewNode): Promise<PeerAddress> {
+  const { dataDir } = node;
+  refuseSecond(dataDir);
+  const { directory } = clusterFiles(dataDir);
+  const unfinished = filesIn(`${directory}.new`);
+  await mkdir(unfinished.directory, { recursive: true, mode: 0o700 });
+  // A try whose answer was lost left its key: the cluster knows it again.
+  const publicKey = (await publicKeyOf(unfinished.key)) ?? (await newKeyPair(unfinished.key));
+  const { address, admitted } = await apply(invitation, { ...node, publicKey });
+  await writeFile(unfinished.authority, invitation.authority);
+  await writeFile(unfinished.certificate, admitted.certificate);
+  const etcd = await writeEtcdFiles(unfinished, clusterFiles(dataDir), admitted);
+  await rename(unfinished.directory, directory);
+  addSettings(dataDir, {
+    ...(admitted.settings as Settings),
+    ...etcd,
+    cluster: admitted.cluster,
+    node: node.node,
+    'mesh-address': address,
+    'mesh-port': node.port,
+  });
+  return { host: address, port: node.port };
+}
+
+/** The settings by which the daemon will reach the cluster's etcd. */
+async function writeEtcdFiles(
+  unfinished: ClusterFiles,
+  files: ClusterFiles,
+  { etcd }: Admitted,
+): Promise<Settings> {
+  const settings: Settings = { etcd: etcd.endpoints };
+  if (!etcd.endpoints.some((endpoint) => endpoint.startsWith('https:'))) return settings;
+  const put = async (name: string, pem: string | null, initial: string) => {
+    if (pem === null) return initial;
+    await writeFile(joinPath(unfinished.directory, name), pem, { mode: 0o600 });
+    return joinPath(files.directory, name);
+  };
+  const isOwn = etcd.ca === null;
+  settings['etcd-ca'] = await put('etcd-ca.pem', etcd.ca, files.authority);
+  const certificate = await put('etcd.pem', etcd.certificate, isOwn ? files.certificate : '');
+  const key = await put('etcd-key.pem', etcd.key, isOwn ? files.key : '');
+  if (certificate !== '') settings['etcd-certificate'] = certificate;
+  if (key !== '') settings['etcd-key'] = key;
+  return settings;
+}
+
+interface Outcome {
+  readonly address: string;
+  readonly admitted: Admitted;
+}
+
+function apply(
+  { address: { host, port }, authority, certificate, key }: Invitation,
+  { node, address, publicKey }: NewNode & { readonly publicKey: string },
+): Promise<Outcome> {
+  const options = {
+    host,
+    port,
+    path: '/join',
+    method: 'POST',
+    timeout: TIMEOUT_MS,
+    agent: false,
+    ca: authority,
+    cert: certificate,
+    key,
+    minVersion: 'TLSv1.3' as const,
+    // Any node of that cluster may answer; which one matters as little as by which name it is reached.
+    checkServerIdentity: () => undefined,
+  };
+  const where = `${host} port ${port}`;
+  return new Promise((resolve, reject) => {
+    const sent = request(options, (response) => {
+      const ownAddress = address ?? response.socket.localAddress ?? '';
+      readAnswer(response).then((admitted) => resolve({ address: ownAddress, admitted }), reject);
+    });
+    sent.on('timeout', () => sent.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+    sent.on('error', (cause) => {
+      const message = `the cluster cannot be reached at ${where} (${reasonOf(cause)}): is its daemon running, and the invitation not expired?`;
+      reject(new TroupeError('mesh/unreachable', message, {}, cause));
+    });
+    sent.on('socket', (socket) =>
+      socket.once('secureConnect', () => {
+        const application: Application = {
+          node,
+          publicKey,
+          address: address ?? socket.localAddress ?? '',
+        };
+        sent.end(JSON.stringify(application));
+      }),
+    );
+  });
+}
+
+async function readAnswer(
+  response: AsyncIterable<Buffer> & { statusCode?: number | undefined },
+): Promise<Admitted> {
+  let text = '';
+  for await (const chunk of response) {
+    text += chunk.toString('utf8');
+    if (text.length > MAX_ANSWER_BYTES) throw new TroupeError('config/invalid', 'an odd answer');
+  }
+  const answer: unknown = JSON.parse(text);
+  if (response.statusCode === 200) return decodeAdmitted(answer);
+  const isTold = typeof answer === 'object' && answer !== null && 'message' in answer;
+  throw new TroupeError('config/invalid', isTold ? String(answer.message) : text.slice(0, 500));
+}

@@ -1,0 +1,100 @@
+// This daemon among the others: the mesh, the door for new nodes, and the router over both.
+import type { Clock } from '../../actors/kernel/clock.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
+import type { Message } from '../../actors/kernel/kind.ts';
+import type { Log, Router } from '../../actors/kernel/ports.ts';
+import { Mesh, PROTOCOL } from '../../transport/mesh/mesh.ts';
+import type { Guests } from '../../transport/mesh/socket.ts';
+import type { Member } from '../../transport/sharding/member.ts';
+import { clusterRouter, type Peers } from '../../transport/sharding/router.ts';
+import { encodeEnvelope } from '../../transport/store/codec.ts';
+import type { Keys } from '../../transport/store/keys.ts';
+import type { Store } from '../../transport/store/store.ts';
+import { admission, isGuest } from '../cluster/admission.ts';
+import { clusterFiles, readIdentity } from '../cluster/files.ts';
+import type { Config } from '../config.ts';
+import { existsSync, readFileSync } from 'node:fs';
+import type { Cluster } from './cluster.ts';
+import { sharedSettings } from './shared-settings.ts';
+
+export interface MeshParts {
+  readonly config: Config;
+  readonly store: Store;
+  readonly keys: Keys;
+  readonly member: Member;
+  readonly cluster: Cluster;
+  /** Delivers to what is here. */
+  readonly local: Router;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface Among {
+  readonly router: Router;
+  /** Null: this machine is alone. */
+  readonly mesh: Mesh | null;
+}
+
+/** Opens the mesh where there is one. Errors: `config/invalid`, those of listen(). */
+export async function openAmong(parts: MeshParts): Promise<Among> {
+  const { config, cluster, local, clock, log } = parts;
+  const mesh = config.mesh === null ? null : await openMesh(parts, config.mesh);
+  const router = clusterRouter({
+    node: config.node,
+    local,
+    peers: mesh ?? nobody,
+    routes: cluster,
+    clock,
+    onLostTell: (to, _message, error) => log('warn', 'tell not delivered', { ...to, error }),
+  });
+  return { router, mesh };
+}
+
+/** Of a daemon without a mesh: others may be members nevertheless, by a mistake in the settings. */
+const nobody: Peers = {
+  ask: (node) => {
+    const message = `this daemon has no mesh (setting mesh-address) and cannot reach ${node}`;
+    return Promise.reject(new TroupeError('mesh/unreachable', message, { node }));
+  },
+};
+
+async function openMesh(parts: MeshParts, listen: NonNullable<Config['mesh']>): Promise<Mesh> {
+  const { config, store, keys, member, cluster, local, clock, log } = parts;
+  const { node, bootId, version } = member;
+  return Mesh.open({
+    hello: { ...PROTOCOL, cluster: config.cluster, node, bootId, version, features: [] },
+    identity: readIdentity(config),
+    listen,
+    guests: await door(config, store, keys, log),
+    addressOf: (name) => cluster.memberOf(name)?.mesh ?? undefined,
+    // What a peer sends is decoded by the kind, like everything else.
+    handle: (_from, to, body, options) => local.ask(to, body as Message, options),
+    clock,
+    random: Math.random,
+    log,
+  });
+}
+
+/** Only the node with the authorities' keys can admit others. */
+async function door(config: Config, store: Store, keys: Keys, log: Log): Promise<Guests | null> {
+  const files = clusterFiles(config.dataDir);
+  if (!existsSync(files.authorityKey)) return null;
+  // The first node was never admitted: nobody else may have its name.
+  const key = keys.alloc('node', config.node);
+  await store.txn({
+    compare: [{ target: 'create', key, is: '==', than: 0 }],
+    then: [
+      {
+        op: 'put',
+        key,
+        value: encodeEnvelope({ schema: 1, state: { node: config.node, key: '' } }),
+      },
+    ],
+  });
+  const shared = sharedSettings(config);
+  return {
+    ca: readFileSync(files.inviter, 'utf8'),
+    isGuest,
+    handle: admission({ files, store, keys, shared, log }),
+  };
+}
