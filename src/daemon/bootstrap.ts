@@ -69,8 +69,13 @@ async function makePool({ router, read, floatingBlock, trace }: BootstrapOptions
   const message = { kind: 'create-pool', netblock: floatingBlock } as const;
   const { revision } = await router.ask(networkRef(FLOATING), message, { trace });
   await read.reached(revision);
+  checkPool(read, floatingBlock);
+}
+
+/** Error: `config/invalid` when the cluster gives out other addresses. */
+export function checkPool(read: ReadModel, floatingBlock: string): void {
   const pool = read.networks.get(FLOATING)?.state.netblock;
-  if (pool === floatingBlock) return;
+  if (pool === undefined || pool === floatingBlock) return;
   throw new TroupeError(
     'config/invalid',
     `setting floating-block: this cluster gives out addresses of ${pool}, found ${floatingBlock}; start with --floating-block ${pool}`,

@@ -28,7 +28,7 @@ import type { Probed } from '../drivers/hypervisor/probe.ts';
 import { ReadModel } from '../read/read-model.ts';
 import { apiServices } from './api.ts';
 import { Audits } from './audits.ts';
-import { bootstrap, tokenSecret, type Login } from './bootstrap.ts';
+import { bootstrap, checkPool, tokenSecret, type Login } from './bootstrap.ts';
 import { Cluster } from './cluster.ts';
 import { tellDomainChanges } from './domain-events.ts';
 import { crashAt } from './crash-point.ts';
@@ -106,16 +106,15 @@ async function startActors(
   parts: Parts,
   undo: (() => Promise<void>)[],
 ): Promise<{ login: Login; resumed: number }> {
-  const { config, log } = options;
+  const { config, log, trace } = options;
   const { store, keys, read, host } = parts;
   const commits = new GroupCommit({ store, clock: systemClock });
   undo.push(() => commits.close());
   const journal = new StoreJournal(store, commits, keys);
   const self = describeSelf(options, host);
-  let login: Login | undefined;
-  const cluster: Cluster = makeCluster(options, parts, self.member, async () => {
-    login = await introduce(options, { router, read }, self);
-  });
+  const cluster: Cluster = makeCluster(options, parts, self.member, () =>
+    introduce(options, { router, read }, self),
+  );
   const runtime = makeRuntime(options, journal, cluster);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
@@ -144,7 +143,7 @@ async function startActors(
     () => runtime.stop(),
   );
   const resumed = await cluster.join(runtime);
-  if (login === undefined) throw new Error('joined without a login');
+  const login = await bootstrap({ ...config, router, read, apiUrl: self.apiUrl, trace });
   startAudits(options, { host, journal, executors, router }, undo);
   const secret = await tokenSecret(store, keys);
   const services = apiServices({
@@ -190,18 +189,17 @@ function describeSelf({ config }: DaemonOptions, host: Host): Self {
   };
 }
 
-/** Each time the daemon has joined: says what its machine is, and makes what a cluster needs to be usable. */
+/** Each time the daemon has joined, before its actors start: says what its machine is. */
 async function introduce(
   { config, trace }: DaemonOptions,
   { router, read }: { router: Router; read: ReadModel },
-  { machine, member, apiUrl }: Self,
-): Promise<Login> {
+  { machine, member }: Self,
+): Promise<void> {
+  checkPool(read, config.floatingBlock);
   const { bootId } = member;
   const message = { kind: 'register', bootId, machine } as const;
   const reply = await router.ask(nodeRef(config.node), message, { trace });
   await read.reached(reply.revision);
-  const { dataDir, floatingBlock } = config;
-  return bootstrap({ node: config.node, router, read, dataDir, apiUrl, floatingBlock, trace });
 }
 
 function makeRuntime(options: DaemonOptions, journal: StoreJournal, ownership: Cluster): Runtime {
