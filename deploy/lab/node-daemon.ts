@@ -103,7 +103,8 @@ export async function stopDaemon(node: LabNode): Promise<void> {
   }
 }
 
-async function isRunning(node: LabNode): Promise<boolean> {
+/** Whether its process is there, paused or not. */
+export async function isRunning(node: LabNode): Promise<boolean> {
   const look = ['sh', '-c', `kill -0 "$(cat ${PID_FILE})" 2>/dev/null`];
   return (await runIn(node.machine, look, { okCodes: [0, 1, 2] })).code === 0;
 }
