@@ -38,6 +38,7 @@ export interface Config {
   readonly vdiAddress: string;
   readonly image: ImageConfig;
   readonly leaseTtlMs: number;
+  readonly missingAfterMs: number;
   readonly logLevel: LogLevel;
   readonly tour: TourConfig;
   /** The name of an injected crash; null but in tests. */
@@ -127,6 +128,7 @@ export function readConfig(input: Input): Config {
     vdiAddress: read('vdi-address', value.address),
     image: readImage(read),
     leaseTtlMs: read('lease-ttl', value.whole(5, 60)) * 1000,
+    missingAfterMs: read('missing-after', value.whole(1, 86_400)) * 1000,
     logLevel: read('log-level', value.oneOf('debug', 'info', 'warn', 'error')),
     tour: {
       when: read('tour', value.oneOf('first', 'only', 'never')),

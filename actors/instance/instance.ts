@@ -36,6 +36,7 @@ import {
   imageFailed,
   interfaceChanged,
 } from './needs.ts';
+import { sawNode } from './node-seen.ts';
 import { domainObserved, setPower } from './power.ts';
 import {
   decodeInstanceMessage,
@@ -70,6 +71,7 @@ export const initial: State = {
   disks: [],
   nics: [],
   node: null,
+  nodeBoot: null,
   power: 'off',
   powerOns: 0,
   hardReboots: 0,
@@ -120,6 +122,8 @@ function transition(
       return domainObserved(state, message, turn);
     case 'set-power':
       return setPower(state, message.action, turn);
+    case 'node-seen':
+      return sawNode(state, message);
     case 'domain-removed':
       return clean({ isDomainGone: true, observed: null }, state, turn);
     case 'interfaces-gone':
@@ -205,8 +209,8 @@ export const instance = defineKind<State, InstanceMessage, InstanceEffect>({
   onCrash: restartThenPark,
   parked: crashed,
   snapshot: {
-    schema: 1,
+    schema: 2,
     decode: decoder('instance', InstanceState, 'actor/bad-snapshot'),
-    migrations: {},
+    migrations: { 1: (state) => ({ ...(state as object), nodeBoot: null }) },
   },
 });

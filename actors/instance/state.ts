@@ -4,6 +4,7 @@ import { blobChanged } from '../blob/state.ts';
 import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
 import type { Ref } from '../kernel/kind.ts';
+import { nodeSeen } from '../node/presence.ts';
 import {
   closed,
   messageDecoder,
@@ -109,6 +110,8 @@ export const InstanceState = closed({
   disks: Type.Array(Disk),
   nics: Type.Array(Nic),
   node: nullable(Type.String()),
+  /** The boot of the daemon there that was told of the domain, or MISSING; null: none yet (actors/node/presence.ts). */
+  nodeBoot: nullable(Type.String()),
   /** Wanted power, and how often each change was asked for (see ports.ts DomainSpec). */
   power: oneOf(['on', 'off', 'paused']),
   powerOns: Type.Integer(),
@@ -163,6 +166,7 @@ const MESSAGES = {
   'set-power': {
     action: oneOf(['poweron', 'poweroff', 'pause', 'unpause', 'reboothard', 'rebootsoft']),
   },
+  'node-seen': nodeSeen,
   'domain-removed': {},
   /** Outcome of delete-interfaces: all of them have given back what they held. */
   'interfaces-gone': {},

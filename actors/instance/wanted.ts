@@ -2,6 +2,7 @@
 import type { Passing, Wanted } from '../kernel/kind.ts';
 import { isPaused, withSetback } from '../kernel/setback.ts';
 import { isCleaning, mayHaveDomain } from './clean.ts';
+import { isNodeMissing } from './node-seen.ts';
 import type { InstanceMessage, InstanceState as State } from './state.ts';
 
 export type InstanceEffect =
@@ -38,6 +39,7 @@ export function effects(state: State): Wanted<InstanceEffect>[] {
       { name: 'place-interfaces', key: state.node ?? '' },
     ];
   }
+  if (state.phase === 'created' && isNodeMissing(state)) return [];
   if (state.phase === 'creating' || state.phase === 'created') {
     return [{ name: 'sync-domain', key: String(state.generation) }];
   }

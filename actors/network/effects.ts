@@ -4,7 +4,7 @@ import { TroupeError, unlessGone } from '../kernel/errors.ts';
 import type { Claims, EffectContext, Performers } from '../kernel/ports.ts';
 import { want } from '../node/executor-message.ts';
 import { gatewayOf, parseNetblock } from './netblock.ts';
-import { nodesWithPorts } from './places.ts';
+import { isMissing, nodesWithPorts } from './places.ts';
 import type { SegmentPeer, SegmentSpec } from './ports.ts';
 import { FLOATING, networkRef, type NetworkMessage, type NetworkState } from './state.ts';
 import type { NetworkEffect } from './wanted.ts';
@@ -75,10 +75,11 @@ async function syncSegments(
 ): Promise<NetworkMessage> {
   const wanted = nodesWithPorts(state);
   const spec = segmentSpec(ports, state, context.self.id);
+  const told = state.nodes.filter((node) => !isMissing(state, node));
   await Promise.all(
-    state.nodes.map((node) => wantSegment(node, wanted.has(node) ? spec : null, state, context)),
+    told.map((node) => wantSegment(node, wanted.has(node) ? spec : null, state, context)),
   );
-  const absent = state.nodes.filter((node) => !wanted.has(node));
+  const absent = told.filter((node) => !wanted.has(node));
   return { kind: 'segments-synced', generation: state.generation, absent };
 }
 

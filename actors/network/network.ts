@@ -29,6 +29,7 @@ import {
   isPool,
   releaseOwner,
   reserveAddress,
+  sawNode,
   segmentsSynced,
   usersOf,
 } from './places.ts';
@@ -52,6 +53,7 @@ export const initial: NetworkState = {
   ports: {},
   generation: 0,
   nodes: [],
+  boots: {},
   setback: null,
   ...newLife,
 };
@@ -87,6 +89,8 @@ function transition(
       return attach(state, message, turn);
     case 'segments-synced':
       return segmentsSynced(state, message);
+    case 'node-seen':
+      return sawNode(state, message);
     case 'describe': {
       const { netblock, dns, namespace } = state;
       return next(state, [], { netblock, dns, namespace });
@@ -164,7 +168,14 @@ function startDeleting(state: NetworkState, turn: Turn): Step<NetworkState> {
 
 function tornDown(state: NetworkState, turn: Turn): Step<NetworkState> {
   if (state.phase !== 'delete-wait' || isInUse(state)) return next(state);
-  const empty = { nodes: [], reservations: {}, ports: {}, egressAddress: null, setback: null };
+  const empty = {
+    nodes: [],
+    boots: {},
+    reservations: {},
+    ports: {},
+    egressAddress: null,
+    setback: null,
+  };
   return next({ ...state, ...empty, phase: 'deleted', sinceMs: turn.now, deletedAtMs: turn.now }, [
     { type: 'audit', message: 'deleted', durationMs: turn.now - state.sinceMs },
   ]);
@@ -228,8 +239,8 @@ export const network = defineKind<NetworkState, NetworkMessage, NetworkEffect>({
   onCrash: restartThenPark,
   parked,
   snapshot: {
-    schema: 1,
+    schema: 2,
     decode: decoder('network', NetworkState, 'actor/bad-snapshot'),
-    migrations: {},
+    migrations: { 1: (state) => ({ ...(state as object), boots: {} }) },
   },
 });

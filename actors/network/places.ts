@@ -1,6 +1,7 @@
 // Who is on the network: addresses given out, interfaces attached, and the nodes that need its segment
 // for them. N1, N2 and N3 of network.ts are kept here.
-import { next, refuse, type Step, type Turn } from '../kernel/kind.ts';
+import { next, refuse, type EventDraft, type Step, type Turn } from '../kernel/kind.ts';
+import { isNewBoot, MISSING } from '../node/presence.ts';
 import { holds, release, reserve } from './addressing.ts';
 import { parseNetblock } from './netblock.ts';
 import type { NetworkMessage, NetworkState } from './state.ts';
@@ -12,12 +13,31 @@ export function isPool(state: NetworkState): boolean {
   return state.namespace === null;
 }
 
-/** Nodes that must have a segment now. */
+/** Nodes that must have a segment now; what is on a missing one is reached by nobody. */
 export function nodesWithPorts(state: NetworkState): Set<string> {
-  return new Set(Object.values(state.ports).map((port) => port.node));
+  const nodes = Object.values(state.ports).map((port) => port.node);
+  return new Set(nodes.filter((node) => !isMissing(state, node)));
 }
 
-/** In use as long as an interface has, or is about to get, a place on it. */
+/** Whether the node's daemon is away, so that it can neither be told nor be reached. */
+export function isMissing(state: NetworkState, node: string): boolean {
+  return state.boots[node] === MISSING;
+}
+
+/** A node that is there again, or anew, is told the whole; one that is missing is withdrawn from the others. */
+export function sawNode(state: NetworkState, { node, boot }: Of<'node-seen'>): Step<NetworkState> {
+  const known = state.boots[node];
+  if (!state.nodes.includes(node) || known === boot) return next(state);
+  const seen = { ...state, boots: { ...state.boots, [node]: boot } };
+  if (!isNewBoot(known, boot) && boot !== MISSING) return next(seen);
+  const extra = { node };
+  const event: EventDraft =
+    boot === MISSING
+      ? { type: 'status', message: 'node is missing, its entries are withdrawn', extra }
+      : { type: 'status', message: 'node is there again', extra };
+  return next({ ...seen, generation: state.generation + 1, setback: null }, [event]);
+}
+
 /** Ids of the instances on it, placed or about to be. */
 export function usersOf(state: NetworkState): string[] {
   const reserved = Object.values(state.reservations).filter((one) => one.type === 'instance');
@@ -25,6 +45,7 @@ export function usersOf(state: NetworkState): string[] {
   return [...new Set([...ids, ...Object.values(state.ports).map((port) => port.instanceId)])];
 }
 
+/** In use as long as an interface has, or is about to get, a place on it. */
 export function isInUse(state: NetworkState): boolean {
   const hasAddresses = Object.values(state.reservations).some((one) => one.type === 'instance');
   return hasAddresses || Object.keys(state.ports).length > 0;
@@ -114,7 +135,11 @@ export function segmentsSynced(
   if (message.generation !== state.generation) return next(state);
   const wanted = nodesWithPorts(state);
   const isGone = (node: string) => message.absent.includes(node) && !wanted.has(node);
-  return next({ ...state, nodes: state.nodes.filter((node) => !isGone(node)), setback: null });
+  const nodes = state.nodes.filter((node) => !isGone(node));
+  const boots = Object.fromEntries(
+    Object.entries(state.boots).filter(([node]) => nodes.includes(node)),
+  );
+  return next({ ...state, nodes, boots, setback: null });
 }
 
 /** Later, perhaps, while it is being set up; never again once it is on its way out. */

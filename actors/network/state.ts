@@ -2,6 +2,7 @@
 import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
 import type { Ref } from '../kernel/kind.ts';
+import { nodeSeen } from '../node/presence.ts';
 import {
   closed,
   messageDecoder,
@@ -66,6 +67,8 @@ export const NetworkState = closed({
   generation: Type.Integer(),
   /** Nodes that have, or may still have, a segment: told until they say it is gone. */
   nodes: Type.Array(Type.String()),
+  /** Of those nodes: the daemon's boot that was told, or MISSING (actors/node/presence.ts). */
+  boots: Type.Record(Type.String(), Type.String()),
   ...setbackMember,
   ...lifeMembers,
 });
@@ -106,6 +109,7 @@ const MESSAGES = {
   },
   /** Outcome of sync-segments; `absent` are the nodes that have nothing of this network any more. */
   'segments-synced': { generation: Type.Integer(), absent: Type.Array(Type.String()) },
+  'node-seen': nodeSeen,
   /** Replies what a config drive says about the network. */
   describe: {},
   delete: {},

@@ -78,6 +78,11 @@ export const SETTINGS = {
   },
   'fetch-refuse': { value: 'BLOCKS', initial: '', help: 'more addresses they may not come from' },
   'lease-ttl': { value: 'SECONDS', initial: '10', help: 'silence after which a machine is lost' },
+  'missing-after': {
+    value: 'SECONDS',
+    initial: '60',
+    help: 'how long a daemon may be away until what is on its machine is marked missing',
+  },
   'log-level': { value: 'LEVEL', initial: 'info', help: 'debug, info, warn or error' },
   tour: { value: 'WHEN', initial: 'first', help: 'the tour: first (once), only, or never' },
   image: { value: 'URL', initial: '', help: 'take the tour with this image (URL or file)' },

@@ -63,6 +63,11 @@ export class Cluster implements Ownership, Routes {
     return owner === node ? null : owner;
   }
 
+  /** As far as we know; null while we are no member ourselves. */
+  get members(): readonly Member[] | null {
+    return this.#isJoined ? (this.#directory?.members ?? null) : null;
+  }
+
   /** Undefined: no such member, as far as we know. */
   memberOf(node: string): Member | undefined {
     return this.#directory?.memberOf(node);

@@ -39,6 +39,7 @@ import { identityOf } from './identity.ts';
 import { registerKinds } from './kinds.ts';
 import { describeMachine } from './machine.ts';
 import { openAmong } from './mesh.ts';
+import { Presence } from './presence.ts';
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -144,7 +145,7 @@ async function startActors(
   );
   const resumed = await cluster.join(runtime);
   const login = await bootstrap({ ...config, router, read, apiUrl: self.apiUrl, trace });
-  startAudits(options, { host, journal, executors, router }, undo);
+  startWatching(options, { host, journal, executors, router, cluster, read }, undo);
   const secret = await tokenSecret(store, keys);
   const services = apiServices({
     ...options,
@@ -232,23 +233,32 @@ function startExecutors({ config, log }: DaemonOptions, host: Host, router: Rout
   });
 }
 
-function startAudits(
+interface Watched {
+  readonly host: Host;
+  readonly journal: StoreJournal;
+  readonly executors: Executors;
+  readonly router: Router;
+  readonly cluster: Cluster;
+  readonly read: ReadModel;
+}
+
+/** Looks after this machine, and at the others. */
+function startWatching(
   { config, random, log }: DaemonOptions,
-  {
-    host,
-    journal,
-    executors,
-    router,
-  }: { host: Host; journal: StoreJournal; executors: Executors; router: Router },
+  { host, journal, executors, router, cluster, read }: Watched,
   undo: (() => Promise<void>)[],
 ): void {
+  const clock = systemClock;
+  const lostAfterMs = config.missingAfterMs;
+  const presence = new Presence({ cluster, read, router, clock, random, log, lostAfterMs });
+  undo.push(() => presence.stop());
   const isWanted = (owner: string) => executors.isWanted(owner);
   const audits = new Audits({
     node: config.node,
     host,
     fences: new FenceSweep({ ledger: host.ledger, journal }),
     router,
-    clock: systemClock,
+    clock,
     random,
     log,
     isWanted,

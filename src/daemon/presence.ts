@@ -1,0 +1,139 @@
+// Tells what has something on a machine whether that machine's daemon is there: which boot of it, or that it is missing.
+//
+// P1  Level-triggered: what an object knows of a machine, as the read model shows it, is compared with the members. Who
+//     knows otherwise is told again until the read model agrees. When all agree nothing runs.
+// P2  A daemon tells only what it owns itself; a daemon without a lease owns nothing, so one that is cut off declares
+//     nobody missing.
+// P3  A machine is missing once its member key has been away for `lostAfterMs` by our own clock, counted from when we
+//     saw it go, or from our own start.
+import type { Clock, Timer } from '../../actors/kernel/clock.ts';
+import { reasonOf } from '../../actors/kernel/errors.ts';
+import type { Address } from '../../actors/kernel/kind.ts';
+import type { Log, Ownership, Random, Router } from '../../actors/kernel/ports.ts';
+import { MISSING } from '../../actors/node/presence.ts';
+import type { ReadModel } from '../read/read-model.ts';
+import type { Routes } from '../../transport/sharding/router.ts';
+import type { Member } from '../../transport/sharding/member.ts';
+
+export interface PresenceOptions {
+  readonly cluster: Ownership &
+    Pick<Routes, 'onChange'> & { readonly members: readonly Member[] | null };
+  readonly read: ReadModel;
+  readonly router: Router;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly lostAfterMs: number;
+}
+
+/** While somebody is known to know otherwise. */
+const LOOK_AGAIN_MS = 1_000;
+/** A burst of changes, as when shards move, is looked at once. */
+const SETTLE_MS = 100;
+const AT_ONCE = 64;
+
+export class Presence {
+  readonly #options: PresenceOptions;
+  /** When each machine was seen to be away, by our monotonic clock. */
+  readonly #awaySince = new Map<string, number>();
+  readonly #forget: () => void;
+  #timer: Timer | null = null;
+  #dueAtMono = Infinity;
+  #isStopped = false;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(options: PresenceOptions) {
+    this.#options = options;
+    this.#forget = options.cluster.onChange(() => this.#lookIn(SETTLE_MS));
+    this.#lookIn(SETTLE_MS);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#forget();
+    this.#timer?.cancel();
+    await this.#running;
+  }
+
+  #lookIn(ms: number): void {
+    const { clock } = this.#options;
+    const dueAtMono = clock.monoMs() + ms;
+    if (this.#isStopped || dueAtMono >= this.#dueAtMono) return;
+    this.#timer?.cancel();
+    this.#dueAtMono = dueAtMono;
+    this.#timer = clock.after(ms, () => {
+      this.#dueAtMono = Infinity;
+      this.#running = this.#running.then(() => this.#look());
+    });
+  }
+
+  async #look(): Promise<void> {
+    const { cluster, log } = this.#options;
+    const { members } = cluster;
+    if (this.#isStopped) return;
+    if (members === null) return this.#lookIn(LOOK_AGAIN_MS);
+    const boots = this.#boots(members);
+    const wrong = [...this.#wrong(boots)];
+    for (let at = 0; at < wrong.length && !this.#isStopped; at += AT_ONCE) {
+      const told = wrong.slice(at, at + AT_ONCE).map((one) => this.#tell(one));
+      for (const outcome of await Promise.allSettled(told)) {
+        if (outcome.status === 'fulfilled') continue;
+        log('debug', 'not told of a machine yet', { reason: reasonOf(outcome.reason) });
+      }
+    }
+    if (wrong.length > 0) this.#lookIn(LOOK_AGAIN_MS);
+  }
+
+  /** The boot of each machine that is known for certain: there, or away for long enough. */
+  #boots(members: readonly Member[]): Map<string, string> {
+    const { read, clock, lostAfterMs } = this.#options;
+    const now = clock.monoMs();
+    const boots = new Map(members.map(({ node, bootId }) => [node, bootId]));
+    for (const { id } of read.nodes.all()) {
+      if (boots.has(id)) {
+        this.#awaySince.delete(id);
+        continue;
+      }
+      const sinceMono = this.#awaySince.get(id) ?? now;
+      this.#awaySince.set(id, sinceMono);
+      const leftMs = sinceMono + lostAfterMs - now;
+      if (leftMs <= 0) boots.set(id, MISSING);
+      else this.#lookIn(leftMs);
+    }
+    return boots;
+  }
+
+  *#wrong(boots: ReadonlyMap<string, string>): Generator<Wrong> {
+    const { read, cluster } = this.#options;
+    const differs = (address: Address, node: string, known: string | null | undefined) => {
+      const boot = boots.get(node);
+      return boot !== undefined && boot !== known && cluster.epochOf(address) !== null;
+    };
+    for (const { id, state } of read.instances.all()) {
+      const to = { kind: 'instance', id };
+      const { node, nodeBoot } = state;
+      if (node === null || state.phase === 'deleted') continue;
+      if (differs(to, node, nodeBoot)) yield { to, node, boot: boots.get(node) ?? MISSING };
+    }
+    for (const { id, state } of read.networks.all()) {
+      const to = { kind: 'network', id };
+      for (const node of state.nodes) {
+        if (differs(to, node, state.boots[node]))
+          yield { to, node, boot: boots.get(node) ?? MISSING };
+      }
+    }
+  }
+
+  async #tell({ to, node, boot }: Wrong): Promise<void> {
+    const { router, random, read } = this.#options;
+    const message = { kind: 'node-seen', node, boot } as const;
+    const { revision } = await router.ask(to, message, { trace: random.uuid() });
+    await read.reached(revision);
+  }
+}
+
+interface Wrong {
+  readonly to: Address;
+  readonly node: string;
+  readonly boot: string;
+}
