@@ -51,6 +51,8 @@ export interface EtcdConfig {
   readonly caFile: string | null;
   readonly certificateFile: string | null;
   readonly keyFile: string | null;
+  /** In its certificate; null: that of its host. */
+  readonly serverName: string | null;
   /** Where one of our own serves other machines. */
   readonly port: number;
 }
@@ -161,6 +163,7 @@ function readEtcd(read: Read): EtcdConfig {
     caFile: read('etcd-ca', file),
     certificateFile: read('etcd-certificate', file),
     keyFile: read('etcd-key', file),
+    serverName: read('etcd-name', value.optional(value.domain)),
     port: read('etcd-port', value.whole(1, 65_535)),
   };
   const secure = etcd.endpoints.filter((endpoint) => endpoint.startsWith('https:')).length;

@@ -61,6 +61,8 @@ async function writeEtcdFiles(
     return joinPath(files.directory, name);
   };
   const isOwn = etcd.ca === null;
+  // Every node's certificate has it; an address is no name to TLS.
+  if (isOwn) settings['etcd-name'] = 'localhost';
   settings['etcd-ca'] = await put('etcd-ca.pem', etcd.ca, files.authority);
   const certificate = await put('etcd.pem', etcd.certificate, isOwn ? files.certificate : '');
   const key = await put('etcd-key.pem', etcd.key, isOwn ? files.key : '');

@@ -39,6 +39,11 @@ export const SETTINGS = {
   'etcd-certificate': { value: 'FILE', initial: '', help: 'certificate shown to that etcd (PEM)' },
   'etcd-key': { value: 'FILE', initial: '', help: 'its key (PEM)' },
   libvirt: { value: 'SOCKET', initial: '', help: 'a libvirtd to use in place of one of our own' },
+  'etcd-name': {
+    value: 'NAME',
+    initial: '',
+    help: "name in that etcd's certificate (default: its host)",
+  },
   'etcd-port': {
     value: 'PORT',
     initial: '2379',

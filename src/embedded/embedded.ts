@@ -88,7 +88,11 @@ async function useEtcd(
     return service.access();
   }
   const credentials = await readCredentials(etcd);
-  const access = { hosts: etcd.endpoints, ...(credentials && { credentials }) };
+  const access = {
+    hosts: etcd.endpoints,
+    ...(credentials && { credentials }),
+    ...(etcd.serverName === null ? {} : { serverName: etcd.serverName }),
+  };
   const signal = AbortSignal.timeout(EXISTING_TIMEOUT_MS);
   const answers = etcd.endpoints.map((url) => checkEtcdHealth(url, credentials, signal));
   try {

@@ -7,6 +7,8 @@ export interface EtcdAccess {
   /** `http://host:port` or `https://host:port`. */
   readonly hosts: readonly string[];
   readonly credentials?: EtcdCredentials;
+  /** Of its certificate, where that is not the host's. */
+  readonly serverName?: string;
 }
 
 /** PEM. */

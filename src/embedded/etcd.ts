@@ -10,7 +10,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../../actors/kernel/ports.ts';
 import { ensureKeyPair, keyPairIn, type KeyPair } from './etcd-certificate.ts';
-import { checkEtcdHealth, type EtcdAccess } from './etcd-health.ts';
+import { checkEtcdHealth, type EtcdAccess, type EtcdCredentials } from './etcd-health.ts';
 import { choosePorts, rememberedPorts } from './loopback-ports.ts';
 import { startService, type Service } from './service.ts';
 
@@ -91,7 +91,10 @@ function clientSide(keyPair: KeyPair, cluster: EtcdInCluster | null): ClientSide
   return cluster ?? { ...keyPair, authorityFile: keyPair.certificateFile };
 }
 
-async function access(side: ClientSide, ports: readonly number[]): Promise<Required<EtcdAccess>> {
+async function access(
+  side: ClientSide,
+  ports: readonly number[],
+): Promise<EtcdAccess & { readonly credentials: EtcdCredentials }> {
   const [rootCertificate, certChain, privateKey] = await Promise.all([
     readFile(side.authorityFile),
     readFile(side.certificateFile),

@@ -19,6 +19,8 @@ export interface EtcdEndpoint {
   /** `http://host:port` or `https://host:port`, all of one kind; tried in random order. */
   readonly hosts: readonly string[];
   readonly credentials?: NonNullable<IOptions['credentials']>;
+  /** Of its certificate, where that is not the host's: TLS has no name for an address, and Node warns. */
+  readonly serverName?: string;
   readonly auth?: { readonly username: string; readonly password: string };
   /** gRPC keepalive: ping after this long without traffic, and the wait for the answer. Defaults 10 s and 3 s. */
   readonly keepaliveTimeMs?: number;
@@ -61,6 +63,9 @@ export class EtcdClient extends Etcd3 {
       // Within one run etcd3 goes through its hosts in turn.
       faultHandling: { global: policy(endpoint.hosts.length), host: () => policy(1) },
       grpcOptions: {
+        ...(endpoint.serverName === undefined
+          ? {}
+          : { 'grpc.ssl_target_name_override': endpoint.serverName }),
         'grpc.use_local_subchannel_pool': 1,
         'grpc.keepalive_time_ms': endpoint.keepaliveTimeMs ?? 10_000,
         'grpc.keepalive_timeout_ms': endpoint.keepaliveTimeoutMs ?? 3_000,
