@@ -192,7 +192,10 @@ export function stepper<S, M extends Message, E extends string>(kind: Kind<S, M,
       return step;
     },
     /** The first effect wanted fails. */
-    fail(code: 'host/tool-failed' | 'image/refused' | 'network/in-use', reason: string) {
+    fail(
+      code: 'host/tool-failed' | 'image/refused' | 'network/in-use' | 'mesh/unreachable',
+      reason: string,
+    ) {
       const [effect] = kind.effects(state);
       if (effect === undefined) throw new Error('no effect is wanted');
       const { name, key } = effect;

@@ -1,0 +1,83 @@
+// What instances and networks do when the daemon of a node goes, comes back, or was started again.
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { network } from '../../../actors/network/network.ts';
+import { nodesWithPorts } from '../../../actors/network/places.ts';
+import { MISSING } from '../../../actors/node/presence.ts';
+import { up } from './instance/machine.ts';
+import { stepper } from './random-walk.ts';
+
+const test = suite('nodes that are seen');
+const nodeIs = (boot: string, node = 'n1') => ({ kind: 'node-seen', node, boot }) as const;
+
+test('an instance on a missing node says so, and asks nothing of it until it is back', () => {
+  const vm = up().send(nodeIs('boot-1'));
+  const { generation } = vm.state;
+  vm.send(nodeIs(MISSING));
+  assert.match(vm.state.failure?.reason ?? '', /node n1 is missing/);
+  assert.is(vm.state.phase, 'created', 'it may run on');
+  assert.equal(vm.effects, []);
+  vm.send(nodeIs('boot-1'));
+  assert.is(vm.state.failure, null);
+  assert.is(vm.state.generation, generation + 1);
+  assert.equal(vm.effects, ['sync-domain']);
+  assert.equal(vm.events.slice(-2), ['node is missing', 'node is there again']);
+});
+
+test('a daemon that was started again is told the domain again; the first that is seen was told already', () => {
+  const vm = up();
+  const { generation } = vm.state;
+  assert.is(vm.send(nodeIs('boot-1')).state.generation, generation);
+  assert.is(vm.send(nodeIs('boot-1')).state.generation, generation);
+  assert.is(vm.send(nodeIs('boot-2')).state.generation, generation + 1);
+  assert.is(vm.send(nodeIs('boot-9', 'n9')).state.nodeBoot, 'boot-2', 'another node');
+});
+
+test('an instance of a missing node can be deleted: the deletion waits for the node', () => {
+  const vm = up().send(nodeIs('boot-1')).send(nodeIs(MISSING)).send({ kind: 'delete' });
+  assert.equal(vm.effects, ['remove-domain']);
+  vm.fail('mesh/unreachable', 'no such member');
+  assert.is(vm.state.setback?.reason, 'no such member');
+});
+
+const port = (node: string) => ({ mac: `02:${node}`, hostname: 'vm', node, instanceId: 'vm' });
+
+function joined() {
+  const one = stepper(network, 'net').send({
+    kind: 'create',
+    name: 'net',
+    namespace: 'ns',
+    netblock: '10.0.0.0/29',
+    dhcp: true,
+    nat: false,
+    dns: false,
+  });
+  one.send({ kind: 'vni-claimed', vni: one.state.vniCandidate ?? 0 });
+  for (const node of ['n1', 'n2'])
+    one.send({ kind: 'attach', interfaceId: node, ipv4: null, ...port(node) });
+  return one.send(nodeIs('b1', 'n1')).send(nodeIs('b2', 'n2'));
+}
+
+test('a missing node is withdrawn from the others, and told the whole when it is back', () => {
+  const net = joined();
+  const { generation } = net.state;
+  net.send(nodeIs(MISSING, 'n2'));
+  assert.equal([...nodesWithPorts(net.state)], ['n1']);
+  assert.is(net.state.generation, generation + 1);
+  assert.equal(net.effects, ['sync-segments']);
+  net.send({ kind: 'segments-synced', generation: generation + 1, absent: [] });
+  assert.equal(net.state.nodes, ['n1', 'n2'], 'its segment is still there, or may be');
+  net.send(nodeIs('b3', 'n2'));
+  assert.equal([...nodesWithPorts(net.state)], ['n1', 'n2']);
+  assert.is(net.state.generation, generation + 2);
+  net.send(nodeIs('b4', 'n7'));
+  assert.is(net.state.generation, generation + 2, 'a node without a segment');
+});
+
+test('what is known of a node goes with its segment', () => {
+  const net = joined().send({ kind: 'release', owner: 'interface/n2' });
+  net.send({ kind: 'segments-synced', generation: net.state.generation, absent: ['n2'] });
+  assert.equal(net.state.boots, { n1: 'b1' });
+});
+
+test.run();

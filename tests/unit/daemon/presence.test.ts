@@ -1,0 +1,145 @@
+// Which daemons are there: told to what has something on their machines, again until it is heard.
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { instance, initial as newInstance } from '../../../actors/instance/instance.ts';
+import { network, initial as newNetwork } from '../../../actors/network/network.ts';
+import { node, initial as newNode } from '../../../actors/node/node.ts';
+import type { Address, Message } from '../../../actors/kernel/kind.ts';
+import type { Router } from '../../../actors/kernel/ports.ts';
+import { Presence } from '../../../src/daemon/presence.ts';
+import { ReadModel } from '../../../src/read/read-model.ts';
+import type { Member } from '../../../transport/sharding/member.ts';
+import { keptLog, ManualClock, seededRandom } from '../../support/kernel.ts';
+
+const test = suite('presence');
+const LOST_MS = 10_000;
+
+function world() {
+  const clock = new ManualClock();
+  const { log } = keptLog();
+  const read = new ReadModel(clock, log);
+  const told: string[] = [];
+  const state = { members: [] as Member[] | null, owned: true, isDeaf: false };
+  let changed = () => {};
+  let revision = 0;
+  const put = (kind: string, id: string, schema: number, value: object) => {
+    const snapshot = { schema, state: value };
+    read.apply([{ kind, id, snapshot, revision: ++revision }], revision, false);
+  };
+  const router: Router = {
+    tell: () => assert.unreachable(),
+    ask: (to: Address, message: Message) => {
+      const { node: name, boot } = message as unknown as { node: string; boot: string };
+      told.push(`${to.kind}/${to.id}: ${name} ${boot}`);
+      if (state.isDeaf) return Promise.reject(new Error('not now'));
+      if (to.kind === 'instance') put('instance', to.id, instance.snapshot.schema, vm(boot));
+      else put('network', to.id, network.snapshot.schema, net(boot));
+      return Promise.resolve({ value: null, revision });
+    },
+  };
+  const presence = new Presence({
+    cluster: {
+      epochOf: () => (state.owned ? 1 : null),
+      onChange: (listener) => {
+        changed = listener;
+        return () => {};
+      },
+      get members() {
+        return state.members;
+      },
+    },
+    read,
+    router,
+    clock,
+    random: seededRandom(1),
+    log,
+    lostAfterMs: LOST_MS,
+  });
+  put('node', 'n2', node.snapshot.schema, { ...newNode, phase: 'created' });
+  const members = (...list: Member[]) => {
+    state.members = list;
+    changed();
+  };
+  return { clock, told, state, members, put, presence };
+}
+
+const vm = (boot: string | null) => ({
+  ...newInstance,
+  phase: 'created',
+  node: 'n2',
+  nodeBoot: boot,
+});
+const net = (boot: string | null) => ({
+  ...newNetwork,
+  phase: 'created',
+  nodes: ['n2'],
+  boots: boot === null ? {} : { n2: boot },
+});
+
+function member(bootId: string): Member {
+  const common = { node: 'n2', installation: 'i', version: '1', api: '', vtep: '10.0.0.2' };
+  return { ...common, bootId, mesh: null, weight: 1 };
+}
+
+function standing(boot: string | null = null) {
+  const one = world();
+  one.put('instance', 'i', instance.snapshot.schema, vm(boot));
+  one.put('network', 'n', network.snapshot.schema, net(boot));
+  return one;
+}
+
+test('each boot is told once; nothing runs when all agree', async () => {
+  const { clock, told, members } = standing();
+  members(member('b1'));
+  await clock.advance(5_000);
+  assert.equal(told, ['instance/i: n2 b1', 'network/n: n2 b1']);
+  assert.is(clock.pending, 0);
+  members(member('b2'));
+  await clock.advance(5_000);
+  assert.equal(told.slice(2), ['instance/i: n2 b2', 'network/n: n2 b2']);
+  assert.is(clock.pending, 0);
+});
+
+test('a daemon is missing after a while, not before; one that is back in time never was', async () => {
+  const { clock, told, members } = standing('b1');
+  members(member('b1'));
+  await clock.advance(1_000);
+  members();
+  await clock.advance(LOST_MS - 500);
+  members(member('b1'));
+  await clock.advance(LOST_MS);
+  assert.equal(told, []);
+  members();
+  await clock.advance(LOST_MS - 1);
+  assert.equal(told, []);
+  await clock.advance(1_000);
+  assert.equal(told, ['instance/i: n2 ', 'network/n: n2 ']);
+});
+
+test('what was not heard is told again', async () => {
+  const { clock, told, state, members } = standing();
+  state.isDeaf = true;
+  members(member('b1'));
+  await clock.advance(1_500);
+  const tries = told.length;
+  assert.ok(tries >= 4, told.join());
+  state.isDeaf = false;
+  await clock.advance(5_000);
+  assert.is(told.length, tries + 2);
+  assert.is(clock.pending, 0);
+});
+
+test('who owns nothing, or is no member, tells nobody', async () => {
+  const { clock, told, state, members, presence } = standing();
+  state.owned = false;
+  members(member('b1'));
+  await clock.advance(5_000);
+  state.owned = true;
+  state.members = null;
+  await clock.advance(5_000);
+  assert.equal(told, []);
+  await presence.stop();
+  assert.is(clock.pending, 0);
+});
+
+test.run();
