@@ -14,4 +14,8 @@ case " $* " in
 esac
 TROUPE_DATA_DIR=${TROUPE_DATA_DIR:-$root/.troupe}
 export TROUPE_DATA_DIR
+# Several nodes: a lab of that many machines on this one.
+case " $* " in
+  *' --nodes'*) exec sh "$root/deploy/with-node.sh" deploy/lab/start.ts "$@" ;;
+esac
 exec sh "$root/deploy/with-node.sh" src/main.ts "$@"

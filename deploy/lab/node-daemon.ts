@@ -4,6 +4,7 @@ import { closeSync, copyFileSync, existsSync, openSync, readFileSync } from 'nod
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { readConfig } from '../../src/config.ts';
 import { lastWords } from '../../src/embedded/launch.ts';
 import { isAlive } from '../../src/embedded/process-identity.ts';
 import type { Lab, LabNode } from './lab.ts';
@@ -49,7 +50,7 @@ export async function enlist(lab: Lab, node: LabNode): Promise<void> {
 }
 
 /** Starts the daemon; resolves when its API answers. Rejects with its last words when it ends instead. */
-export async function startDaemon(node: LabNode): Promise<void> {
+export async function startDaemon(node: LabNode, stop?: AbortSignal): Promise<void> {
   const output = openSync(outputOf(node), 'a');
   const script = `echo $$ >${PID_FILE}; exec "$@"`;
   const daemon = [...environmentOf(node), process.execPath, 'src/main.ts'];
@@ -65,6 +66,7 @@ export async function startDaemon(node: LabNode): Promise<void> {
     if (hasEnded) throw new Error(`the daemon of ${node.name} ended: ${lastWords(outputOf(node))}`);
     if (performance.now() > untilMono) throw new Error(`the daemon of ${node.name} does not serve`);
     await delay(LOOK_MS);
+    stop?.throwIfAborted();
   }
 }
 
@@ -116,6 +118,11 @@ async function signalDaemon(node: LabNode, signal: string): Promise<void> {
 
 function outputOf({ directory }: LabNode): string {
   return join(directory, 'daemon.out');
+}
+
+/** Marks what its daemon makes in the kernel. */
+export function tagOf({ directory }: LabNode): string {
+  return readConfig({ flags: ['--data-dir', directory], variables: {}, directory }).hostTag;
 }
 
 /** The administrator's login there. */
