@@ -1,7 +1,8 @@
 // The daemon's process: reads the configuration, brings up what it needs, takes the tour, and ends in order.
 //
 // Ctrl-C (SIGINT) and SIGTERM end a daemon with a libvirtd of its own together with its guests and networks, so that a
-// try-out leaves nothing behind but the data directory. With an existing libvirtd, guests and networks stay.
+// try-out leaves nothing behind but the data directory. With an existing libvirtd, and in a cluster, guests and networks
+// stay: somebody uses them, and a daemon is stopped to be upgraded.
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream, mkdirSync } from 'node:fs';
@@ -23,7 +24,7 @@ import { rotateLog } from './embedded/rotate-log.ts';
 import { shutDownGuests } from './embedded/shut-down-guests.ts';
 import { tourOrServe } from './tour/at-start.ts';
 import { Progress } from './tour/progress.ts';
-import { farewell, stopped, welcome } from './tour/screen.ts';
+import { endsGuestsAtStop, farewell, stopped, welcome } from './tour/screen.ts';
 
 const random = { number: Math.random, uuid: () => randomUUID() };
 
@@ -125,11 +126,11 @@ interface StartOptions {
 
 async function startAll(options: StartOptions): Promise<Daemon> {
   const { config, progress, undo, log, trace, stop: signal } = options;
-  const hasOwnLibvirt = config.libvirtSocket === null;
+  const endsGuests = endsGuestsAtStop(config);
   const services = await progress.phase('etcd and libvirtd', () =>
     startEmbedded(config, trace, log),
   );
-  undo.push(() => (hasOwnLibvirt ? services.stop() : services.release()));
+  undo.push(() => (endsGuests ? services.stop() : services.release()));
   const images = await progress.phase('probe guest', () => buildProbe(config, trace, signal));
   const cacheFile = join(config.dataDir, 'probe.json');
   const probed = await progress.phase(
@@ -153,7 +154,7 @@ async function startAll(options: StartOptions): Promise<Daemon> {
   );
   undo.push(async () => {
     await daemon.stop();
-    if (hasOwnLibvirt) {
+    if (endsGuests) {
       const onWaiting = (guests: number) =>
         progress.line(
           `  … shutting down ${guests === 1 ? 'the guest' : `${guests} guests`} (at most ${SHUT_DOWN_MS / 1000} s)`,

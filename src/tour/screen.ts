@@ -28,12 +28,17 @@ export function farewell(config: Config, tour: string | null): string {
 Next, in another terminal:
 ${lines.join('\n')}
 
-Press Ctrl-C to stop: instances stop with it and start again at the next npm start.`;
+Press Ctrl-C to stop: ${endsGuestsAtStop(config) ? 'instances stop with it and start again at the next npm start' : 'instances run on'}.`;
+}
+
+/** Whether a stop of the daemon is the end of what it runs: that of a machine that is alone, with a libvirtd of its own. */
+export function endsGuestsAtStop({ libvirtSocket, mesh }: Config): boolean {
+  return libvirtSocket === null && mesh === null;
 }
 
 /** The last words: what remains. */
 export function stopped(config: Config): string {
-  return config.libvirtSocket === null
+  return endsGuestsAtStop(config)
     ? `Stopped. What remains is in ${config.dataDir}; the next npm start goes on from there.`
     : 'Stopped. Guests and networks run on; the next npm start finds them.';
 }
