@@ -61,6 +61,10 @@ async function main(): Promise<number> {
   }
 }
 
+function served({ roles, api }: Config): string {
+  return roles.includes('api') ? `API at http://${api.address}:${api.port}` : 'no API here';
+}
+
 /** Aborted by the first signal of the process; a second one does not wait any longer. */
 function stopSignal(): AbortSignal {
   const stop = new AbortController();
@@ -93,8 +97,9 @@ async function run(
   const lock = lockDataDirectory(config.dataDir);
   undo.push(() => lock.release());
   const log = openLog(config, undo);
-  const { dataDir: dataDirectory, api } = config;
-  await checkMachine({ dataDirectory, listeners: [{ what: 'the API', setting: 'api', ...api }] });
+  const { dataDir: dataDirectory, api, roles } = config;
+  const listeners = roles.includes('api') ? [{ what: 'the API', setting: 'api', ...api }] : [];
+  await checkMachine({ dataDirectory, listeners });
   undo.push(() => {
     if (process.exitCode === undefined) progress.line(stopped(config));
   });
@@ -140,8 +145,7 @@ async function startAll(options: StartOptions): Promise<Daemon> {
   const daemon = await progress.phase(
     'daemon',
     () => startDaemon({ config, etcd, libvirtSocket, probed, random, log, trace, onFatal }),
-    ({ resumed }) =>
-      `API at http://${config.api.address}:${config.api.port}, ${resumed} actors resumed`,
+    ({ resumed }) => `${served(config)}, ${resumed} actors resumed`,
   );
   undo.push(async () => {
     await daemon.stop();

@@ -128,8 +128,12 @@ export const InstanceState = closed({
 });
 export type InstanceState = Static<typeof InstanceState>;
 
-/** What was left of the nodes after one filter of the scheduler. */
-const Stage = closed({ stage: Type.String(), candidates: Type.Array(Type.String()) });
+/** What was left of the nodes after one stage of the scheduler, and why the others were dropped. */
+const Stage = closed({
+  stage: Type.String(),
+  candidates: Type.Array(Type.String()),
+  dropped: Type.Record(Type.String(), Type.String()),
+});
 
 const MESSAGES = {
   create: {
@@ -148,7 +152,13 @@ const MESSAGES = {
   },
   placed: { node: Type.String(), stages: Type.Array(Stage) },
   /** No node will do. */
-  unplaceable: { reason: Type.String(), stages: Type.Array(Stage) },
+  unplaceable: {
+    code: oneOf(['scheduler/no-node', 'object/not-found']),
+    reason: Type.String(),
+    stages: Type.Array(Stage),
+  },
+  /** A node asks whether what it has reserved for the instance is to stay; replies true or false. */
+  'claims-place': { node: Type.String() },
   /** The node has taken the job up. */
   'preflight-started': {},
   'artifact-changed': artifactChanged,

@@ -37,7 +37,9 @@ import { FenceSweep } from './fence-sweep.ts';
 import { openHost, type Host } from './host.ts';
 import { identityOf } from './identity.ts';
 import { registerKinds } from './kinds.ts';
-import { describeMachine } from './machine.ts';
+import { Measuring } from './gauges.ts';
+import { describeMachine, readGauges } from './machine.ts';
+import { ReservationAudit } from './reservation-audit.ts';
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -132,8 +134,7 @@ async function startActors(
   });
   const runtime = makeRuntime(options, journal, cluster);
   const { executors, router } = startExecutors(options, host, runtime);
-  const { memoryMiB } = self.machine;
-  registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, memoryMiB });
+  registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read });
   const { random } = options;
   const deafen = tellDomainChanges(host.hypervisor, { executors, router, random });
   undo.push(
@@ -145,6 +146,7 @@ async function startActors(
   const resumed = await cluster.join(runtime);
   if (login === undefined) throw new Error('joined without a login');
   startAudits(options, { host, journal, executors, router }, undo);
+  startMeasuring(options, read, router, undo);
   const secret = await tokenSecret(store, keys);
   const services = apiServices({
     ...options,
@@ -154,7 +156,9 @@ async function startActors(
     router,
     tokenSecret: secret,
   });
-  await serve(config.api, apiServer(services, apiRoutes(services)), undo);
+  if (config.roles.includes('api')) {
+    await serve(config.api, apiServer(services, apiRoutes(services)), undo);
+  }
   return { login, resumed };
 }
 
@@ -166,14 +170,15 @@ interface Self {
 
 function describeSelf({ config }: DaemonOptions, host: Host): Self {
   const apiUrl = `http://${config.api.address}:${config.api.port}`;
-  const machine = describeMachine(config.dataDir, host.underlay, host.hypervisor.capabilities);
+  const machine = describeMachine(config, host.underlay, host.hypervisor.capabilities);
   const identity = identityOf(config.dataDir);
-  const { node } = config;
+  const { node, roles } = config;
   const { vtep } = machine;
+  const servesApi = roles.includes('api');
   return {
     apiUrl,
     machine,
-    member: { ...identity, node, version: VERSION, api: apiUrl, vtep, weight: 1 },
+    member: { ...identity, node, version: VERSION, api: servesApi ? apiUrl : '', vtep, weight: 1 },
   };
 }
 
@@ -184,7 +189,8 @@ async function introduce(
   { machine, member, apiUrl }: Self,
 ): Promise<Login> {
   const { bootId } = member;
-  const message = { kind: 'register', bootId, machine } as const;
+  const gauges = readGauges(config.dataDir);
+  const message = { kind: 'register', bootId, machine, gauges } as const;
   const reply = await router.ask(nodeRef(config.node), message, { trace });
   await read.reached(reply.revision);
   const { dataDir, floatingBlock } = config;
@@ -256,6 +262,22 @@ function startAudits(
     isWanted,
   });
   undo.push(() => audits.stop());
+}
+
+function startMeasuring(
+  { config, random, log }: DaemonOptions,
+  read: ReadModel,
+  router: Router,
+  undo: (() => Promise<void>)[],
+): void {
+  const { node, dataDir } = config;
+  const parts = { node, read, router, clock: systemClock, random, log };
+  const measuring = new Measuring({ ...parts, gauges: () => readGauges(dataDir) });
+  const reservations = new ReservationAudit(parts);
+  undo.push(
+    () => measuring.stop(),
+    () => reservations.stop(),
+  );
 }
 
 async function serve(
