@@ -77,11 +77,9 @@ function withReservations(
   wanted: readonly (Amount & { readonly instanceId: string })[],
   turn: Turn,
 ): NodeState {
+  const fresh = { grantedAtMs: turn.now, isRunning: false, isBuilt: false };
   const granted = wanted.map(({ instanceId, cpus, memoryMiB, diskGiB }) => {
-    const reservation: Reservation = {
-      ...{ cpus, memoryMiB, diskGiB },
-      ...{ grantedAtMs: turn.now, isRunning: false, isBuilt: false },
-    };
+    const reservation: Reservation = { cpus, memoryMiB, diskGiB, ...fresh };
     return [instanceId, reservation] as const;
   });
   return { ...state, reservations: { ...state.reservations, ...Object.fromEntries(granted) } };

@@ -27,6 +27,8 @@ export interface MeasuringOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Between the end of one and the start of the next; default 5 s. */
+  readonly everyMs?: number;
   readonly gauges: () => Gauges;
 }
 
@@ -53,7 +55,8 @@ export class Measuring {
 
   #schedule(): void {
     if (this.#isStopped) return;
-    this.#timer = this.#options.clock.after(LOOK_MS, () => {
+    const { clock, everyMs = LOOK_MS } = this.#options;
+    this.#timer = clock.after(everyMs, () => {
       this.#running = this.#look().finally(() => this.#schedule());
     });
   }

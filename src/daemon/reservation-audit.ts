@@ -26,6 +26,8 @@ export interface ReservationAuditOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Between the end of one and the start of the next; default 30 s. */
+  readonly everyMs?: number;
 }
 
 /** Runs until stopped; stop() waits for the one under way. */
@@ -48,7 +50,8 @@ export class ReservationAudit {
 
   #schedule(): void {
     if (this.#isStopped) return;
-    this.#timer = this.#options.clock.after(AUDIT_MS, () => {
+    const { clock, everyMs = AUDIT_MS } = this.#options;
+    this.#timer = clock.after(everyMs, () => {
       this.#running = this.#audit().finally(() => this.#schedule());
     });
   }

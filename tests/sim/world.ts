@@ -41,6 +41,8 @@ import { SimMachine } from '../support/sim-machine.ts';
 export const NODE = 'n1';
 const ZONE = 'cloud.test';
 const STEP_MS = 250;
+/** Rarer than in life: each look costs real time, and hours pass here. */
+const WATCH_MS = 60_000;
 const GIB = 2 ** 30;
 
 /** `kind/effect/stage`, or `kind/turn/stage`. */
@@ -273,7 +275,15 @@ export class World {
   /** What a daemon does of itself, besides its actors. */
   #watch(router: Router): readonly { stop(): Promise<void> }[] {
     const { clock, random, records: read } = this;
-    const parts = { node: NODE, read, router, clock, random, log: this.kept.log };
+    const parts = {
+      node: NODE,
+      read,
+      router,
+      clock,
+      random,
+      log: this.kept.log,
+      everyMs: WATCH_MS,
+    };
     return [new Measuring({ ...parts, gauges: () => GAUGES }), new ReservationAudit(parts)];
   }
 
