@@ -36,7 +36,7 @@ import {
   imageFailed,
   interfaceChanged,
 } from './needs.ts';
-import { claimsPlace } from './place.ts';
+import { account, claimsPlace } from './place.ts';
 import { domainObserved, setPower } from './power.ts';
 import { scheduled } from './scheduled.ts';
 import {
@@ -113,6 +113,8 @@ function transition(
       return scheduled(state, message, turn);
     case 'claims-place':
       return next(state, [], claimsPlace(state, message.node));
+    case 'account-for':
+      return account(state, message.node);
     case 'preflight-started':
       if (state.phase !== 'initial' || state.node === null) return next(state);
       return advance({ ...state, phase: 'preflight', sinceMs: turn.now }, turn);

@@ -5,6 +5,7 @@
 //     that the copy already shows is used again.
 // P3  Each refusal takes one node out, so that it ends. A node that does not answer is given a few attempts.
 import { reasonOf, TroupeError } from '../kernel/errors.ts';
+import { next, type Step } from '../kernel/kind.ts';
 import type { EffectContext } from '../kernel/ports.ts';
 import { decoder } from '../kernel/schema.ts';
 import { Grant, nodeRef } from '../node/state.ts';
@@ -35,6 +36,17 @@ export function holdsPlace(state: InstanceState): boolean {
 export function claimsPlace(state: InstanceState, node: string): boolean {
   if (state.phase === 'initial' && state.node === null) return true;
   return state.node === node && holdsPlace(state);
+}
+
+/**
+ * On `account-for`. One that is to stay says its whole wish again: what its guest did while nobody listened is in
+ * the answer to that.
+ */
+export function account(state: InstanceState, node: string): Step<InstanceState> {
+  const isKept = state.node === node && mayHaveDomain(state);
+  const isStanding = state.phase === 'creating' || state.phase === 'created';
+  const generation = state.generation + (isKept && isStanding ? 1 : 0);
+  return next({ ...state, generation }, [], { isKept, generation });
 }
 
 /** Chooses a node that grants a reservation. */

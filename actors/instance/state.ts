@@ -3,6 +3,7 @@ import { artifactChanged } from '../artifact/state.ts';
 import { blobChanged } from '../blob/state.ts';
 import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
+import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
 import {
   closed,
@@ -177,6 +178,8 @@ const MESSAGES = {
   /** Outcome of delete-interfaces: all of them have given back what they held. */
   'interfaces-gone': {},
   'images-released': {},
+  /** A node that has something of it, and has not heard of it since it started, asks whether that is to stay. */
+  'account-for': accountFor,
   delete: {},
   forgotten: {},
 };

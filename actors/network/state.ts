@@ -1,6 +1,7 @@
 // A network's state and messages.
 import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
+import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
 import {
   closed,
@@ -108,6 +109,8 @@ const MESSAGES = {
   'segments-synced': { generation: Type.Integer(), absent: Type.Array(Type.String()) },
   /** Replies what a config drive says about the network. */
   describe: {},
+  /** A node that has something of it, and has not heard of it since it started, asks whether that is to stay. */
+  'account-for': accountFor,
   delete: {},
   'torn-down': {},
   forgotten: {},

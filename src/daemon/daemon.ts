@@ -36,6 +36,7 @@ import { feedReadModel } from './feed.ts';
 import { FenceSweep } from './fence-sweep.ts';
 import { openHost, type Host } from './host.ts';
 import { identityOf } from './identity.ts';
+import { Inventory } from './inventory.ts';
 import { registerKinds } from './kinds.ts';
 import { Measuring } from './gauges.ts';
 import { describeMachine, readGauges } from './machine.ts';
@@ -254,6 +255,7 @@ function startAudits(
   const audits = new Audits({
     node: config.node,
     host,
+    inventory: new Inventory({ node: config.node, ledger: host.ledger, executors, router, log }),
     fences: new FenceSweep({ ledger: host.ledger, journal }),
     router,
     clock: systemClock,

@@ -43,7 +43,8 @@ async function world() {
   const isWanted = () => undefined;
   let swept = 0;
   const fences = { run: () => Promise.resolve(swept++) };
-  const options = { node: 'n1', host, fences, router, clock, random, log, isWanted };
+  const inventory = { run: () => Promise.resolve([]) };
+  const options = { node: 'n1', host, inventory, fences, router, clock, random, log, isWanted };
   const start = () => new Audits(options);
   return {
     ...kernel,

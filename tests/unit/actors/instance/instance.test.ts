@@ -255,7 +255,10 @@ function anything(pick: Pick, state: InstanceState): InstanceMessage {
       reason: 'no node',
       stages,
     }),
-    pick<InstanceMessage>(started, { kind: 'claims-place', node: pick('n1', 'n2') }),
+    pick<InstanceMessage>(started, {
+      kind: pick('claims-place', 'account-for'),
+      node: pick('n1', 'n2'),
+    }),
     { ...artifactIs, blobId: pick('b', 'b', null) },
     { ...blobIs, phase: pick('created', 'created', 'error') },
     { kind: 'domain-observed', generation, observed, builtDisks: pick(null, []) },
@@ -272,7 +275,7 @@ test('random messages keep to the table, are harmless repeated, and leave it ali
     assert.ok(state.areImagesReleased && (state.isDomainGone || state.powerOns === 0));
     assert.ok(state.nics.every((nic) => nic.phase === 'deleted'));
   };
-  const counting = ['set-power'];
+  const counting = ['set-power', 'account-for'];
   const subject = { kind: instance, phases: PHASES, rest, message, check, counting };
   const moves = walk(subject, { seeds: 500, steps: 250 });
   const never = ['delete-wait-error error'];
