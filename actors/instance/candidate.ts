@@ -4,15 +4,23 @@ import type { NodeState } from '../node/state.ts';
 import type { Candidate, PlacedInstance, Wish } from './scheduler.ts';
 import type { InstanceState } from './state.ts';
 
-/** For `instanceId`, which does not stand in its own way. */
+interface Surroundings {
+  /** Who is to be placed; it does not stand in its own way. */
+  readonly instanceId: string;
+  /** Placed on the node. */
+  readonly instances: readonly PlacedInstance[];
+  /** The node's daemon is a member of the cluster now. */
+  readonly isMember: boolean;
+}
+
 export function candidateOf(
   node: string,
   state: NodeState,
-  { instanceId, instances }: { instanceId: string; instances: readonly PlacedInstance[] },
+  { instanceId, instances, isMember }: Surroundings,
 ): Candidate {
   return {
     node,
-    unfit: unfitness(state),
+    unfit: isMember ? unfitness(state) : 'its daemon is away',
     capacity: capacityOf(state, instanceId),
     isHolding: Object.hasOwn(state.reservations, instanceId),
     refusal: null,

@@ -12,11 +12,19 @@ export interface PlacementRecords {
   readonly instances: Pick<ReadCollection<InstanceState>, 'get' | 'all'>;
 }
 
-/** Every node there is a record of. */
-export function candidates(read: PlacementRecords, instanceId: string): Candidate[] {
+/** Every node there is a record of. One that is no member now would not answer: nobody is to wait for it. */
+export function candidates(
+  read: PlacementRecords,
+  instanceId: string,
+  isMember: (node: string) => boolean,
+): Candidate[] {
   const placed = placedByNode(read);
   return [...read.nodes.all()].map(({ id, state }) =>
-    candidateOf(id, state, { instanceId, instances: placed.get(id) ?? [] }),
+    candidateOf(id, state, {
+      instanceId,
+      instances: placed.get(id) ?? [],
+      isMember: isMember(id),
+    }),
   );
 }
 

@@ -135,7 +135,8 @@ async function startActors(
   });
   const runtime = makeRuntime(options, journal, cluster);
   const { executors, router } = startExecutors(options, host, runtime);
-  registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read });
+  const isMember = (node: string) => cluster.isMember(node);
+  registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, isMember });
   const { random } = options;
   const deafen = tellDomainChanges(host.hypervisor, { executors, router, random });
   undo.push(

@@ -24,10 +24,15 @@ export interface KindOptions {
   readonly config: Config;
   readonly claims: Claims;
   readonly read: ReadModel;
+  /** Whether the node's daemon is in the cluster now. */
+  readonly isMember: (node: string) => boolean;
 }
 
 /** Makes all kinds known to the runtime. */
-export function registerKinds(runtime: Runtime, { config, claims, read }: KindOptions): void {
+export function registerKinds(
+  runtime: Runtime,
+  { config, claims, read, isMember }: KindOptions,
+): void {
   const { zone, upstreamDns, floatingBlock, image } = config;
   const vtepOf = (name: string) => read.nodes.get(name)?.state.machine?.vtep || undefined;
   runtime.register(node, {});
@@ -44,6 +49,6 @@ export function registerKinds(runtime: Runtime, { config, claims, read }: KindOp
   runtime.register(artifact, artifactPerformers());
   runtime.register(
     instance,
-    instancePerformers({ candidates: (instanceId) => candidates(read, instanceId) }),
+    instancePerformers({ candidates: (instanceId) => candidates(read, instanceId, isMember) }),
   );
 }

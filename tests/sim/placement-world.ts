@@ -54,6 +54,8 @@ export class PlacementWorld {
   killsAt: (point: string, on: string) => boolean = () => false;
   /** Asked for each ask that has been answered: true loses the answer. */
   losesAnswer: (to: Address, message: Message) => boolean = () => false;
+  /** Whether the members' list has noticed who is dead. */
+  knowsOfDeath = false;
   readonly #copyJournal = new MemoryJournal();
   readonly #copy = recordsOf(this.#copyJournal);
 
@@ -164,7 +166,9 @@ export class PlacementWorld {
     const local = localRouter(runtime, { executor });
     const daemon: Daemon = { runtime, router: local, watchers, isDead: false };
     runtime.register(node, {});
-    runtime.register(instance, instancePerformers({ candidates: (id) => candidates(read, id) }));
+    const isMember = (one: string) => !this.knowsOfDeath || this.isUp(one);
+    const known = (id: string) => candidates(read, id, isMember);
+    runtime.register(instance, instancePerformers({ candidates: known }));
     runtime.connect(router);
     return daemon;
   }

@@ -184,6 +184,25 @@ test('a node of before reservations takes in the guests that it has', async () =
   assert.equal(one.reservations(), before);
 });
 
+test('a node whose daemon is dead delays nobody, and is named as away', async () => {
+  for (const knowsOfDeath of [true, false]) {
+    const one = await world({ n1: 4, n2: 9, n3: 2 });
+    one.kill('n2');
+    one.knowsOfDeath = knowsOfDeath;
+    // Those whose actors n2 does not run.
+    const asked = ['i0', 'i2', 'i3', 'i5', 'i6', 'i8', 'i9'];
+    await Promise.all(asked.map((id) => one.create(id)));
+    await one.pass(10_000);
+    assert.equal(phases(one), { created: 6, error: 1 }, `${knowsOfDeath}`);
+    const failed = one.instances().find((state) => state.phase === 'error');
+    assert.is(failed?.failure?.reason, RAM);
+    const events = one.journal.events.get(`instance/${failed?.name}`) ?? [];
+    const [first] = events.filter(({ message }) => message === 'schedule by hypervisors');
+    const dropped = JSON.stringify(first?.extra?.['dropped']);
+    assert.match(dropped, knowsOfDeath ? /^{"n2":"its daemon is away"}$/ : /^{"n2":"no answer: /);
+  }
+});
+
 test('nodes at rest write nothing, however long', async () => {
   const one = await world();
   await Promise.all(ids(9).map((id) => one.create(id)));

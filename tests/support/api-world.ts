@@ -276,7 +276,7 @@ function registerKinds(runtime: Runtime, read: ReadModel): void {
   runtime.register(interfaceKind, interfacePerformers(claims));
   runtime.register(blob, blobPerformers({ maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 }));
   runtime.register(artifact, artifactPerformers());
-  const ports = { candidates: (instanceId: string) => candidates(read, instanceId) };
+  const ports = { candidates: (instanceId: string) => candidates(read, instanceId, () => true) };
   runtime.register(instance, instancePerformers(ports));
 }
 

@@ -39,10 +39,11 @@ interface Given {
   /** Of others, running and built unless said otherwise. */
   readonly reserved?: Partial<Reservation>;
   readonly instances?: readonly PlacedInstance[];
+  readonly isMember?: boolean;
 }
 
 function candidate(node: string, given: Given = {}): Candidate {
-  const { state, gauges, reserved, instances = [] } = given;
+  const { state, gauges, reserved, instances = [], isMember = true } = given;
   const none = {
     cpus: 0,
     memoryMiB: 0,
@@ -54,7 +55,7 @@ function candidate(node: string, given: Given = {}): Candidate {
   const reservations = reserved === undefined ? {} : { other: { ...none, ...reserved } };
   const measured = NODE.gauges === null ? null : { ...NODE.gauges, ...gauges };
   const full = { ...NODE, gauges: measured, reservations, ...state };
-  return candidateOf(node, full, { instanceId: 'self', instances });
+  return candidateOf(node, full, { instanceId: 'self', instances, isMember });
 }
 
 function placed(members: Partial<PlacedInstance>): PlacedInstance {
@@ -76,6 +77,7 @@ test('each filter keeps what fits exactly and refuses one more, with its text', 
   const rows: readonly (readonly [string, Given, Partial<Wish>, string])[] = [
     ['not ready', { state: { phase: 'error' } }, {}, NOT],
     ['not measured', { state: { gauges: null } }, {}, NOT],
+    ['a daemon that is away', { isMember: false }, {}, NOT],
     ['storage only', { state: storage }, {}, NOT],
     ['another node', {}, { requestedNode: 'n2' }, 'node not found: n2'],
     ['the node asked for', {}, { requestedNode: 'n1' }, 'n1'],
