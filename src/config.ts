@@ -4,6 +4,7 @@ import { realpathSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import type { LogLevel } from '../actors/kernel/ports.ts';
+import { ROLES, type Role } from '../actors/node/state.ts';
 import { invalid, settingsReader, type Input, type Read } from './config/sources.ts';
 import * as value from './config/values.ts';
 
@@ -18,6 +19,8 @@ export interface Config {
   /** Packages that guests are built from; may be shared by several data directories. */
   readonly cacheDir: string;
   readonly node: string;
+  /** What this machine does for the cluster; at least one. */
+  readonly roles: readonly Role[];
   readonly cluster: string;
   /** DNS zone of virtual networks. */
   readonly zone: string;
@@ -106,6 +109,7 @@ export function wantsHelp(flags: readonly string[]): boolean {
 export function readConfig(input: Input): Config {
   const read = settingsReader(input);
   const dataDir = realPath(read('data-dir', value.path));
+  const roles = read('roles', value.someOf(...ROLES));
   const hostTag = read('host-tag', value.hostTag, () => tagOf(dataDir));
   return deepFreeze({
     dataDir,
@@ -113,6 +117,7 @@ export function readConfig(input: Input): Config {
     logDir: join(dataDir, 'log'),
     cacheDir: read('cache-dir', value.path, () => join(dataDir, 'cache')),
     node: read('node', value.hostLabel, ownHostName),
+    roles,
     cluster: read('cluster', value.hostLabel),
     zone: read('zone', value.domain),
     hostTag,
@@ -132,10 +137,7 @@ export function readConfig(input: Input): Config {
     leaseTtlMs: read('lease-ttl', value.whole(5, 60)) * 1000,
     missingAfterMs: read('missing-after', value.whole(1, 86_400)) * 1000,
     logLevel: read('log-level', value.oneOf('debug', 'info', 'warn', 'error')),
-    tour: {
-      when: read('tour', value.oneOf('first', 'only', 'never')),
-      image: read('image', value.optional(value.source)),
-    },
+    tour: readTour(read, roles),
     crashPoint: read(
       'crash-point',
       value.optional((text) => text),
@@ -196,6 +198,16 @@ function readImage(read: Read): ImageConfig {
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),
   };
+}
+
+/** The tour is taken through this machine's own API. */
+function readTour(read: Read, roles: readonly Role[]): TourConfig {
+  const when = read('tour', value.oneOf('first', 'only', 'never'));
+  const image = read('image', value.optional(value.source));
+  if (roles.includes('api')) return { when, image };
+  if (when !== 'only') return { when: 'never', image };
+  const what = 'expected the role api, since the tour goes through the API of this machine';
+  throw invalid('roles', 'with a tour', what, roles.join(','));
 }
 
 /** The same directory has one name, so that it has one tag. What does not exist yet keeps its own. */

@@ -63,6 +63,10 @@ async function main(): Promise<number> {
   }
 }
 
+function served({ roles, api }: Config): string {
+  return roles.includes('api') ? `API at http://${api.address}:${api.port}` : 'no API here';
+}
+
 /** Aborted by the first signal of the process; a second one does not wait any longer. */
 function stopSignal(): AbortSignal {
   const stop = new AbortController();
@@ -109,8 +113,8 @@ async function run(
   if (!stop.aborted) await once(stop, 'abort');
 }
 
-function listenersOf({ api, mesh }: Config): Listener[] {
-  const listeners: Listener[] = [{ what: 'the API', setting: 'api', ...api }];
+function listenersOf({ api, mesh, roles }: Config): Listener[] {
+  const listeners = roles.includes('api') ? [{ what: 'the API', setting: 'api', ...api }] : [];
   if (mesh === null) return listeners;
   return [...listeners, { what: 'the mesh', setting: 'mesh', address: mesh.host, port: mesh.port }];
 }
@@ -149,8 +153,7 @@ async function startAll(options: StartOptions): Promise<Daemon> {
   const daemon = await progress.phase(
     'daemon',
     () => startDaemon({ config, etcd, libvirtSocket, probed, random, log, trace, onFatal }),
-    ({ resumed }) =>
-      `API at http://${config.api.address}:${config.api.port}, ${resumed} actors resumed`,
+    ({ resumed }) => `${served(config)}, ${resumed} actors resumed`,
   );
   undo.push(async () => {
     await daemon.stop();

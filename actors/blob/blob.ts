@@ -66,6 +66,10 @@ function transition(
       return unuse(state, [message.user], turn);
     case 'users-gone':
       return unuse(state, message.users, turn);
+    case 'account-for': {
+      const isKept = state.nodes.includes(message.node) && state.phase !== 'deleted';
+      return next(state, [], { isKept, generation: state.generation });
+    }
     case 'delete':
       return requestDelete(state, turn);
     case 'replicas-removed':

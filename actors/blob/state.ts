@@ -1,6 +1,7 @@
 // A blob's state and messages: immutable bytes, known by their hash, kept as replicas on nodes.
 import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
+import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
 import {
   closed,
@@ -60,6 +61,8 @@ const MESSAGES = {
   'users-gone': { users: Type.Array(Type.String()) },
   /** Outcome of remove-replicas under a generation. */
   'replicas-removed': { generation: Type.Integer() },
+  /** A node that has something of it, and has not heard of it since it started, asks whether that is to stay. */
+  'account-for': accountFor,
   /** Calls a fetch off; refused while something uses it. */
   delete: {},
   forgotten: {},

@@ -11,7 +11,7 @@ import type { DomainWish } from '../node/domain-wish.ts';
 import { want } from '../node/executor-message.ts';
 import { layoutDisks } from './devices.ts';
 import { createInterfaces, deleteInterfaces, placeInterfaces } from './interfaces.ts';
-import { schedule, type Candidate, type Overcommit, type Wish } from './scheduler.ts';
+import { giveBack, place, type Candidates } from './place.ts';
 import { BuiltDisk, Observed, type InstanceMessage, type InstanceState } from './state.ts';
 import type { InstanceEffect } from './wanted.ts';
 
@@ -20,9 +20,7 @@ type Context = EffectContext<InstanceMessage>;
 
 /** What an instance's effects need to know of the cluster. */
 export interface InstancePorts {
-  /** The nodes and what is placed on them, as this daemon last read it. */
-  candidates(): readonly Candidate[];
-  readonly limits: Overcommit;
+  readonly candidates: Candidates;
 }
 
 const decodeFacts = decoder('network facts', NetworkFacts, 'actor/bad-message');
@@ -38,7 +36,7 @@ export function instancePerformers(
 ): Performers<State, InstanceMessage, InstanceEffect> {
   return {
     'create-interfaces': createInterfaces,
-    place: (state, context) => place(ports, state, context),
+    place: (state, context) => place(ports.candidates, state, context),
     'start-preflight': () => Promise.resolve({ kind: 'preflight-started' }),
     'request-images': requestImages,
     'place-interfaces': placeInterfaces,
@@ -52,35 +50,12 @@ export function instancePerformers(
     'release-images': async (state, context) => {
       await Promise.all([...blobIds(state)].map((blobId) => releaseBlob(blobId, context)));
       await Promise.all([...artifactIds(state)].map((id) => stopAwaiting(id, context)));
+      // The last that it holds: what takes its place needs the memory and the disk.
+      if (state.node !== null) giveBack(state.node, context);
       return { kind: 'images-released' };
     },
     forget: () => Promise.resolve({ kind: 'forgotten' }),
   };
-}
-
-function place(ports: InstancePorts, state: State, context: Context): Promise<InstanceMessage> {
-  const wish = {
-    namespace: state.namespace,
-    cpus: state.cpus,
-    memoryMiB: state.memoryMiB,
-    diskGiB: state.disks.reduce((total, disk) => total + (disk.sizeGiB ?? 0), 0),
-    requestedNode: state.requestedNode,
-    affinity: affinityOf(state.metadata),
-  };
-  const choice = schedule(wish, ports.candidates(), ports.limits, context.random.number());
-  const stages = choice.stages.map(({ stage, candidates }) => {
-    return { stage, candidates: [...candidates] };
-  });
-  if (!choice.ok) return Promise.resolve({ kind: 'unplaceable', reason: choice.reason, stages });
-  return Promise.resolve({ kind: 'placed', node: choice.node, stages });
-}
-
-/** Weights may come as text (the CLI of old sends them so); what is no number weighs nothing. */
-function affinityOf(metadata: State['metadata']): Wish['affinity'] {
-  const affinity = metadata['affinity'];
-  if (typeof affinity !== 'object' || affinity === null) return new Map();
-  const weights = Object.entries(affinity).map(([word, weight]) => [word, Number(weight)] as const);
-  return new Map(weights.filter(([, weight]) => Number.isFinite(weight)));
 }
 
 async function requestImages(state: State, context: Context): Promise<undefined> {

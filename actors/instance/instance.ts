@@ -22,7 +22,7 @@ import {
   PROMPT,
   STANDING,
 } from '../kernel/kind.ts';
-import type { EffectPolicy, EventDraft, KernelMessage, Step, Turn } from '../kernel/kind.ts';
+import type { EffectPolicy, KernelMessage, Step, Turn } from '../kernel/kind.ts';
 import { failure, isForgettable, newLife } from '../kernel/object.ts';
 import { decoder } from '../kernel/schema.ts';
 import { INSISTENT, isWanted, setBack, timerOf, tryAgain } from '../kernel/setback.ts';
@@ -37,7 +37,9 @@ import {
   interfaceChanged,
 } from './needs.ts';
 import { sawNode } from './node-seen.ts';
+import { account, claimsPlace } from './place.ts';
 import { domainObserved, setPower } from './power.ts';
+import { scheduled } from './scheduled.ts';
 import {
   decodeInstanceMessage,
   InstanceState,
@@ -111,6 +113,10 @@ function transition(
     case 'placed':
     case 'unplaceable':
       return scheduled(state, message, turn);
+    case 'claims-place':
+      return next(state, [], claimsPlace(state, message.node));
+    case 'account-for':
+      return account(state, message.node);
     case 'preflight-started':
       if (state.phase !== 'initial' || state.node === null) return next(state);
       return advance({ ...state, phase: 'preflight', sinceMs: turn.now }, turn);
@@ -139,27 +145,6 @@ function transition(
     case 'time-reached':
       return timeReached(state, turn);
   }
-}
-
-/** Every filter of the scheduler is an event (contract: instances 5). */
-function scheduled(
-  state: State,
-  message: Extract<InstanceMessage, { kind: 'placed' | 'unplaceable' }>,
-  turn: Turn,
-): Step<State> {
-  if (state.phase !== 'initial' || state.node !== null) return next(state);
-  const events = message.stages.map(({ stage, candidates }): EventDraft => {
-    return { type: 'audit', message: `schedule by ${stage}`, extra: { candidates } };
-  });
-  if (message.kind === 'unplaceable') {
-    const failed = fail(state, failure('scheduler/no-node', message.reason), turn);
-    return next(failed.state, [...events, ...failed.events]);
-  }
-  const { node } = message;
-  return next({ ...state, node }, [
-    ...events,
-    { type: 'audit', message: 'placed', extra: { node } },
-  ]);
 }
 
 function effectFailed(

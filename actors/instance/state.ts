@@ -3,6 +3,7 @@ import { artifactChanged } from '../artifact/state.ts';
 import { blobChanged } from '../blob/state.ts';
 import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
+import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
 import { nodeSeen } from '../node/presence.ts';
 import {
@@ -131,8 +132,12 @@ export const InstanceState = closed({
 });
 export type InstanceState = Static<typeof InstanceState>;
 
-/** What was left of the nodes after one filter of the scheduler. */
-const Stage = closed({ stage: Type.String(), candidates: Type.Array(Type.String()) });
+/** What was left of the nodes after one stage of the scheduler, and why the others were dropped. */
+const Stage = closed({
+  stage: Type.String(),
+  candidates: Type.Array(Type.String()),
+  dropped: Type.Record(Type.String(), Type.String()),
+});
 
 const MESSAGES = {
   create: {
@@ -151,7 +156,13 @@ const MESSAGES = {
   },
   placed: { node: Type.String(), stages: Type.Array(Stage) },
   /** No node will do. */
-  unplaceable: { reason: Type.String(), stages: Type.Array(Stage) },
+  unplaceable: {
+    code: oneOf(['scheduler/no-node', 'object/not-found']),
+    reason: Type.String(),
+    stages: Type.Array(Stage),
+  },
+  /** A node asks whether what it has reserved for the instance is to stay; replies true or false. */
+  'claims-place': { node: Type.String() },
   /** The node has taken the job up. */
   'preflight-started': {},
   'artifact-changed': artifactChanged,
@@ -171,6 +182,8 @@ const MESSAGES = {
   /** Outcome of delete-interfaces: all of them have given back what they held. */
   'interfaces-gone': {},
   'images-released': {},
+  /** A node that has something of it, and has not heard of it since it started, asks whether that is to stay. */
+  'account-for': accountFor,
   delete: {},
   forgotten: {},
 };

@@ -95,6 +95,10 @@ function transition(
       const { netblock, dns, namespace } = state;
       return next(state, [], { netblock, dns, namespace });
     }
+    case 'account-for': {
+      const isKept = state.nodes.includes(message.node);
+      return next(state, [], { isKept, generation: state.generation });
+    }
     case 'delete':
       return startDeleting(state, turn);
     case 'torn-down':

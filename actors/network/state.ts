@@ -1,6 +1,7 @@
 // A network's state and messages.
 import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
+import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
 import { nodeSeen } from '../node/presence.ts';
 import {
@@ -112,6 +113,8 @@ const MESSAGES = {
   'node-seen': nodeSeen,
   /** Replies what a config drive says about the network. */
   describe: {},
+  /** A node that has something of it, and has not heard of it since it started, asks whether that is to stay. */
+  'account-for': accountFor,
   delete: {},
   'torn-down': {},
   forgotten: {},

@@ -1,10 +1,11 @@
 // One machine: the only pinned kind, decided by its own daemon. It owns the machine's executors (executors.ts),
-// and records what the machine is and where it differs from what is wanted.
+// and records what the machine is, where it differs from what is wanted, and to whom it is promised (reservations.ts).
 import { defineKind, next, refuse } from '../kernel/kind.ts';
 import type { EventDraft, KernelMessage, Step, Turn } from '../kernel/kind.ts';
 import { failure, newLife } from '../kernel/object.ts';
-import { decoder } from '../kernel/schema.ts';
-import { decodeNodeMessage, NodeState, type NodeMessage } from './state.ts';
+import { adopt, measured, release, reserve, unmarked } from './reservations.ts';
+import { nodeSnapshot } from './snapshot.ts';
+import { decodeNodeMessage, type NodeMessage, type NodeState } from './state.ts';
 
 /** Of one audit; a machine with more differences than that has one problem, not many. */
 const MOST_DRIFTS = 100;
@@ -13,6 +14,8 @@ export const initial: NodeState = {
   phase: 'none',
   bootId: '',
   machine: null,
+  gauges: null,
+  reservations: {},
   drifts: [],
   ...newLife,
 };
@@ -32,6 +35,14 @@ function transition(
       return register(state, message, turn);
     case 'drift-found':
       return driftFound(state, message);
+    case 'measured':
+      return measured(state, message);
+    case 'reserve':
+      return reserve(state, message, turn);
+    case 'release':
+      return release(state, message);
+    case 'adopt':
+      return adopt(state, message, turn);
     case 'effect-failed':
     case 'time-reached':
       return next(state);
@@ -40,10 +51,13 @@ function transition(
 
 /** A daemon that joins again after an outage is the same daemon: nothing started. */
 function register(state: NodeState, message: Of<'register'>, turn: Turn): Step<NodeState> {
-  const { bootId, machine } = message;
-  if (state.phase === 'created' && state.bootId === bootId) return next({ ...state, machine });
-  const extra = { bootId, ...machine.versions };
-  const started = { phase: 'created', bootId, machine, failure: null } as const;
+  const { bootId, machine, gauges } = message;
+  // Guests may have ended while no daemon looked; those that run are found by the next measuring.
+  const reservations = unmarked(state.reservations);
+  const said = { machine, gauges, reservations };
+  if (state.phase === 'created' && state.bootId === bootId) return next({ ...state, ...said });
+  const extra = { bootId, roles: [...machine.roles], ...machine.versions };
+  const started = { phase: 'created', bootId, ...said, failure: null } as const;
   return next({ ...state, ...started, sinceMs: turn.now }, [
     { type: 'audit', message: 'daemon started', extra },
   ]);
@@ -82,5 +96,5 @@ export const node = defineKind<NodeState, NodeMessage, never>({
     sinceMs: now,
     failure: failure('actor/crashed', reason),
   }),
-  snapshot: { schema: 1, decode: decoder('node', NodeState, 'actor/bad-snapshot'), migrations: {} },
+  snapshot: nodeSnapshot,
 });

@@ -48,6 +48,10 @@ export function explained(error: unknown, loginSource: string): CliError {
   }
   // What the machine lacks, or a setting that cannot be: its message has the way out.
   if (error instanceof Error && error.name === 'TroupeError') return new CliError(error.message);
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'EACCES' || code === 'EPERM') {
+    return new CliError((error as Error).message, { wayOut: 'run it as root: sudo npx troupe …' });
+  }
   const [, place = ''] = error instanceof Error ? (error.stack ?? '').split('\n') : [];
   return new CliError(`unexpected: ${String(error)}`, {
     wayOut: `this is a fault of the command line itself, ${place.trim()}`,

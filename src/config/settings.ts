@@ -26,6 +26,11 @@ export const SETTINGS = {
   },
   config: { value: 'FILE', initial: '', help: 'settings as JSON (default DATA-DIR/troupe.json)' },
   node: { value: 'NAME', initial: '', help: "this machine's name (default: its host name)" },
+  roles: {
+    value: 'ROLES',
+    initial: 'hypervisor,storage,api',
+    help: 'what this machine is for',
+  },
   cluster: { value: 'NAME', initial: 'troupe', help: 'which cluster it belongs to' },
   zone: { value: 'DOMAIN', initial: 'shakenfist', help: 'DNS zone of virtual networks' },
   'host-tag': {

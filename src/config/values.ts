@@ -48,6 +48,16 @@ export function oneOf<T extends string>(...allowed: readonly T[]): Parser<T> {
   };
 }
 
+/** One or more of them, each once, separated by commas or spaces. */
+export function someOf<T extends string>(...allowed: readonly T[]): Parser<readonly T[]> {
+  const parse = listOf(oneOf(...allowed));
+  return (text, directory) => {
+    const found = new Set(parse(text, directory));
+    if (found.size > 0) return allowed.filter((one) => found.has(one));
+    throw new Expected(`at least one of ${allowed.join(', ')}`);
+  };
+}
+
 /** An absolute path. */
 export const path: Parser<string> = (text, directory) => {
   if (text !== '' && !/[\0\n]/.test(text)) return resolve(directory, text);

@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
 import { nodeRef } from '../../actors/node/state.ts';
 import type { FenceSweep } from './fence-sweep.ts';
+import type { Inventory } from './inventory.ts';
 import type { Host } from './host.ts';
 
 /** Between the end of one audit and the start of the next. */
@@ -14,6 +15,7 @@ const FIRST_AUDIT_MS = 30_000;
 export interface AuditOptions {
   readonly node: string;
   readonly host: Pick<Host, 'audit'>;
+  readonly inventory: Pick<Inventory, 'run'>;
   readonly fences: Pick<FenceSweep, 'run'>;
   readonly router: Router;
   readonly clock: Clock;
@@ -62,8 +64,11 @@ export class Audits {
   }
 
   async #compare(trace: string): Promise<void> {
-    const { node, host, router, log, isWanted } = this.#options;
-    const drifts = (await host.audit(isWanted, trace)).map((drift) => ({ ...drift }));
+    const { node, host, inventory, router, log, isWanted } = this.#options;
+    // First: what it removes needs no repair.
+    const orphans = await inventory.run(trace);
+    const found = await host.audit(isWanted, trace);
+    const drifts = [...orphans, ...found].map((drift) => ({ ...drift }));
     const isNone = drifts.length === 0;
     if (!isNone) log('warn', 'the machine differs from what is wanted', { trace, drifts });
     // That there is none is told too, once: what vanished and comes back is news again.

@@ -1,63 +1,40 @@
-// The nodes as the scheduler sees them, from the read model and this machine's own gauges.
-import {
-  OVERCOMMIT,
-  type Candidate,
-  type Overcommit,
-  type PlacedInstance,
-} from '../../actors/instance/scheduler.ts';
+// The nodes as the scheduler sees them: what each says of itself, as this daemon last read it.
+import { candidateOf, placedInstance } from '../../actors/instance/candidate.ts';
+import { holdsPlace } from '../../actors/instance/place.ts';
+import type { Candidate, PlacedInstance } from '../../actors/instance/scheduler.ts';
 import type { InstanceState } from '../../actors/instance/state.ts';
-import type { Config } from '../config.ts';
-import type { ReadModel } from '../read/read-model.ts';
-import { currentLoad } from './machine.ts';
+import type { NodeState } from '../../actors/node/state.ts';
+import type { ReadCollection } from '../read/collection.ts';
 
-const GIB = 1024 ** 3;
-/** Of all memory: what a small machine keeps for itself instead of the contract's 2 GiB. */
-const RESERVED_SHARE = 8;
-/** Nothing runs there any more, or yet. */
-const GONE: readonly InstanceState['phase'][] = ['deleted', 'error', 'none'];
-
-/** Placement limits for machines of this size. */
-export function overcommitOf(config: Config, memoryMiB: number): Overcommit {
-  return {
-    ...OVERCOMMIT,
-    reservedMemoryMiB: Math.min(
-      OVERCOMMIT.reservedMemoryMiB,
-      Math.floor(memoryMiB / RESERVED_SHARE),
-    ),
-    reservedDiskGiB: Math.ceil(config.image.keepFreeBytes / GIB),
-  };
+/** What placing and its audits need of the copy of the store. */
+export interface PlacementRecords {
+  readonly nodes: Pick<ReadCollection<NodeState>, 'get' | 'all'>;
+  readonly instances: Pick<ReadCollection<InstanceState>, 'get' | 'all'>;
 }
 
-/** Every node that is ready; the gauges of this one are read now. */
-export function candidates(read: ReadModel, ownNode: string, dataDir: string): Candidate[] {
+/** Every node there is a record of. One that is no member now would not answer: nobody is to wait for it. */
+export function candidates(
+  read: PlacementRecords,
+  instanceId: string,
+  isMember: (node: string) => boolean,
+): Candidate[] {
   const placed = placedByNode(read);
-  return [...read.nodes.all()].flatMap(({ id, state }) => {
-    if (state.machine === null) return [];
-    const { cpus, memoryMiB, diskGiB } = state.machine;
-    const gauges =
-      id === ownNode
-        ? currentLoad(dataDir)
-        : { availableMemoryMiB: memoryMiB, freeDiskGiB: diskGiB, load: 0 };
-    const isReady = state.phase === 'created';
-    const instances = placed.get(id) ?? [];
-    return [{ node: id, isReady, isHypervisor: true, cpus, memoryMiB, instances, ...gauges }];
-  });
+  return [...read.nodes.all()].map(({ id, state }) =>
+    candidateOf(id, state, {
+      instanceId,
+      instances: placed.get(id) ?? [],
+      isMember: isMember(id),
+    }),
+  );
 }
 
-function placedByNode(read: ReadModel): Map<string, PlacedInstance[]> {
+function placedByNode(read: PlacementRecords): Map<string, PlacedInstance[]> {
   const placed = new Map<string, PlacedInstance[]>();
   for (const { state } of read.instances.all()) {
-    if (state.node === null || GONE.includes(state.phase)) continue;
-    const { namespace, cpus, memoryMiB, metadata } = state;
-    // Words only: a tenant's metadata may hold any JSON, some of which String() throws on.
-    const tags = Array.isArray(metadata['tags']) ? metadata['tags'].filter(isText) : [];
+    if (state.node === null || !holdsPlace(state)) continue;
     const there = placed.get(state.node) ?? [];
-    there.push({ namespace, cpus, memoryMiB, tags });
+    there.push(placedInstance(state));
     placed.set(state.node, there);
   }
   return placed;
-}
-
-function isText(tag: unknown): tag is string {
-  return typeof tag === 'string';
 }

@@ -78,6 +78,11 @@ export class Cluster implements Ownership, Routes {
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Whether the node's daemon is in the cluster, as this one last read it. */
+  isMember(node: string): boolean {
+    return this.memberOf(node) !== undefined;
+  }
+
   /** Shards that this daemon owns. */
   get shardCount(): number {
     return this.#membership?.shards.length ?? 0;

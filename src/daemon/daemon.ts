@@ -36,10 +36,13 @@ import { feedReadModel } from './feed.ts';
 import { FenceSweep } from './fence-sweep.ts';
 import { openHost, type Host } from './host.ts';
 import { identityOf } from './identity.ts';
+import { Inventory } from './inventory.ts';
 import { registerKinds } from './kinds.ts';
-import { describeMachine } from './machine.ts';
 import { openAmong } from './mesh.ts';
 import { Presence } from './presence.ts';
+import { Measuring } from './gauges.ts';
+import { describeMachine, readGauges } from './machine.ts';
+import { ReservationAudit } from './reservation-audit.ts';
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -133,8 +136,8 @@ async function startActors(
   undo.push(async () => mesh?.close());
   const executors = startExecutors(options, host, router);
   runtime.connect(router);
-  const { memoryMiB } = self.machine;
-  registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, memoryMiB });
+  const isMember = (node: string) => cluster.isMember(node);
+  registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, isMember });
   const { random } = options;
   const deafen = tellDomainChanges(host.hypervisor, { executors, router, random });
   undo.push(
@@ -146,6 +149,7 @@ async function startActors(
   const resumed = await cluster.join(runtime);
   const login = await bootstrap({ ...config, router, read, apiUrl: self.apiUrl, trace });
   startWatching(options, { host, journal, executors, router, cluster, read }, undo);
+  startMeasuring(options, read, router, undo);
   const secret = await tokenSecret(store, keys);
   const services = apiServices({
     ...options,
@@ -155,7 +159,9 @@ async function startActors(
     router,
     tokenSecret: secret,
   });
-  await serve(config.api, apiServer(services, apiRoutes(services)), undo);
+  if (config.roles.includes('api')) {
+    await serve(config.api, apiServer(services, apiRoutes(services)), undo);
+  }
   return { login, resumed };
 }
 
@@ -179,14 +185,23 @@ interface Self {
 
 function describeSelf({ config }: DaemonOptions, host: Host): Self {
   const apiUrl = `http://${config.api.address}:${config.api.port}`;
-  const machine = describeMachine(config.dataDir, host.underlay, host.hypervisor.capabilities);
+  const machine = describeMachine(config, host.underlay, host.hypervisor.capabilities);
   const identity = identityOf(config.dataDir);
-  const { node, mesh } = config;
+  const { node, mesh, roles } = config;
   const { vtep } = machine;
+  const servesApi = roles.includes('api');
   return {
     apiUrl,
     machine,
-    member: { ...identity, node, version: VERSION, api: apiUrl, mesh, vtep, weight: 1 },
+    member: {
+      ...identity,
+      node,
+      version: VERSION,
+      api: servesApi ? apiUrl : '',
+      mesh,
+      vtep,
+      weight: 1,
+    },
   };
 }
 
@@ -198,7 +213,8 @@ async function introduce(
 ): Promise<void> {
   checkPool(read, config.floatingBlock);
   const { bootId } = member;
-  const message = { kind: 'register', bootId, machine } as const;
+  const gauges = readGauges(config.dataDir);
+  const message = { kind: 'register', bootId, machine, gauges } as const;
   const reply = await router.ask(nodeRef(config.node), message, { trace });
   await read.reached(reply.revision);
 }
@@ -256,6 +272,7 @@ function startWatching(
   const audits = new Audits({
     node: config.node,
     host,
+    inventory: new Inventory({ node: config.node, ledger: host.ledger, executors, router, log }),
     fences: new FenceSweep({ ledger: host.ledger, journal }),
     router,
     clock,
@@ -264,6 +281,22 @@ function startWatching(
     isWanted,
   });
   undo.push(() => audits.stop());
+}
+
+function startMeasuring(
+  { config, random, log }: DaemonOptions,
+  read: ReadModel,
+  router: Router,
+  undo: (() => Promise<void>)[],
+): void {
+  const { node, dataDir } = config;
+  const parts = { node, read, router, clock: systemClock, random, log };
+  const measuring = new Measuring({ ...parts, gauges: () => readGauges(dataDir) });
+  const reservations = new ReservationAudit(parts);
+  undo.push(
+    () => measuring.stop(),
+    () => reservations.stop(),
+  );
 }
 
 async function serve(

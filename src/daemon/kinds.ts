@@ -15,7 +15,7 @@ import { network } from '../../actors/network/network.ts';
 import { node } from '../../actors/node/node.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
-import { candidates, overcommitOf } from './candidates.ts';
+import { candidates } from './candidates.ts';
 
 /** One attempt at a download; what has come is kept for the next. */
 const FETCH_TIMEOUT_MS = 1_800_000;
@@ -24,15 +24,16 @@ export interface KindOptions {
   readonly config: Config;
   readonly claims: Claims;
   readonly read: ReadModel;
-  readonly memoryMiB: number;
+  /** Whether the node's daemon is in the cluster now. */
+  readonly isMember: (node: string) => boolean;
 }
 
 /** Makes all kinds known to the runtime. */
 export function registerKinds(
   runtime: Runtime,
-  { config, claims, read, memoryMiB }: KindOptions,
+  { config, claims, read, isMember }: KindOptions,
 ): void {
-  const { zone, upstreamDns, floatingBlock, image, node: ownNode, dataDir } = config;
+  const { zone, upstreamDns, floatingBlock, image } = config;
   const vtepOf = (name: string) => read.nodes.get(name)?.state.machine?.vtep || undefined;
   runtime.register(node, {});
   runtime.register(namespace, {});
@@ -48,9 +49,6 @@ export function registerKinds(
   runtime.register(artifact, artifactPerformers());
   runtime.register(
     instance,
-    instancePerformers({
-      candidates: () => candidates(read, ownNode, dataDir),
-      limits: overcommitOf(config, memoryMiB),
-    }),
+    instancePerformers({ candidates: (instanceId) => candidates(read, instanceId, isMember) }),
   );
 }

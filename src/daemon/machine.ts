@@ -5,13 +5,16 @@ import { readFile } from 'node:fs/promises';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { HypervisorCapabilities } from '../../actors/instance/ports.ts';
 import { segmentMtu } from '../../actors/network/mtu.ts';
-import type { Machine } from '../../actors/node/state.ts';
+import { LIMITS } from '../../actors/node/capacity.ts';
+import type { Gauges, Limits, Machine } from '../../actors/node/state.ts';
 import type { Config } from '../config.ts';
 import type { Underlay } from '../drivers/network/segment-wanted.ts';
 import type { Exec } from '../drivers/exec.ts';
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
+/** Of all memory: what a small machine keeps for itself instead of the contract's 2 GiB. */
+const KEPT_SHARE = 8;
 /** Of a machine that is alone and has no link at all. */
 const LONELY_MTU = 1500;
 
@@ -55,17 +58,20 @@ async function defaultDevice(exec: Exec, trace: string): Promise<string | null> 
 
 /** Facts for the node object. */
 export function describeMachine(
-  dataDir: string,
+  { dataDir, roles, image }: Pick<Config, 'dataDir' | 'roles' | 'image'>,
   underlay: Underlay,
   capabilities: HypervisorCapabilities,
 ): Machine {
   const disk = statfsSync(dataDir);
+  const memoryMiB = Math.floor(totalmem() / MIB);
   const { accelerator, cpuModel, warning, libvirtVersion, qemuVersion } = capabilities;
   return {
+    roles: [...roles],
+    limits: limitsOf(memoryMiB, image.keepFreeBytes),
     vtep: underlay.address ?? '',
     mtu: segmentMtu(underlay.mtu),
     cpus: availableParallelism(),
-    memoryMiB: Math.floor(totalmem() / MIB),
+    memoryMiB,
     diskGiB: Math.floor((disk.blocks * disk.bsize) / GIB),
     accelerator,
     cpuModel,
@@ -74,12 +80,15 @@ export function describeMachine(
   };
 }
 
-/** What changes by the minute: looked up when somebody is to be placed. */
-export function currentLoad(dataDir: string): {
-  availableMemoryMiB: number;
-  freeDiskGiB: number;
-  load: number;
-} {
+/** The contract's, made smaller for a machine on which nothing would fit otherwise. */
+function limitsOf(memoryMiB: number, keepFreeBytes: number): Limits {
+  const share = Math.floor(memoryMiB / KEPT_SHARE);
+  const reservedMemoryMiB = Math.min(LIMITS.reservedMemoryMiB, share);
+  return { ...LIMITS, reservedMemoryMiB, reservedDiskGiB: Math.ceil(keepFreeBytes / GIB) };
+}
+
+/** What changes by the minute. */
+export function readGauges(dataDir: string): Gauges {
   const disk = statfsSync(dataDir);
   const available = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1];
   const [load] = readFileSync('/proc/loadavg', 'utf8').split(' ');

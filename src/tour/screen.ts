@@ -6,16 +6,20 @@ import type { Config } from '../config.ts';
 
 export function welcome(config: Config, login: Login, warning: string | null): string {
   const notice = warning === null ? '' : `\nNote: ${warning}\n`;
+  const api = config.roles.includes('api')
+    ? `${login.apiurl}
+  login     namespace ${login.namespace}, key in ${loginFile(config.dataDir)}`
+    : 'served by other nodes of the cluster';
   return `${notice}
 Troupe serves on node ${config.node}
-  API       ${login.apiurl}
-  login     namespace ${login.namespace}, key in ${loginFile(config.dataDir)}
+  API       ${api}
   data      ${config.dataDir}
   log       ${config.logDir}/daemon.log`;
 }
 
 /** `tour`: name of the instance that the tour has shown; null when there was none. */
 export function farewell(config: Config, tour: string | null): string {
+  if (!config.roles.includes('api')) return '\nPress Ctrl-C to stop.';
   // Found by itself in the clone's own data directory only.
   const login = loginFile(config.dataDir);
   const isFound = basename(config.dataDir) === '.troupe';

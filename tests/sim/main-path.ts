@@ -12,6 +12,7 @@ import { interfaceRef, type InterfaceState } from '../../actors/interface/state.
 import { unlessGone } from '../../actors/kernel/errors.ts';
 import { RETENTION_MS } from '../../actors/kernel/object.ts';
 import { FLOATING, networkRef, type NetworkState } from '../../actors/network/state.ts';
+import { nodeRef, type NodeState } from '../../actors/node/state.ts';
 import { NODE, type World } from './world.ts';
 
 export const ARTIFACT = artifactRef('artifact-1');
@@ -125,8 +126,12 @@ async function rest(world: World): Promise<void> {
   await world.clock.advance(3_000);
   if (!world.isUp) await world.boot();
   await world.clock.advance(1_000);
+  if (world.isUp) return;
+  await world.untilUp('a daemon runs again', () => true, PATIENCE_MS);
+  await world.clock.advance(3_000);
 }
 
+const reservationsOf = (world: World) => stateOf<NodeState>(world, nodeRef(NODE)).reservations;
 const stateOf = <T>(world: World, address: Subject) => world.journal.stateOf(address) as T;
 
 /** Exactly what was asked for is there, each thing once. */
@@ -153,7 +158,8 @@ export function assertCreated(world: World, where: string): void {
   ];
   assert.equal([...claims.held].toSorted(byKey), expected, where);
   assertClean(world, where);
-  assert.is(journal.objects.size, 6, where);
+  assert.equal(Object.keys(reservationsOf(world)), [INSTANCE.id], where);
+  assert.is(journal.objects.size, 7, where);
 }
 
 /** Nothing is left but the records of what was, and after an hour not even these. */
@@ -163,7 +169,9 @@ export async function assertGone(world: World, where: string): Promise<void> {
   assert.equal(heldAddresses(stateOf(world, POOL), 'gateway'), ['192.168.20.1'], where);
   assertClean(world, where);
   await world.clock.advance(RETENTION_MS + 120_000);
-  assert.equal([...journal.objects.keys()], ['network/floating'], where);
+  const left = [...journal.objects.keys()].toSorted();
+  assert.equal(left, ['network/floating', 'node/n1'], where);
+  assert.equal(reservationsOf(world), {}, where);
   assert.equal([...claims.held], [], where);
 }
 

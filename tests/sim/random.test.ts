@@ -9,6 +9,8 @@ import type { InterfaceState } from '../../actors/interface/state.ts';
 import { TroupeError, unlessGone, type ErrorCode } from '../../actors/kernel/errors.ts';
 import { parseAddress, type Message, type Ref } from '../../actors/kernel/kind.ts';
 import { networkRef, type NetworkState } from '../../actors/network/state.ts';
+import type { NodeState } from '../../actors/node/state.ts';
+import { holdsPlace } from '../../actors/instance/place.ts';
 import { seededRandom } from '../support/kernel.ts';
 import { assertClean, instanceMessage, makePool, URL } from './main-path.ts';
 import { NODE, World } from './world.ts';
@@ -181,6 +183,18 @@ function assertMatches(world: World, where: string): void {
     assert.is(machine.hypervisor.domain(id).observed.power, power, `${where} ${id}`);
 }
 
+/** Who has a place on the node, as the node has it, and as the instances do. */
+const reservations = (world: World) =>
+  statesOf<NodeState>(world, 'node').flatMap(([, state]) =>
+    sorted(Object.keys(state.reservations)),
+  );
+const placed = (world: World) =>
+  sorted(
+    statesOf<InstanceState>(world, 'instance').flatMap(([id, state]) =>
+      holdsPlace(state) ? id : [],
+    ),
+  );
+
 const sorted = (names: Iterable<string>) => [...names].toSorted((a, b) => (a < b ? -1 : 1));
 
 test('everything ends as it should, whatever the order and the trouble', async () => {
@@ -202,13 +216,15 @@ test('everything ends as it should, whatever the order and the trouble', async (
     for (const [, { phase }] of statesOf<InstanceState>(world, 'instance'))
       ends.set(phase, (ends.get(phase) ?? 0) + 1);
     assertMatches(world, where);
+    assert.equal(reservations(world), placed(world), where);
     assertClean(world, where);
     await history.deleteAll();
     await world.clock.advance(600_000);
     assert.equal(world.machine.leftovers(), [], where);
     assertClean(world, where);
     await world.clock.advance(4_000_000);
-    assert.equal([...world.journal.objects.keys()], ['network/floating'], where);
+    assert.equal(sorted(world.journal.objects.keys()), ['network/floating', 'node/n1'], where);
+    assert.equal(reservations(world), [], where);
     assert.equal([...world.claims.held], [], where);
   }
   for (const end of BUILT) assert.ok((ends.get(end) ?? 0) >= 10, `${end}: ${ends.get(end)}`);

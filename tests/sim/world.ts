@@ -10,23 +10,29 @@ import { blob } from '../../actors/blob/blob.ts';
 import { blobPerformers } from '../../actors/blob/effects.ts';
 import { instancePerformers } from '../../actors/instance/effects.ts';
 import { instance } from '../../actors/instance/instance.ts';
-import { OVERCOMMIT, type Candidate } from '../../actors/instance/scheduler.ts';
 import { instanceRef } from '../../actors/instance/state.ts';
 import { interfacePerformers } from '../../actors/interface/effects.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
 import type { Boundary } from '../../actors/kernel/environment.ts';
 import type { Stuck } from '../../actors/kernel/inspection.ts';
 import { formatAddress, type Address, type Message, type Ref } from '../../actors/kernel/kind.ts';
-import type { AskReply, Claims, Random } from '../../actors/kernel/ports.ts';
+import type { AskReply, Claims, Random, Router } from '../../actors/kernel/ports.ts';
 import { localRouter } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
 import { networkPerformers } from '../../actors/network/effects.ts';
 import { network } from '../../actors/network/network.ts';
 import { domainConverger } from '../../actors/node/domain.ts';
 import { Executors } from '../../actors/node/executors.ts';
+import { node } from '../../actors/node/node.ts';
 import { replicaConverger } from '../../actors/node/replica.ts';
 import { segmentConverger } from '../../actors/node/segment.ts';
+import { nodeRef } from '../../actors/node/state.ts';
+import { candidates, type PlacementRecords } from '../../src/daemon/candidates.ts';
+import { Measuring } from '../../src/daemon/gauges.ts';
+import { ReservationAudit } from '../../src/daemon/reservation-audit.ts';
 import { keptLog, ManualClock, MemoryJournal, seededRandom, settle } from '../support/kernel.ts';
+import { GAUGES, MACHINE } from '../support/machine-facts.ts';
+import { recordsOf } from '../support/records.ts';
 import { SimDataplane } from '../support/sim-dataplane.ts';
 import { SimHypervisor } from '../support/sim-hypervisor.ts';
 import { SimImageDriver } from '../support/sim-images.ts';
@@ -35,6 +41,8 @@ import { SimMachine } from '../support/sim-machine.ts';
 export const NODE = 'n1';
 const ZONE = 'cloud.test';
 const STEP_MS = 250;
+/** Rarer than in life: each look costs real time, and hours pass here. */
+const WATCH_MS = 60_000;
 const GIB = 2 ** 30;
 
 /** `kind/effect/stage`, or `kind/turn/stage`. */
@@ -65,6 +73,8 @@ export class MemoryClaims implements Claims {
 interface Daemon {
   readonly runtime: Runtime;
   readonly executors: Executors;
+  readonly router: Router;
+  readonly watchers: readonly { stop(): Promise<void> }[];
   isDead: boolean;
 }
 
@@ -72,6 +82,8 @@ export class World {
   readonly clock = new ManualClock();
   readonly journal = new MemoryJournal();
   readonly claims = new MemoryClaims();
+  /** The copy of the store, never behind. */
+  readonly records: PlacementRecords = recordsOf(this.journal);
   readonly random: Random;
   readonly machine: SimMachine;
   readonly kept = keptLog();
@@ -114,6 +126,16 @@ export class World {
     this.journal.epoch = epoch;
     const daemon = this.#makeDaemon(epoch);
     this.#daemon = daemon;
+    // Killed while it registers: the next one registers.
+    const register = {
+      kind: 'register',
+      bootId: `b${epoch}`,
+      machine: MACHINE,
+      gauges: GAUGES,
+    } as const;
+    void daemon.router.ask(nodeRef(NODE), register, { trace: 'boot' }).catch(() => {});
+    await settle();
+    if (daemon.isDead) return;
     await daemon.runtime.resume(() => this.journal.read());
     await settle();
   }
@@ -125,6 +147,7 @@ export class World {
     this.#daemon = null;
     daemon.isDead = true;
     void daemon.executors.stop();
+    for (const watcher of daemon.watchers) void watcher.stop();
     daemon.runtime.timers.close();
   }
 
@@ -132,6 +155,7 @@ export class World {
   async stop(): Promise<void> {
     const daemon = this.#daemon;
     if (daemon === null) return;
+    for (const watcher of daemon.watchers) void watcher.stop();
     const stopped = daemon.runtime.stop().then(() => daemon.executors.stop());
     await this.until('stopped', () => isSettled(stopped), 60_000);
     this.#daemon = null;
@@ -204,14 +228,16 @@ export class World {
       limits: { idleMs: 3_600_000 },
     });
     const { executors, router } = this.#startExecutors(runtime, isAlive);
-    const daemon: Daemon = { runtime, executors, isDead: false };
+    const watchers = this.#watch(router);
+    const daemon: Daemon = { runtime, executors, watchers, router, isDead: false };
     const net = { zone: ZONE, upstreamDns: '9.9.9.9', floatingBlock: '192.168.20.0/24' };
     runtime.register(network, networkPerformers({ claims, ...net, vtepOf: () => '192.0.2.1' }));
     runtime.register(interfaceKind, interfacePerformers(claims));
     runtime.register(blob, blobPerformers({ maxSizeBytes: GIB, fetchTimeoutMs: 1_800_000 }));
     runtime.register(artifact, artifactPerformers());
-    const candidates = () => this.#candidates();
-    runtime.register(instance, instancePerformers({ candidates, limits: OVERCOMMIT }));
+    runtime.register(node, {});
+    const known = (instanceId: string) => candidates(this.records, instanceId, () => true);
+    runtime.register(instance, instancePerformers({ candidates: known }));
     runtime.connect(router);
     return daemon;
   }
@@ -246,6 +272,21 @@ export class World {
     return { executors, router };
   }
 
+  /** What a daemon does of itself, besides its actors. */
+  #watch(router: Router): readonly { stop(): Promise<void> }[] {
+    const { clock, random, records: read } = this;
+    const parts = {
+      node: NODE,
+      read,
+      router,
+      clock,
+      random,
+      log: this.kept.log,
+      everyMs: WATCH_MS,
+    };
+    return [new Measuring({ ...parts, gauges: () => GAUGES }), new ReservationAudit(parts)];
+  }
+
   #onBoundary(daemon: Daemon, point: Boundary): Promise<void> | void {
     if (daemon.isDead) return new Promise<void>(() => {});
     const name = boundaryName(point);
@@ -253,11 +294,6 @@ export class World {
     if (!this.killsAt(name, index)) return;
     this.kill();
     return new Promise<void>(() => {});
-  }
-
-  #candidates(): Candidate[] {
-    const size = { cpus: 4, memoryMiB: 16_384, availableMemoryMiB: 12_000, freeDiskGiB: 100 };
-    return [{ node: NODE, isReady: true, isHypervisor: true, ...size, load: 0, instances: [] }];
   }
 }
 

@@ -13,7 +13,6 @@ import { blob } from '../../actors/blob/blob.ts';
 import { blobPerformers } from '../../actors/blob/effects.ts';
 import { instancePerformers } from '../../actors/instance/effects.ts';
 import { instance } from '../../actors/instance/instance.ts';
-import { OVERCOMMIT } from '../../actors/instance/scheduler.ts';
 import { interfacePerformers } from '../../actors/interface/effects.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
 import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
@@ -33,7 +32,9 @@ import type { ApiServices } from '../../src/api/services.ts';
 import { signToken } from '../../src/api/token.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
 import { FakeMachine, FedJournal, MemoryClaims, ShiftedClock } from './api-machine.ts';
+import { candidates } from '../../src/daemon/candidates.ts';
 import { FakeOwnership, keptLog, type LogLine } from './kernel.ts';
+import { MACHINE } from './machine-facts.ts';
 import { waitUntil } from './wait.ts';
 
 export const NODE = 'n1';
@@ -101,7 +102,7 @@ export class ApiWorld {
       executor: (to, message) => this.machine.handle(to, message),
     });
     this.runtime.connect(router);
-    registerKinds(this.runtime, options.memoryMiB ?? 1_048_576);
+    registerKinds(this.runtime, this.read);
     this.services = {
       node: NODE,
       zone: ZONE,
@@ -242,18 +243,17 @@ export class ApiWorld {
 /** Listening, with node, floating pool and namespaces. */
 export async function openApiWorld(options: ApiWorldOptions = {}): Promise<ApiWorld> {
   const world = new ApiWorld(options);
+  const memoryMiB = options.memoryMiB ?? 1_048_576;
   const machine = {
+    ...MACHINE,
     vtep: '127.0.0.1',
     mtu: 7950,
     cpus: 64,
-    memoryMiB: 1_048_576,
+    memoryMiB,
     diskGiB: 10_000,
-    accelerator: 'tcg',
-    cpuModel: 'max',
-    warning: null,
-    versions: {},
-  } as const;
-  await world.tell(nodeRef(NODE), { kind: 'register', bootId: 'boot', machine });
+  };
+  const gauges = { availableMemoryMiB: memoryMiB, freeDiskGiB: 10_000, load: 0 };
+  await world.tell(nodeRef(NODE), { kind: 'register', bootId: 'boot', machine, gauges });
   await world.tell(networkRef(FLOATING), {
     kind: 'create-pool',
     netblock: FLOATING_BLOCK,
@@ -266,19 +266,17 @@ export async function openApiWorld(options: ApiWorldOptions = {}): Promise<ApiWo
   return world;
 }
 
-function registerKinds(runtime: Runtime, memoryMiB: number): void {
+function registerKinds(runtime: Runtime, read: ReadModel): void {
   const claims = new MemoryClaims();
   const vtepOf = () => '127.0.0.1';
   const dns = { zone: ZONE, upstreamDns: '192.0.2.53', floatingBlock: FLOATING_BLOCK };
-  const load = { availableMemoryMiB: memoryMiB, freeDiskGiB: 10_000, load: 0, instances: [] };
-  const size = { node: NODE, isReady: true, isHypervisor: true, cpus: 64, memoryMiB };
   runtime.register(node, {});
   runtime.register(namespace, {});
   runtime.register(network, networkPerformers({ claims, vtepOf, ...dns }));
   runtime.register(interfaceKind, interfacePerformers(claims));
   runtime.register(blob, blobPerformers({ maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 }));
   runtime.register(artifact, artifactPerformers());
-  const ports = { candidates: () => [{ ...size, ...load }], limits: OVERCOMMIT };
+  const ports = { candidates: (instanceId: string) => candidates(read, instanceId, () => true) };
   runtime.register(instance, instancePerformers(ports));
 }
 

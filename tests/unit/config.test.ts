@@ -57,6 +57,8 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['underlay-mtu', '1000', /from 1330 to/],
   ['underlay-device', 'a/b', /name of a network device/],
   ['node', 'Big_Name', /lower case letters/],
+  ['roles', 'hypervisor,network', /expected hypervisor, storage or api/],
+  ['roles', ',', /at least one of hypervisor, storage, api/],
   ['zone', 'a..b', /DNS domain/],
   ['host-tag', '12345', /four digits/],
   ['etcd', 'ftp://x', /begins with http:\/\/ or https:\/\//],
@@ -75,6 +77,16 @@ for (const [name, text, message] of REFUSED) {
     throws(() => withData(`--${name}`, text), { code: 'config/invalid', message });
   });
 }
+
+test('a machine has every role unless some are given, and without the API no tour', () => {
+  assert.equal(withData().roles, ['hypervisor', 'storage', 'api']);
+  assert.equal(withData('--roles', 'api, hypervisor,api').roles, ['hypervisor', 'api']);
+  const storage = withData('--roles', 'storage');
+  assert.equal(storage.roles, ['storage']);
+  assert.is(storage.tour.when, 'never');
+  const message = /setting roles .*expected the role api, since the tour goes through the API/;
+  throws(() => withData('--roles', 'storage', '--tour-only'), { code: 'config/invalid', message });
+});
 
 test('every setting can be given as a variable', () => {
   const variables = Object.fromEntries(

@@ -94,6 +94,10 @@ test('flags that the pages tell people to give exist', () => {
   // Flags of the command line tool, of the test runner and of others' programs.
   const foreign = [
     'json',
+    'address',
+    'for',
+    'machine',
+    'nodes',
     'no-wait',
     'timeout',
     'auto-compaction-mode',

@@ -46,7 +46,8 @@ test('a stored value of schema 1 of every kind is read', () => {
     const value = stored.get(kind);
     if (value === undefined) throw new Error(`no fixture of ${kind}`);
     assert.is(value.schema, 1, kind);
-    readSnapshot(snapshot, value);
+    const state = readSnapshot(snapshot, value);
+    snapshot.decode(state);
   }
 });
 
@@ -63,7 +64,7 @@ test('what is written is read back the same, and so is the state before a create
 
 test('a value with a member too few, too many or of another type is refused, not repaired', () => {
   for (const { kind, snapshot } of KINDS) {
-    const { state } = fixtures(1).get(kind) ?? { state: null };
+    const state = readSnapshot(snapshot, fixtures(1).get(kind) ?? { schema: 0, state: null });
     const { phase, ...without } = state as { readonly phase: unknown };
     const broken = [
       without,
@@ -80,6 +81,15 @@ test('a value with a member too few, too many or of another type is refused, not
         },
       );
   }
+});
+
+test('a node of schema 1 gets every role, and takes nobody in until it has measured itself', () => {
+  const old = fixtures(1).get('node') ?? { schema: 0, state: null };
+  const { machine, gauges, reservations } = readSnapshot(node.snapshot, old);
+  assert.equal(machine?.roles, ['hypervisor', 'storage', 'api']);
+  assert.equal([gauges, reservations], [null, {}]);
+  const unknown = { ...(old.state as object), machine: null };
+  assert.is(readSnapshot(node.snapshot, { schema: 1, state: unknown }).machine, null);
 });
 
 test('a value of a newer schema is refused', () => {

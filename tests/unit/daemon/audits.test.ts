@@ -3,26 +3,16 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { localRouter } from '../../../actors/kernel/router.ts';
 import { node } from '../../../actors/node/node.ts';
-import { nodeRef, type Machine } from '../../../actors/node/state.ts';
+import { nodeRef } from '../../../actors/node/state.ts';
 import type { Drift } from '../../../actors/network/ports.ts';
 import { Audits } from '../../../src/daemon/audits.ts';
 import { makeWorld } from '../../support/kernel.ts';
+import { GAUGES, MACHINE } from '../../support/machine-facts.ts';
 
 const test = suite('audits');
 const FIRST_MS = 30_000;
 const BETWEEN_MS = 300_000;
 
-const machine: Machine = {
-  vtep: '192.0.2.1',
-  mtu: 1_450,
-  cpus: 2,
-  memoryMiB: 1_024,
-  diskGiB: 10,
-  accelerator: 'tcg',
-  cpuModel: 'max',
-  warning: null,
-  versions: {},
-};
 const drift: Drift = {
   owner: 'network/net',
   resource: 'bridge',
@@ -39,7 +29,8 @@ async function world() {
   runtime.register(node, {});
   const router = localRouter(runtime, {});
   runtime.connect(router);
-  await router.ask(nodeRef('n1'), { kind: 'register', bootId: 'b1', machine }, { trace: 't' });
+  const register = { kind: 'register', bootId: 'b1', machine: MACHINE, gauges: GAUGES } as const;
+  await router.ask(nodeRef('n1'), register, { trace: 't' });
   let audited = 0;
   let found: readonly Drift[] | Error = [];
   const host = {
@@ -52,7 +43,8 @@ async function world() {
   const isWanted = () => undefined;
   let swept = 0;
   const fences = { run: () => Promise.resolve(swept++) };
-  const options = { node: 'n1', host, fences, router, clock, random, log, isWanted };
+  const inventory = { run: () => Promise.resolve([]) };
+  const options = { node: 'n1', host, inventory, fences, router, clock, random, log, isWanted };
   const start = () => new Audits(options);
   return {
     ...kernel,

@@ -52,6 +52,19 @@ async function handOver({ clock }: World): Promise<void> {
   }
 }
 
+test('each knows who else is there, until that one leaves', async () => {
+  const here = world();
+  const first = await join(here, 'n1');
+  const seen = () => ['n1', 'n2', 'n3'].map((node) => first.cluster.isMember(node));
+  assert.equal(seen(), [true, false, false]);
+  const second = await join(here, 'n2');
+  assert.equal(seen(), [true, true, false]);
+  await stop(second);
+  await handOver(here);
+  assert.equal(seen(), [true, false, false]);
+  await stop(first);
+});
+
 test('a member that joins gets its shards from the others, and carries their work on', async () => {
   const here = world();
   const first = await join(here, 'n1');

@@ -49,11 +49,12 @@ test('its phases follow interfaces, placement, images and the domain', () => {
 
 test('every stage of the scheduler is an event, also when no node is left', () => {
   const stages = [
-    { stage: 'hypervisors', candidates: ['n1', 'n2'] },
-    { stage: 'idle RAM', candidates: [] },
+    { stage: 'hypervisors', candidates: ['n1', 'n2'], dropped: { n3: 'is no hypervisor' } },
+    { stage: 'idle RAM', candidates: [], dropped: { n1: 'too small', n2: 'too small' } },
   ];
   const vm = made().send(interfaceIs('initial'));
-  vm.send({ kind: 'unplaceable', reason: 'No nodes with enough idle RAM', stages });
+  const code = 'scheduler/no-node';
+  vm.send({ kind: 'unplaceable', code, reason: 'No nodes with enough idle RAM', stages });
   assert.is(vm.state.phase, 'initial-error');
   assert.is(vm.state.failure?.reason, 'No nodes with enough idle RAM');
   assert.equal(vm.events.slice(1), [
@@ -61,6 +62,29 @@ test('every stage of the scheduler is an event, also when no node is left', () =
     'schedule by idle RAM',
     'instance failed',
   ]);
+});
+
+test('events about very many nodes stay small, and say how many they do not name', () => {
+  const names = Array.from({ length: 1_000 }, (_, index) => `node-${index}`);
+  const dropped = Object.fromEntries(names.map((node) => [node, 'x'.repeat(5_000)]));
+  const stages = [{ stage: 'idle RAM', candidates: names, dropped }];
+  const vm = made().send(interfaceIs('initial'));
+  const [event] = vm.try({ kind: 'placed', node: 'n1', stages }).events;
+  assert.is(event?.extra?.['unnamed'], 1_200);
+  assert.ok(JSON.stringify(event).length < 100_000);
+});
+
+test('a node that asks is told whether its reservation is to stay', () => {
+  const claims = (vm: ReturnType<typeof made>) =>
+    ['n1', 'n2'].map((node) => vm.try({ kind: 'claims-place', node }).reply);
+  assert.equal(claims(made()), [true, true], 'may be about to be placed');
+  assert.equal(claims(made().send(interfaceIs('initial')).send(placed)), [true, false]);
+  assert.equal(claims(up()), [true, false]);
+  assert.equal(claims(up().park()), [true, false], 'a parked one has given nothing back');
+  assert.equal(claims(made().send(remove)), [false, false]);
+  const gone = up().send(remove).send({ kind: 'domain-removed' }).send({ kind: 'interfaces-gone' });
+  assert.equal(claims(gone), [true, false], 'still giving back');
+  assert.equal(claims(gone.send({ kind: 'images-released' })), [false, false]);
 });
 
 test('a delete gives everything back from every phase, in the order of dependence', () => {
@@ -220,13 +244,21 @@ function anything(pick: Pick, state: InstanceState): InstanceMessage {
   const offReason = power === 'off' ? pick('guest', 'lost', 'requested') : null;
   const observed: Observed = { ...ON, power, offReason };
   const nicPhase = pick('initial', 'created', 'created', 'delete-wait', 'deleted', 'error');
-  const stages = [{ stage: 'load', candidates: ['n1'] }];
+  const stages = [{ stage: 'load', candidates: ['n1'], dropped: { n2: 'load 3' } }];
   const action = pick('poweron', 'poweroff', 'pause', 'unpause', 'reboothard', 'rebootsoft');
   return pick<InstanceMessage>(
     CREATE,
     { ...interfaceIs(nicPhase), interfaceId: pick('nic', 'nic', 'other') },
-    pick<InstanceMessage>(placed, { kind: 'unplaceable', reason: 'no node', stages }),
-    started,
+    pick<InstanceMessage>(placed, {
+      kind: 'unplaceable',
+      code: 'scheduler/no-node',
+      reason: 'no node',
+      stages,
+    }),
+    pick<InstanceMessage>(started, {
+      kind: pick('claims-place', 'account-for'),
+      node: pick('n1', 'n2'),
+    }),
     { ...artifactIs, blobId: pick('b', 'b', null) },
     { ...blobIs, phase: pick('created', 'created', 'error') },
     { kind: 'domain-observed', generation, observed, builtDisks: pick(null, []) },
@@ -243,7 +275,7 @@ test('random messages keep to the table, are harmless repeated, and leave it ali
     assert.ok(state.areImagesReleased && (state.isDomainGone || state.powerOns === 0));
     assert.ok(state.nics.every((nic) => nic.phase === 'deleted'));
   };
-  const counting = ['set-power'];
+  const counting = ['set-power', 'account-for'];
   const subject = { kind: instance, phases: PHASES, rest, message, check, counting };
   const moves = walk(subject, { seeds: 500, steps: 250 });
   const never = ['delete-wait-error error'];

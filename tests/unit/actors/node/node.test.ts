@@ -4,22 +4,13 @@ import * as assert from 'uvu/assert';
 import { node } from '../../../../actors/node/node.ts';
 import { PHASES } from '../../../../actors/node/phases.ts';
 import type { NodeMessage } from '../../../../actors/node/state.ts';
+import { GAUGES, MACHINE } from '../../../support/machine-facts.ts';
 import { movesOf, stepper, walk, type Pick } from '../random-walk.ts';
 
 const test = suite('node');
 
-const machine = {
-  vtep: '192.0.2.1',
-  mtu: 1_450,
-  cpus: 2,
-  memoryMiB: 1_024,
-  diskGiB: 10,
-  accelerator: 'tcg',
-  cpuModel: 'max',
-  warning: null,
-  versions: { qemu: '7.2' },
-} as const;
-const register = { kind: 'register', bootId: 'b1', machine } as const;
+const register = { kind: 'register', bootId: 'b1', machine: MACHINE, gauges: GAUGES } as const;
+const AMOUNT = { cpus: 1, memoryMiB: 1_024, diskGiB: 8 };
 const drift = {
   owner: 'network/net',
   resource: 'bridge',
@@ -64,7 +55,18 @@ test('a node that cannot keep its own record stops its daemon instead of parking
 
 test('random messages keep to the table, and are harmless repeated', () => {
   const message = (pick: Pick): NodeMessage =>
-    pick<NodeMessage>(register, { ...register, bootId: 'b2' }, found(drift), found());
+    pick<NodeMessage>(
+      register,
+      { ...register, bootId: 'b2' },
+      found(drift),
+      found(),
+      { kind: 'measured', gauges: GAUGES, running: ['i1'], built: ['i1', 'i2'] },
+      { kind: 'measured', gauges: { ...GAUGES, load: 2 }, running: [], built: ['i2'] },
+      { kind: 'reserve', instanceId: pick('i1', 'i2'), ...AMOUNT },
+      { kind: 'reserve', instanceId: 'too large', ...AMOUNT, memoryMiB: 1_000_000 },
+      { kind: 'release', instanceIds: [pick('i1', 'nobody')] },
+      { kind: 'adopt', instances: [{ instanceId: pick('i2', 'i3'), ...AMOUNT }] },
+    );
   const rest = ['none', 'created', 'error'] as const;
   const subject = { kind: node, phases: PHASES, rest, message };
   assert.equal(movesOf(PHASES), walk(subject, { seeds: 20, steps: 200 }));
