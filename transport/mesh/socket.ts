@@ -5,7 +5,11 @@
 // K2  A dialler goes on only with a server whose certificate bears the name that it wanted to reach, whatever
 //     the address.
 // K3  Listeners are attached in the tick that makes a socket; every socket has one for errors.
+// K4  Other protocols of the cluster come in by doors of their own, each at its path: those too get only peers
+//     that TLS has proved, with their name.
+import type { IncomingMessage } from 'node:http';
 import { Agent, createServer, type Server } from 'node:https';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { WebSocket, WebSocketServer } from 'ws';
 import { reasonOf } from '../../actors/kernel/errors.ts';
@@ -28,9 +32,14 @@ export interface PeerAddress {
 /** Makes the link of a socket that is open. */
 export type MakeLink = (name: string, wire: Wire) => Link;
 
+/** Takes an upgrade of the peer called `name`; the socket has a listener for errors. */
+export type Door = (name: string, request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+/** By path, `/mesh` excepted. */
+export type Doors = ReadonlyMap<string, Door>;
+
 const PATH = '/mesh';
-const HANDSHAKE_MS = 5_000;
-const CLOSE_MS = 2_000;
+export const HANDSHAKE_MS = 5_000;
+export const CLOSE_MS = 2_000;
 const LIMITS = { maxPayload: MAX_FRAME_BYTES, perMessageDeflate: false, closeTimeout: CLOSE_MS };
 
 /** Dials `name`; calls `failed` once when it comes to no link. The returned function gives a dialling up. */
@@ -57,7 +66,12 @@ export function dial(
 }
 
 /** A server that accepts peers and nobody else; the caller listens and closes. */
-export function meshServer(identity: MeshIdentity, makeLink: MakeLink, log: Log): Server {
+export function meshServer(
+  identity: MeshIdentity,
+  makeLink: MakeLink,
+  log: Log,
+  doors: Doors = new Map(),
+): Server {
   const server = createServer({
     ...tlsOptions(identity),
     requestCert: true,
@@ -72,7 +86,10 @@ export function meshServer(identity: MeshIdentity, makeLink: MakeLink, log: Log)
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     const name = nameOf(request.socket as TLSSocket);
-    if (name === undefined || request.url !== PATH) return void socket.destroy();
+    if (name === undefined) return void socket.destroy();
+    const door = doors.get(request.url ?? '');
+    if (door !== undefined) return door(name, request, socket, head);
+    if (request.url !== PATH) return void socket.destroy();
     upgrades.handleUpgrade(request, socket, head, (accepted) => {
       const attached = attach(accepted);
       attached.begin(makeLink(name, attached.wire));
@@ -82,7 +99,7 @@ export function meshServer(identity: MeshIdentity, makeLink: MakeLink, log: Log)
 }
 
 /** Checks the server's name (K2): an agent may, the types of ws may not. */
-function agentFor(name: string, identity: MeshIdentity): Agent {
+export function agentFor(name: string, identity: MeshIdentity): Agent {
   return new Agent({
     ...tlsOptions(identity),
     checkServerIdentity: (_host, { subject }) =>
@@ -140,6 +157,6 @@ function attach(socket: WebSocket): Attached {
 /** A socket that has closed says so by its close event. */
 function noted(): void {}
 
-function hostInUrl(host: string): string {
+export function hostInUrl(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
