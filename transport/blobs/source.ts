@@ -104,8 +104,8 @@ export class Source {
 
   want(index: number): void {
     if (this.#state !== 'open') return;
-    if (this.#owed.length === 0) this.#watch();
     this.#owed.push({ index, isForsaken: false });
+    if (this.#owed.length === 1) this.#watch();
     this.#send(encodeWanter({ kind: 'want', index }));
   }
 
