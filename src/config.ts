@@ -64,6 +64,8 @@ export interface ImageConfig {
   readonly maxDownloadBytes: number;
   readonly maxDiskBytes: number;
   readonly keepFreeBytes: number;
+  /** How many nodes keep each blob, where there are as many. */
+  readonly copies: number;
   /** On top of the image driver's own policy: CIDR blocks or addresses. */
   readonly fetchAllow: readonly string[];
   readonly fetchRefuse: readonly string[];
@@ -176,6 +178,7 @@ function readImage(read: Read): ImageConfig {
     maxDownloadBytes: read('image-max-download', value.size),
     maxDiskBytes: read('image-max-disk', value.size),
     keepFreeBytes: read('image-keep-free', value.size),
+    copies: read('image-copies', value.whole(1, 16)),
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),
   };

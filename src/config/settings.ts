@@ -60,6 +60,11 @@ export const SETTINGS = {
   'image-max-download': { value: 'SIZE', initial: '64G', help: 'largest image that is fetched' },
   'image-max-disk': { value: 'SIZE', initial: '2T', help: 'largest disk that an image may be of' },
   'image-keep-free': { value: 'SIZE', initial: '1G', help: 'disk space that images leave free' },
+  'image-copies': {
+    value: 'COUNT',
+    initial: '2',
+    help: 'machines that keep each image, if so many',
+  },
   'fetch-allow': {
     value: 'BLOCKS',
     initial: '',

@@ -15,6 +15,7 @@ import { network } from '../../actors/network/network.ts';
 import { node } from '../../actors/node/node.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
+import { blobNodes } from './blob-nodes.ts';
 import { candidates, overcommitOf } from './candidates.ts';
 
 /** One attempt at a download; what has come is kept for the next. */
@@ -25,12 +26,14 @@ export interface KindOptions {
   readonly claims: Claims;
   readonly read: ReadModel;
   readonly memoryMiB: number;
+  /** Whether a node is a member at the moment; by default all are. */
+  readonly isUp?: (node: string) => boolean;
 }
 
 /** Makes all kinds known to the runtime. */
 export function registerKinds(
   runtime: Runtime,
-  { config, claims, read, memoryMiB }: KindOptions,
+  { config, claims, read, memoryMiB, isUp = () => true }: KindOptions,
 ): void {
   const { zone, upstreamDns, floatingBlock, image, node: ownNode, dataDir } = config;
   const vtepOf = (name: string) => read.nodes.get(name)?.state.machine?.vtep || undefined;
@@ -43,7 +46,12 @@ export function registerKinds(
   runtime.register(interfaceKind, interfacePerformers(claims));
   runtime.register(
     blob,
-    blobPerformers({ maxSizeBytes: image.maxDownloadBytes, fetchTimeoutMs: FETCH_TIMEOUT_MS }),
+    blobPerformers({
+      maxSizeBytes: image.maxDownloadBytes,
+      fetchTimeoutMs: FETCH_TIMEOUT_MS,
+      copies: image.copies,
+      nodes: () => blobNodes(read, isUp),
+    }),
   );
   runtime.register(artifact, artifactPerformers());
   runtime.register(

@@ -208,7 +208,9 @@ export class World {
     const net = { zone: ZONE, upstreamDns: '9.9.9.9', floatingBlock: '192.168.20.0/24' };
     runtime.register(network, networkPerformers({ claims, ...net, vtepOf: () => '192.0.2.1' }));
     runtime.register(interfaceKind, interfacePerformers(claims));
-    runtime.register(blob, blobPerformers({ maxSizeBytes: GIB, fetchTimeoutMs: 1_800_000 }));
+    const nodes = () => [{ node: NODE, isUp: true }];
+    const fetching = { maxSizeBytes: GIB, fetchTimeoutMs: 1_800_000 };
+    runtime.register(blob, blobPerformers({ ...fetching, copies: 2, nodes }));
     runtime.register(artifact, artifactPerformers());
     const candidates = () => this.#candidates();
     runtime.register(instance, instancePerformers({ candidates, limits: OVERCOMMIT }));

@@ -1,0 +1,45 @@
+// Which nodes can hold blobs, and what blobs are told when those come and go.
+import type { NodeView } from '../../actors/blob/copies.ts';
+import { blobRef, type BlobMessage } from '../../actors/blob/state.ts';
+import type { Address } from '../../actors/kernel/kind.ts';
+import type { Random, Router } from '../../actors/kernel/ports.ts';
+import type { ReadModel } from '../read/read-model.ts';
+
+/** Every machine that has said what it is. */
+export function blobNodes(read: ReadModel, isUp: (node: string) => boolean): NodeView[] {
+  return [...read.nodes.all()].flatMap(({ id, state }) => {
+    if (state.machine === null) return [];
+    return [{ node: id, isUp: state.phase === 'created' && isUp(id) }];
+  });
+}
+
+export interface BlobNewsOptions {
+  readonly read: ReadModel;
+  readonly router: Router;
+  readonly random: Random;
+  readonly isUp: (node: string) => boolean;
+  /** How many nodes keep each blob. */
+  readonly copies: number;
+  /** Whether this daemon runs the actor. */
+  readonly isOwn: (address: Address) => boolean;
+}
+
+/** Tells the blobs that this daemon runs how the nodes are now; call it when a member has come, gone or registered. */
+export function tellBlobsOfNodes(options: BlobNewsOptions): void {
+  const { read, isUp, copies } = options;
+  const nodes = blobNodes(read, isUp);
+  tellBlobs(options, { kind: 'nodes-changed', nodes, copies });
+}
+
+/** Tells them that a machine has left for good. */
+export function tellBlobsNodeIsGone(options: BlobNewsOptions, node: string): void {
+  tellBlobs(options, { kind: 'node-gone', node });
+}
+
+function tellBlobs({ read, router, random, isOwn }: BlobNewsOptions, message: BlobMessage): void {
+  const trace = random.uuid();
+  for (const { id, state } of read.blobs.all()) {
+    if (state.phase === 'deleted' || !isOwn(blobRef(id))) continue;
+    router.tell(blobRef(id), message, { trace });
+  }
+}
