@@ -74,6 +74,10 @@ export interface ImageConfig {
   readonly maxDownloadBytes: number;
   readonly maxDiskBytes: number;
   readonly keepFreeBytes: number;
+  /** How many nodes keep each blob, where there are as many. */
+  readonly copies: number;
+  /** How long a node may be away until its replicas are made elsewhere. */
+  readonly copyAfterMs: number;
   /** On top of the image driver's own policy: CIDR blocks or addresses. */
   readonly fetchAllow: readonly string[];
   readonly fetchRefuse: readonly string[];
@@ -195,6 +199,8 @@ function readImage(read: Read): ImageConfig {
     maxDownloadBytes: read('image-max-download', value.size),
     maxDiskBytes: read('image-max-disk', value.size),
     keepFreeBytes: read('image-keep-free', value.size),
+    copies: read('image-copies', value.whole(1, 16)),
+    copyAfterMs: read('image-copy-after', value.whole(0, 86_400)) * 1000,
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),
   };

@@ -5,8 +5,10 @@
 //
 // B1  What was given up is removed from its node at once, under a newer generation than the fetch had.
 // B2  A complete replica goes only when nothing uses the blob: disks may be based on it.
-// B3  Users are told until they have heard; one that does not know the blob (any more) is no user.
-import { defineKind, next, refuse, restartThenPark, STANDING } from '../kernel/kind.ts';
+// B3  Users are told until they have heard; one that does not know the blob (any more) is no user. One that needs a
+//     replica on its node is told once that is there.
+// B4  Once its bytes are known, as many copies as wanted are kept, as nodes come and go (copies.ts, replicas.ts).
+import { defineKind, next, PROMPT, refuse, restartThenPark, STANDING } from '../kernel/kind.ts';
 import type { EffectPolicy, KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.ts';
 import { failure, isForgettable, newLife } from '../kernel/object.ts';
 import { decoder } from '../kernel/schema.ts';
@@ -20,9 +22,32 @@ import {
   withSetback,
 } from '../kernel/setback.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
+import { replicasByNode } from './migrate.ts';
+import {
+  copied,
+  copyFailed,
+  copyKey,
+  copyRemoved,
+  copyToNeeded,
+  neededOn,
+  newReplica,
+  nodeGone,
+  nodesChanged,
+  notInUse,
+  replicasAt,
+  replicaTimer,
+} from './replicas.ts';
 import { BlobState, decodeBlobMessage, type BlobMessage } from './state.ts';
+import { toBeTold } from './told.ts';
 
-export type BlobEffect = 'fetch' | 'tell-users' | 'remove-replicas' | 'forget';
+export type BlobEffect =
+  | 'fetch'
+  | 'tell-users'
+  | 'place-copies'
+  | 'copy'
+  | 'remove-copy'
+  | 'remove-replicas'
+  | 'forget';
 
 type Of<K extends BlobMessage['kind']> = Extract<BlobMessage, { kind: K }>;
 
@@ -37,8 +62,9 @@ export const initial: BlobState = {
   phase: 'none',
   source: null,
   content: null,
-  nodes: [],
+  replicas: {},
   users: [],
+  needs: {},
   progress: { step: '', percent: null },
   generation: 0,
   setback: null,
@@ -62,12 +88,22 @@ function transition(
       return fetched(state, message, turn);
     case 'use':
       return use(state, message.user, turn);
+    case 'need':
+      return need(state, message, turn);
+    case 'nodes-changed':
+      return nodesChanged(state, message, turn);
+    case 'node-gone':
+      return nodeGone(state, message, turn);
+    case 'copied':
+      return copied(state, message);
+    case 'copy-removed':
+      return copyRemoved(state, message);
     case 'unuse':
       return unuse(state, [message.user], turn);
     case 'users-gone':
       return unuse(state, message.users, turn);
     case 'account-for': {
-      const isKept = state.nodes.includes(message.node) && state.phase !== 'deleted';
+      const isKept = Object.hasOwn(state.replicas, message.node) && state.phase !== 'deleted';
       return next(state, [], { isKept, generation: state.generation });
     }
     case 'delete':
@@ -77,9 +113,7 @@ function transition(
     case 'forgotten':
       return next(state.forgetting ? null : state);
     case 'effect-failed':
-      if (!isWanted(effects(state), message)) return next(state);
-      if (message.effect !== 'fetch') return setBack(state, message, turn);
-      return fail(state, message.code, message.reason, turn);
+      return effectFailed(state, message, turn);
     case 'time-reached':
       return timeReached(state, turn);
   }
@@ -88,7 +122,8 @@ function transition(
 function create(state: BlobState, message: Of<'create'>, turn: Turn): Step<BlobState> {
   if (state.phase !== 'none') return next(state);
   const { source, node, user } = message;
-  const asked = { ...state, source, nodes: [node], users: [user], generation: 1 };
+  const replicas = { [node]: newReplica(1) };
+  const asked = { ...state, source, replicas, users: [user], generation: 1 };
   return next({ ...asked, phase: 'initial', sinceMs: turn.now }, [
     { type: 'audit', message: 'fetch started', extra: { node } },
   ]);
@@ -106,7 +141,12 @@ function progressed(state: BlobState, { step, percent }: Of<'progressed'>): Step
 function fetched(state: BlobState, message: Of<'fetched'>, turn: Turn): Step<BlobState> {
   if (state.phase !== 'initial') return next(state);
   const { sizeBytes, sha512, virtualSizeBytes } = message.content;
-  return next({ ...state, phase: 'created', content: message.content, sinceMs: turn.now }, [
+  const entries = Object.entries(state.replicas);
+  const replicas = Object.fromEntries(
+    entries.map(([node, replica]) => [node, { ...replica, phase: 'verified' as const }]),
+  );
+  const known = { ...state, replicas, phase: 'created', content: message.content } as const;
+  return next({ ...copyToNeeded(known), sinceMs: turn.now }, [
     {
       type: 'audit',
       message: 'fetched',
@@ -125,10 +165,19 @@ function use(state: BlobState, user: string, turn: Turn): Step<BlobState> {
   return next({ ...state, users: [...state.users, user], setback: null });
 }
 
+function need(state: BlobState, { user, node }: Of<'need'>, turn: Turn): Step<BlobState> {
+  const used = use(state, user, turn);
+  if (used.refusal !== null || used.state === null) return used;
+  return next(neededOn(used.state, user, node));
+}
+
 function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<BlobState> {
   const users = state.users.filter((user) => !gone.includes(user));
   if (users.length === state.users.length) return next(state);
-  const left = { ...state, users };
+  const needs = Object.fromEntries(
+    Object.entries(state.needs).filter(([user]) => !gone.includes(user)),
+  );
+  const left = { ...state, users, needs, replicas: notInUse(state.replicas) };
   if (left.users.length > 0 || state.phase === 'delete-wait' || state.phase === 'deleted') {
     return next(left);
   }
@@ -159,7 +208,7 @@ function startDeleting(state: BlobState, turn: Turn): Step<BlobState> {
 
 function replicasRemoved(state: BlobState, generation: number, turn: Turn): Step<BlobState> {
   if (generation !== state.generation) return next(state);
-  const without = { ...state, nodes: [], setback: null };
+  const without = { ...state, replicas: {}, setback: null };
   if (state.phase === 'error' && isRemovable(state)) {
     // Parked while it was being deleted: nobody else will ask for it again.
     return state.users.length > 0 ? next(without) : startDeleting(without, turn);
@@ -176,7 +225,22 @@ function timeReached(state: BlobState, turn: Turn): Step<BlobState> {
     const reason = `the image was not fetched within ${TRY_MS / 60_000} minutes`;
     return fail(state, 'object/deadline', reason, turn);
   }
-  return next(tryAgain(state, turn.now));
+  return next(tryAgain(replicasAt(state, turn.now), turn.now));
+}
+
+function effectFailed(
+  state: BlobState,
+  message: Extract<KernelMessage, { kind: 'effect-failed' }>,
+  turn: Turn,
+): Step<BlobState> {
+  if (!isWanted(effects(state), message)) return next(state);
+  const { effect, key, code, reason } = message;
+  if (effect === 'fetch') return fail(state, code, reason, turn);
+  // One node's trouble does not hold up what is done with the others.
+  if (effect === 'copy' || effect === 'remove-copy') {
+    return copyFailed(state, key, failure(code, reason), turn);
+  }
+  return setBack(state, message, turn);
 }
 
 function fail(state: BlobState, code: ErrorCode, reason: string, turn: Turn): Step<BlobState> {
@@ -187,25 +251,45 @@ function fail(state: BlobState, code: ErrorCode, reason: string, turn: Turn): St
 }
 
 function effects(state: BlobState): Wanted<BlobEffect>[] {
+  if (state.phase === 'created') return keepingEffects(state);
   if (isPaused(state)) return [];
-  // A new user is told at once; the ones told before hear it again, harmlessly.
-  const tell: Wanted<BlobEffect>[] =
-    state.users.length > 0 ? [{ name: 'tell-users', key: state.users.join() }] : [];
   const remove = { name: 'remove-replicas', key: String(state.generation) } as const;
   switch (state.phase) {
     case 'none':
       return [];
     case 'initial':
       return [{ name: 'fetch', key: '' }];
-    case 'created':
-      return tell;
-    case 'error':
-      return state.nodes.length > 0 && isRemovable(state) ? [...tell, remove] : tell;
+    case 'error': {
+      const isRemoved = Object.keys(state.replicas).length === 0 || !isRemovable(state);
+      return isRemoved ? tellEffect(state) : [...tellEffect(state), remove];
+    }
     case 'delete-wait':
       return [remove];
     case 'deleted':
       return state.forgetting ? [{ name: 'forget', key: '' }] : [];
   }
+}
+
+/** A user that cannot be told, and pauses, holds up no copy. */
+function keepingEffects(state: BlobState): Wanted<BlobEffect>[] {
+  const replicas = Object.entries(state.replicas).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const copies = replicas.flatMap(([node, replica]): Wanted<BlobEffect>[] => {
+    if (replica.awayUntilMs !== null || replica.retryAtMs !== null) return [];
+    const key = copyKey(node, replica);
+    if (replica.phase === 'copying') return [{ name: 'copy', key }];
+    return replica.phase === 'removing' ? [{ name: 'remove-copy', key }] : [];
+  });
+  const known = replicas.map(([node, { phase, generation, retryAtMs, isInUse }]) =>
+    [node, phase, generation, retryAtMs === null, isInUse].join(),
+  );
+  const place = { name: 'place-copies', key: known.join(' ') } as const;
+  return isPaused(state) ? copies : [...tellEffect(state), place, ...copies];
+}
+
+/** A new one to be told is told at once; the ones told before hear it again, harmlessly. */
+function tellEffect(state: BlobState): Wanted<BlobEffect>[] {
+  const told = toBeTold(state).map(({ user, failed }) => (failed ? `${user} failed` : user));
+  return told.length > 0 ? [{ name: 'tell-users', key: told.join() }] : [];
 }
 
 /** Half made, or needed by nobody. */
@@ -236,6 +320,10 @@ function parked(state: BlobState, reason: string, now: number): BlobState {
   return { ...state, ...why, generation, phase: 'error', sinceMs: now };
 }
 
+function earliest(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
+}
+
 export const blob = defineKind<BlobState, BlobMessage, BlobEffect>({
   kind: 'blob',
   placement: 'sharded',
@@ -246,17 +334,20 @@ export const blob = defineKind<BlobState, BlobMessage, BlobEffect>({
   policies: {
     fetch: FETCHING,
     'tell-users': INSISTENT,
+    'place-copies': PROMPT,
+    copy: FETCHING,
+    'remove-copy': INSISTENT,
     'remove-replicas': INSISTENT,
     forget: STANDING,
   },
   passing,
-  timer: timerOf,
+  timer: (state) => earliest(timerOf(state), replicaTimer(state)),
   index: () => null,
   onCrash: restartThenPark,
   parked,
   snapshot: {
-    schema: 1,
+    schema: 2,
     decode: decoder('blob', BlobState, 'actor/bad-snapshot'),
-    migrations: {},
+    migrations: { 1: replicasByNode },
   },
 });

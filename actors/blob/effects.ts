@@ -1,5 +1,5 @@
 // What a blob does to others: has nodes fetch and remove replicas, and tells its users how it went.
-import { TroupeError, unlessGone } from '../kernel/errors.ts';
+import { codeOf, TroupeError, unlessGone } from '../kernel/errors.ts';
 import { parseAddress } from '../kernel/kind.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder } from '../kernel/schema.ts';
@@ -7,7 +7,10 @@ import { artifactRef } from '../artifact/state.ts';
 import { instanceRef } from '../instance/state.ts';
 import { want } from '../node/executor-message.ts';
 import type { BlobEffect } from './blob.ts';
+import { sourcesFor, type NodeView } from './copies.ts';
+import { nodeOfKey } from './replicas.ts';
 import { Content, type BlobMessage, type BlobState } from './state.ts';
+import { toBeTold, type Told } from './told.ts';
 
 type Context = EffectContext<BlobMessage>;
 
@@ -18,12 +21,18 @@ export function blobPerformers(options: {
   readonly maxSizeBytes: number;
   /** One attempt's patience, ms; what was downloaded is kept for the next. */
   readonly fetchTimeoutMs: number;
+  /** How many nodes keep each blob, if there are as many. */
+  readonly copies: number;
+  /** How long a node that is away is waited for. */
+  readonly patienceMs: number;
+  /** The nodes that can hold blobs, as this daemon sees them now. */
+  readonly nodes: () => readonly NodeView[];
 }): Performers<BlobState, BlobMessage, BlobEffect> {
   return {
     fetch: async (state, context) => {
       const { maxSizeBytes, fetchTimeoutMs } = options;
       const spec = { source: state.source, maxSizeBytes, sha512: null };
-      const node = state.nodes[0] ?? '';
+      const [node = ''] = Object.keys(state.replicas);
       const { generation } = state;
       const wish = {
         node,
@@ -38,9 +47,18 @@ export function blobPerformers(options: {
         throw neverReached(state, context.attempt, error) ?? error;
       }
     },
+    'place-copies': () =>
+      Promise.resolve({
+        kind: 'nodes-changed',
+        nodes: [...options.nodes()],
+        copies: options.copies,
+        patienceMs: options.patienceMs,
+      }),
+    copy: (state, context) => copy(state, context, options),
+    'remove-copy': removeCopy,
     'tell-users': async (state, context) => {
-      const told = state.users.map(async (user) => {
-        return (await isUsedBy(user, state, context)) ? [] : [user];
+      const told = toBeTold(state).map(async (one) => {
+        return (await isUsedBy(one, state, context)) ? [] : [one.user];
       });
       const users = (await Promise.all(told)).flat();
       return users.length > 0 ? { kind: 'users-gone', users } : undefined;
@@ -48,7 +66,7 @@ export function blobPerformers(options: {
     'remove-replicas': async (state, context) => {
       const { generation } = state;
       await Promise.all(
-        state.nodes.map((node) =>
+        Object.keys(state.replicas).map((node) =>
           want(context, { node, resource: 'replica', generation, spec: null }),
         ),
       );
@@ -60,6 +78,7 @@ export function blobPerformers(options: {
 
 /** A download that has begun is worth resuming for long; an address that never answered is most likely wrong. */
 const FIRST_TRIES = 5;
+const FULL_TRIES = 3;
 
 function neverReached(state: BlobState, attempt: number, error: unknown): TroupeError | undefined {
   const isUnreachable = error instanceof TroupeError && error.code === 'image/unreachable';
@@ -69,14 +88,65 @@ function neverReached(state: BlobState, attempt: number, error: unknown): Troupe
   return new TroupeError('image/not-fetched', reason, error.detail, error);
 }
 
+/** Has one node copy from those that hold it, or say that it has it already. */
+async function copy(
+  state: BlobState,
+  context: Context,
+  options: { readonly maxSizeBytes: number; readonly fetchTimeoutMs: number },
+): Promise<BlobMessage> {
+  const { content, replicas } = state;
+  const node = nodeOfKey(context.key);
+  const generation = replicas[node]?.generation ?? 0;
+  if (content === null) throw new TroupeError('image/missing', 'its bytes are not known');
+  const nodes = sourcesFor(node, context.self.id, replicas);
+  const source = { kind: 'peers', nodes, content } as const;
+  // What one node took, all may keep, whatever was set since.
+  const maxSizeBytes = Math.max(options.maxSizeBytes, content.sizeBytes);
+  const spec = { source, maxSizeBytes, sha512: content.sha512 };
+  const timeoutMs = options.fetchTimeoutMs;
+  try {
+    const wish = { node, resource: 'replica', generation, spec, timeoutMs } as const;
+    const { sha512 } = decodeContent(await want(context, wish));
+    if (sha512 === content.sha512) return { kind: 'copied', node, generation };
+    const text = `${node} reports a copy of other content: ${sha512.slice(0, 16)}…`;
+    throw new TroupeError('image/damaged', text);
+  } catch (error) {
+    throw hopeless(node, context.attempt, error) ?? error;
+  }
+}
+
+/** A full disk does not empty itself while somebody waits; another node may have room. */
+function hopeless(node: string, attempt: number, error: unknown): TroupeError | undefined {
+  const isFull = error instanceof TroupeError && error.code === 'host/disk-full';
+  if (!isFull || attempt < FULL_TRIES) return undefined;
+  const reason = `${node} has no room for a copy: ${error.message}`;
+  return new TroupeError('image/not-fetched', reason, error.detail, error);
+}
+
+async function removeCopy(state: BlobState, context: Context): Promise<BlobMessage> {
+  const node = nodeOfKey(context.key);
+  const generation = state.replicas[node]?.generation ?? 0;
+  try {
+    await want(context, { node, resource: 'replica', generation, spec: null });
+    return { kind: 'copy-removed', node, generation, isInUse: false };
+  } catch (error) {
+    if (codeOf(error) !== 'host/locked') throw error;
+    return { kind: 'copy-removed', node, generation, isInUse: true };
+  }
+}
+
 /** Tells a user; false when it does not know the blob, or does not exist. */
-async function isUsedBy(user: string, state: BlobState, context: Context): Promise<boolean> {
+async function isUsedBy(
+  { user, failed }: Told,
+  state: BlobState,
+  context: Context,
+): Promise<boolean> {
   const address = parseAddress(user);
   const message = {
     kind: 'blob-changed',
     blobId: context.self.id,
-    phase: state.phase === 'error' ? 'error' : 'created',
-    failure: state.failure,
+    phase: failed === null ? 'created' : 'error',
+    failure: failed,
     virtualSizeBytes: state.content?.virtualSizeBytes ?? 0,
   } as const;
   if (address?.kind === 'artifact')

@@ -11,9 +11,18 @@ export type BlobSource =
   /** A file on this machine, named by its operator; copied. */
   | { readonly kind: 'file'; readonly path: string };
 
+/** Nodes that hold a replica: its bytes are copied as they are kept there, and become the replica described. */
+export interface PeersSource {
+  readonly kind: 'peers';
+  readonly nodes: readonly string[];
+  readonly content: ReplicaReport;
+}
+
+export type ReplicaSource = BlobSource | PeersSource;
+
 export interface ReplicaSpec {
   readonly blobId: string;
-  readonly source: BlobSource;
+  readonly source: ReplicaSource;
   /** Refuse more than this, bytes. */
   readonly maxSizeBytes: number;
   /** Set once the blob is known: what a replica has to hash to. */
@@ -46,7 +55,8 @@ export interface ReplicaProgress {
 export interface BlobStore {
   /**
    * Fetches, checks, converts, hashes, keeps. Done already: answers at once. Errors: `image/bad-url`,
-   * `image/unreachable`, `image/refused` (hostile or unusable content), `image/damaged`, `host/disk-full`.
+   * `image/unreachable`, `image/refused` (hostile or unusable content), `image/damaged`, `image/missing` (no peer has
+   * it), `host/disk-full`.
    */
   ensureReplica(
     spec: ReplicaSpec,

@@ -1,5 +1,5 @@
 // A blob's state and messages: immutable bytes, known by their hash, kept as replicas on nodes.
-import { lifeMembers } from '../kernel/object.ts';
+import { Failure, lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
 import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
@@ -33,14 +33,35 @@ export const Content = closed({
 });
 export type Content = Static<typeof Content>;
 
+/** What is known of one node's copy (replicas.ts). */
+export const Replica = closed({
+  /**
+   * `copying`: being fetched, copied, or confirmed by a node that was away. `lost`: its node has been away for long.
+   * `failed`: could not be made there.
+   */
+  phase: oneOf(['copying', 'verified', 'lost', 'failed', 'removing']),
+  /** Of what its node was last wanted to do with it. */
+  generation: Type.Integer(),
+  /** Until when the return of its node, which is out of reach, is waited for, ms since the epoch; null: in reach. */
+  awayUntilMs: nullable(Type.Number()),
+  /** Its node would not remove it: a disk there is based on it. */
+  isInUse: Type.Boolean(),
+  failure: nullable(Failure),
+  /** When what failed may be tried again, ms since the epoch. */
+  retryAtMs: nullable(Type.Number()),
+});
+export type Replica = Static<typeof Replica>;
+
 export const BlobState = closed({
   phase: oneOf(['none', 'initial', 'created', 'delete-wait', 'deleted', 'error']),
   source: nullable(Source),
   content: nullable(Content),
-  /** Nodes that hold, or may hold, a replica. */
-  nodes: Type.Array(Type.String()),
+  /** By node: those that hold, or may hold, a replica. */
+  replicas: Type.Record(Type.String(), Replica),
   /** Addresses of what refers to the blob (artifacts, instances): it is deleted when none is left. */
   users: Type.Array(Type.String()),
+  /** User to the node on which it needs a replica. */
+  needs: Type.Record(Type.String(), Type.String()),
   /** Last progress that was worth an event, per cent of the step. */
   progress: closed({ step: Type.String(), percent: nullable(Type.Integer()) }),
   generation: Type.Integer(),
@@ -56,9 +77,23 @@ const MESSAGES = {
   progressed: { step: Type.String(), percent: nullable(Type.Integer()) },
   /** Keep it, and tell me (blob-changed) when it is there or has failed. */
   use: { user: Type.String() },
+  /** The same, and have a replica on this node before you tell me. */
+  need: { user: Type.String(), node: Type.String() },
   unuse: { user: Type.String() },
   /** These have said that they do not use it, or do not exist. */
   'users-gone': { users: Type.Array(Type.String()) },
+  /** The nodes that can hold replicas, as somebody sees them now; one that is not named stays as it was known. */
+  'nodes-changed': {
+    nodes: Type.Array(closed({ node: Type.String(), isUp: Type.Boolean() })),
+    copies: Type.Integer({ minimum: 1 }),
+    /** How long one that is away is waited for: a machine that restarts is back within this. */
+    patienceMs: Type.Integer({ minimum: 0 }),
+  },
+  /** It has left the cluster and does not come back. */
+  'node-gone': { node: Type.String() },
+  /** Outcomes of copy and remove-copy for a node under a generation. */
+  copied: { node: Type.String(), generation: Type.Integer() },
+  'copy-removed': { node: Type.String(), generation: Type.Integer(), isInUse: Type.Boolean() },
   /** Outcome of remove-replicas under a generation. */
   'replicas-removed': { generation: Type.Integer() },
   /** A node that has something of it, and has not heard of it since it started, asks whether that is to stay. */

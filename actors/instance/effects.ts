@@ -4,7 +4,7 @@ import { unlessGone } from '../kernel/errors.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder, nullable, closed, Type } from '../kernel/schema.ts';
 import { artifactRef } from '../artifact/state.ts';
-import { blobRef } from '../blob/state.ts';
+import { blobRef, type BlobMessage } from '../blob/state.ts';
 import { gatewayOf, parseNetblock } from '../network/netblock.ts';
 import { NetworkFacts, networkRef } from '../network/state.ts';
 import type { DomainWish } from '../node/domain-wish.ts';
@@ -63,11 +63,16 @@ async function requestImages(state: State, context: Context): Promise<undefined>
   for (const disk of state.disks) {
     if (disk.isReady) continue;
     if (disk.blobId !== null) {
-      await context.ask(blobRef(disk.blobId), { kind: 'use', user: waiter });
+      await context.ask(blobRef(disk.blobId), needed(state, waiter));
     } else if (disk.artifactId !== null) {
       await context.ask(artifactRef(disk.artifactId), { kind: 'await', waiter });
     }
   }
+}
+
+/** On its own node, where its disks will be based on the replica. */
+function needed({ node }: State, user: string): BlobMessage {
+  return node === null ? { kind: 'use', user } : { kind: 'need', user, node };
 }
 
 async function syncDomain(state: State, context: Context): Promise<InstanceMessage> {

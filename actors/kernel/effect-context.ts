@@ -14,7 +14,7 @@ export function effectContext<S, M extends Message>(
   env: Environment,
   run: { readonly attempt: number; readonly signal: AbortSignal },
 ): EffectContext<M> {
-  const { trace } = spec;
+  const { trace, key } = spec;
   const { address, epoch } = host;
   const { signal, attempt } = run;
   const { kind, id } = address;
@@ -22,6 +22,7 @@ export function effectContext<S, M extends Message>(
     self: address,
     trace,
     epoch,
+    key,
     attempt,
     signal,
     clock: env.clock,

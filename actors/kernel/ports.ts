@@ -91,6 +91,8 @@ export interface EffectContext<M> {
   readonly self: Address;
   readonly trace: string;
   readonly epoch: number;
+  /** The effect's own: which one it is of those with its name. */
+  readonly key: string;
   /** 1 for the first try. */
   readonly attempt: number;
   /** Aborts when the state no longer wants the effect, or the actor stops. */

@@ -1,13 +1,24 @@
 // The executor of replicas: this machine's copy of a blob.
 import { decoder, closed, nullable, Type } from '../kernel/schema.ts';
 import type { BlobStore, ReplicaProgress } from '../blob/ports.ts';
-import { blobRef, Source } from '../blob/state.ts';
+import { blobRef, Content, Source } from '../blob/state.ts';
 import type { Router } from '../kernel/ports.ts';
 import type { Converger } from './executors.ts';
 
+/** Nodes that hold the blob, to be copied from. */
+const Peers = closed({
+  kind: Type.Literal('peers'),
+  nodes: Type.Array(Type.String()),
+  content: Content,
+});
+
 const decodeReplica = decoder(
   'replica',
-  closed({ source: Source, maxSizeBytes: Type.Number(), sha512: nullable(Type.String()) }),
+  closed({
+    source: Type.Union([Source, Peers]),
+    maxSizeBytes: Type.Number(),
+    sha512: nullable(Type.String()),
+  }),
   'actor/bad-message',
 );
 

@@ -116,5 +116,6 @@ function deleteRoute(services: ApiServices, owned: Resource<ArtifactState>): Rou
 function isOn(services: ApiServices, state: ArtifactState, node: string): boolean {
   const newest = state.versions.at(-1);
   const found = newest === undefined ? undefined : services.read.blobs.get(newest.blobId);
-  return found?.state.nodes.includes(node) === true;
+  // Where it may be as well: a filter on nodes has always shown those that are being fetched.
+  return found !== undefined && node in found.state.replicas;
 }

@@ -81,6 +81,16 @@ export const SETTINGS = {
   'image-max-download': { value: 'SIZE', initial: '64G', help: 'largest image that is fetched' },
   'image-max-disk': { value: 'SIZE', initial: '2T', help: 'largest disk that an image may be of' },
   'image-keep-free': { value: 'SIZE', initial: '1G', help: 'disk space that images leave free' },
+  'image-copies': {
+    value: 'COUNT',
+    initial: '2',
+    help: 'machines that keep each image, if so many',
+  },
+  'image-copy-after': {
+    value: 'SECONDS',
+    initial: '300',
+    help: 'how long a node may be away until its replicas are made elsewhere',
+  },
   'fetch-allow': {
     value: 'BLOCKS',
     initial: '',
@@ -90,7 +100,7 @@ export const SETTINGS = {
   'lease-ttl': { value: 'SECONDS', initial: '10', help: 'silence after which a machine is lost' },
   'missing-after': {
     value: 'SECONDS',
-    initial: '60',
+    initial: '120',
     help: 'how long a daemon may be away until what is on its machine is marked missing',
   },
   'log-level': { value: 'LEVEL', initial: 'info', help: 'debug, info, warn or error' },

@@ -26,7 +26,7 @@ import type { EtcdAccess } from '../embedded/etcd-health.ts';
 import { listenFailure } from '../embedded/preflight.ts';
 import type { Probed } from '../drivers/hypervisor/probe.ts';
 import { ReadModel } from '../read/read-model.ts';
-import { apiServices } from './api.ts';
+import { apiServices, type ApiParts } from './api.ts';
 import { Audits } from './audits.ts';
 import { bootstrap, checkPool, tokenSecret, type Login } from './bootstrap.ts';
 import { Cluster } from './cluster.ts';
@@ -123,17 +123,19 @@ async function startActors(
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
   });
-  const { router, mesh } = await openAmong({
+  const among = await openAmong({
     config,
     store,
     keys,
     member: self.member,
     cluster,
     local,
+    images: host.images,
     clock: systemClock,
     log,
   });
-  undo.push(async () => mesh?.close());
+  const { router } = among;
+  undo.push(() => among.close());
   const executors = startExecutors(options, host, router);
   runtime.connect(router);
   const isMember = (node: string) => cluster.isMember(node);
@@ -150,19 +152,20 @@ async function startActors(
   const login = await bootstrap({ ...config, router, read, apiUrl: self.apiUrl, trace });
   startWatching(options, { host, journal, executors, router, cluster, read }, undo);
   startMeasuring(options, read, router, undo);
-  const secret = await tokenSecret(store, keys);
-  const services = apiServices({
-    ...options,
-    ...parts,
-    journal,
-    runtime,
-    router,
-    tokenSecret: secret,
-  });
   if (config.roles.includes('api')) {
-    await serve(config.api, apiServer(services, apiRoutes(services)), undo);
+    await serveApi(options, { ...parts, journal, runtime, router }, undo);
   }
   return { login, resumed };
+}
+
+async function serveApi(
+  options: DaemonOptions,
+  parts: Parts & Pick<ApiParts, 'journal' | 'runtime' | 'router'>,
+  undo: (() => Promise<void>)[],
+): Promise<void> {
+  const secret = await tokenSecret(parts.store, parts.keys);
+  const services = apiServices({ ...options, ...parts, tokenSecret: secret });
+  await serve(options.config.api, apiServer(services, apiRoutes(services)), undo);
 }
 
 function makeCluster(
@@ -266,7 +269,9 @@ function startWatching(
 ): void {
   const clock = systemClock;
   const lostAfterMs = config.missingAfterMs;
-  const presence = new Presence({ cluster, read, router, clock, random, log, lostAfterMs });
+  const { copies, copyAfterMs: patienceMs } = config.image;
+  const blobs = { copies, patienceMs };
+  const presence = new Presence({ cluster, read, router, clock, random, log, lostAfterMs, blobs });
   undo.push(() => presence.stop());
   const isWanted = (owner: string) => executors.isWanted(owner);
   const audits = new Audits({

@@ -15,6 +15,7 @@ import { network } from '../../actors/network/network.ts';
 import { node } from '../../actors/node/node.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
+import { blobNodes } from './blob-nodes.ts';
 import { candidates } from './candidates.ts';
 
 /** One attempt at a download; what has come is kept for the next. */
@@ -44,7 +45,13 @@ export function registerKinds(
   runtime.register(interfaceKind, interfacePerformers(claims));
   runtime.register(
     blob,
-    blobPerformers({ maxSizeBytes: image.maxDownloadBytes, fetchTimeoutMs: FETCH_TIMEOUT_MS }),
+    blobPerformers({
+      maxSizeBytes: image.maxDownloadBytes,
+      fetchTimeoutMs: FETCH_TIMEOUT_MS,
+      copies: image.copies,
+      patienceMs: image.copyAfterMs,
+      nodes: () => blobNodes(read, isMember),
+    }),
   );
   runtime.register(artifact, artifactPerformers());
   runtime.register(

@@ -14,6 +14,8 @@ import { admission, isGuest } from '../cluster/admission.ts';
 import { clusterFiles, readIdentity } from '../cluster/files.ts';
 import type { Config } from '../config.ts';
 import { existsSync, readFileSync } from 'node:fs';
+import type { ImageDriver } from '../drivers/image/driver.ts';
+import { blobExchange, type BlobExchange } from './blobs.ts';
 import type { Cluster } from './cluster.ts';
 import { sharedSettings } from './shared-settings.ts';
 
@@ -25,29 +27,35 @@ export interface MeshParts {
   readonly cluster: Cluster;
   /** Delivers to what is here. */
   readonly local: Router;
+  readonly images: ImageDriver;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 export interface Among {
   readonly router: Router;
-  /** Null: this machine is alone. */
-  readonly mesh: Mesh | null;
+  close(): Promise<void>;
 }
 
 /** Opens the mesh where there is one. Errors: `config/invalid`, those of listen(). */
 export async function openAmong(parts: MeshParts): Promise<Among> {
   const { config, cluster, local, clock, log } = parts;
-  const mesh = config.mesh === null ? null : await openMesh(parts, config.mesh);
+  const links = config.mesh === null ? null : await openLinks(parts, config.mesh);
   const router = clusterRouter({
     node: config.node,
     local,
-    peers: mesh ?? nobody,
+    peers: links?.mesh ?? nobody,
     routes: cluster,
     clock,
     onLostTell: (to, _message, error) => log('warn', 'tell not delivered', { ...to, error }),
   });
-  return { router, mesh };
+  return {
+    router,
+    close: async () => {
+      links?.blobs.close();
+      await links?.mesh.close();
+    },
+  };
 }
 
 /** Of a daemon without a mesh: others may be members nevertheless, by a mistake in the settings. */
@@ -58,21 +66,32 @@ const nobody: Peers = {
   },
 };
 
-async function openMesh(parts: MeshParts, listen: NonNullable<Config['mesh']>): Promise<Mesh> {
-  const { config, store, keys, member, cluster, local, clock, log } = parts;
+interface Links {
+  readonly mesh: Mesh;
+  readonly blobs: BlobExchange;
+}
+
+async function openLinks(parts: MeshParts, listen: NonNullable<Config['mesh']>): Promise<Links> {
+  const { config, store, keys, member, cluster, local, images, clock, log } = parts;
   const { node, bootId, version } = member;
-  return Mesh.open({
+  const identity = readIdentity(config);
+  const addressOf = (name: string) => cluster.memberOf(name)?.mesh ?? undefined;
+  const self = { cluster: config.cluster, node };
+  const blobs = blobExchange({ self, identity, images, addressOf, clock, log });
+  const mesh = await Mesh.open({
     hello: { ...PROTOCOL, cluster: config.cluster, node, bootId, version, features: [] },
-    identity: readIdentity(config),
+    identity,
     listen,
     guests: await door(config, store, keys, log),
-    addressOf: (name) => cluster.memberOf(name)?.mesh ?? undefined,
+    doors: blobs.doors,
+    addressOf,
     // What a peer sends is decoded by the kind, like everything else.
     handle: (_from, to, body, options) => local.ask(to, body as Message, options),
     clock,
     random: Math.random,
     log,
   });
+  return { mesh, blobs };
 }
 
 /** Only the node with the authorities' keys can admit others. */

@@ -8,9 +8,10 @@
 //     saw it go, or from our own start.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import { reasonOf } from '../../actors/kernel/errors.ts';
-import type { Address } from '../../actors/kernel/kind.ts';
+import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Log, Ownership, Random, Router } from '../../actors/kernel/ports.ts';
-import { MISSING } from '../../actors/node/presence.ts';
+import { MISSING, type NodeSeen } from '../../actors/node/presence.ts';
+import { blobsToTell, type BlobsOptions } from './blob-nodes.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Routes } from '../../transport/sharding/router.ts';
 import type { Member } from '../../transport/sharding/member.ts';
@@ -24,6 +25,7 @@ export interface PresenceOptions {
   readonly random: Random;
   readonly log: Log;
   readonly lostAfterMs: number;
+  readonly blobs: Pick<BlobsOptions, 'copies' | 'patienceMs'>;
 }
 
 /** While somebody is known to know otherwise. */
@@ -72,8 +74,7 @@ export class Presence {
     const { members } = cluster;
     if (this.#isStopped) return;
     if (members === null) return this.#lookIn(LOOK_AGAIN_MS);
-    const boots = this.#boots(members);
-    const wrong = [...this.#wrong(boots)];
+    const wrong = [...this.#wrong(this.#boots(members)), ...this.#wrongBlobs(members)];
     for (let at = 0; at < wrong.length && !this.#isStopped; at += AT_ONCE) {
       const told = wrong.slice(at, at + AT_ONCE).map((one) => this.#tell(one));
       for (const outcome of await Promise.allSettled(told)) {
@@ -109,24 +110,33 @@ export class Presence {
       const boot = boots.get(node);
       return boot !== undefined && boot !== known && cluster.epochOf(address) !== null;
     };
+    const nodeSeen = (node: string): NodeSeen => {
+      return { kind: 'node-seen', node, boot: boots.get(node) ?? MISSING };
+    };
     for (const { id, state } of read.instances.all()) {
       const to = { kind: 'instance', id };
       const { node, nodeBoot } = state;
       if (node === null || state.phase === 'deleted') continue;
-      if (differs(to, node, nodeBoot)) yield { to, node, boot: boots.get(node) ?? MISSING };
+      if (differs(to, node, nodeBoot)) yield { to, message: nodeSeen(node) };
     }
     for (const { id, state } of read.networks.all()) {
       const to = { kind: 'network', id };
       for (const node of state.nodes) {
-        if (differs(to, node, state.boots[node]))
-          yield { to, node, boot: boots.get(node) ?? MISSING };
+        if (differs(to, node, state.boots[node])) yield { to, message: nodeSeen(node) };
       }
     }
   }
 
-  async #tell({ to, node, boot }: Wrong): Promise<void> {
+  *#wrongBlobs(members: readonly Member[]): Generator<Wrong> {
+    const { read, cluster, blobs } = this.#options;
+    const there = new Set(members.map(({ node }) => node));
+    for (const one of blobsToTell({ read, isUp: (node) => there.has(node), ...blobs })) {
+      if (cluster.epochOf(one.to) !== null) yield one;
+    }
+  }
+
+  async #tell({ to, message }: Wrong): Promise<void> {
     const { router, random, read } = this.#options;
-    const message = { kind: 'node-seen', node, boot } as const;
     const { revision } = await router.ask(to, message, { trace: random.uuid() });
     await read.reached(revision);
   }
@@ -134,6 +144,5 @@ export class Presence {
 
 interface Wrong {
   readonly to: Address;
-  readonly node: string;
-  readonly boot: string;
+  readonly message: Message;
 }

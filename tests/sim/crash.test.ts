@@ -30,7 +30,7 @@ test('the path has every effect of every kind, and all four stages', async () =>
   const { creating, removing } = await pathOf(SEED);
   const effects = new Set([...creating, ...removing].map((name) => name.split('/')[1]));
   const expected = `attach claim-vni create-interfaces delete-interfaces fetch fetch-version place
-    place-interfaces release release-blobs release-images remove-domain remove-replicas request-images
+    place-copies place-interfaces release release-blobs release-images remove-domain remove-replicas request-images
     reserve reserve-egress start-preflight sync-domain sync-segments tear-down tell-instance tell-users
     tell-waiters turn`.split(/\s+/);
   assert.equal(sorted(effects), expected);

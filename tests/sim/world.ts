@@ -233,7 +233,9 @@ export class World {
     const net = { zone: ZONE, upstreamDns: '9.9.9.9', floatingBlock: '192.168.20.0/24' };
     runtime.register(network, networkPerformers({ claims, ...net, vtepOf: () => '192.0.2.1' }));
     runtime.register(interfaceKind, interfacePerformers(claims));
-    runtime.register(blob, blobPerformers({ maxSizeBytes: GIB, fetchTimeoutMs: 1_800_000 }));
+    const nodes = () => [{ node: NODE, isUp: true }];
+    const fetching = { maxSizeBytes: GIB, fetchTimeoutMs: 1_800_000 };
+    runtime.register(blob, blobPerformers({ ...fetching, copies: 2, patienceMs: 300_000, nodes }));
     runtime.register(artifact, artifactPerformers());
     runtime.register(node, {});
     const known = (instanceId: string) => candidates(this.records, instanceId, () => true);

@@ -274,7 +274,9 @@ function registerKinds(runtime: Runtime, read: ReadModel): void {
   runtime.register(namespace, {});
   runtime.register(network, networkPerformers({ claims, vtepOf, ...dns }));
   runtime.register(interfaceKind, interfacePerformers(claims));
-  runtime.register(blob, blobPerformers({ maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 }));
+  const copies = { copies: 2, patienceMs: 300_000, nodes: () => [{ node: NODE, isUp: true }] };
+  const fetching = { maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 };
+  runtime.register(blob, blobPerformers({ ...fetching, ...copies }));
   runtime.register(artifact, artifactPerformers());
   const ports = { candidates: (instanceId: string) => candidates(read, instanceId, () => true) };
   runtime.register(instance, instancePerformers(ports));

@@ -10,6 +10,7 @@ import type {
   FileTree,
   ReplicaProgress,
   ReplicaReport,
+  ReplicaSource,
   ReplicaSpec,
 } from '../../actors/blob/ports.ts';
 import type { WantedBy } from '../../actors/network/ports.ts';
@@ -43,6 +44,8 @@ export class SimImages {
   readonly disks = new Map<string, SimDisk>();
   readonly configDrives = new Map<string, FileTree>();
   isDiskFull = false;
+  /** The disks of other machines that can be reached, by node. */
+  peers = new Map<string, SimImages>();
 
   list(): string[] {
     return [
@@ -84,7 +87,7 @@ export class SimImageDriver implements BlobStore, DiskStore {
           images.partials.delete(blobId);
           throw new TroupeError('image/refused', image.refusal);
         }
-        const report = reportOf(source.kind === 'url' ? source.url : source.path, image);
+        const report = source.kind === 'peers' ? source.content : reportOf(nameOf(source), image);
         images.partials.delete(blobId);
         images.replicas.set(blobId, report);
         return report;
@@ -170,10 +173,10 @@ export class SimImageDriver implements BlobStore, DiskStore {
     onProgress: (progress: ReplicaProgress) => void,
   ): Promise<SimImage> {
     const { images } = this.#machine;
-    const from = source.kind === 'url' ? source.url : source.path;
+    const from = nameOf(source);
     for (let chunk = images.partials.get(blobId) ?? 0; chunk < CHUNKS;) {
       chunk = await this.#act('download', blobId, by, () => {
-        const image = images.web.get(from);
+        const image = imageAt(images, source, blobId);
         if (image === undefined)
           throw new TroupeError('image/unreachable', `${from} cannot be reached`);
         this.#needSpace();
@@ -184,7 +187,7 @@ export class SimImageDriver implements BlobStore, DiskStore {
         return chunk + 1;
       });
     }
-    const image = images.web.get(from);
+    const image = imageAt(images, source, blobId);
     if (image === undefined) throw new TroupeError('image/unreachable', `${from} is gone`);
     return image;
   }
@@ -207,6 +210,18 @@ export class SimImageDriver implements BlobStore, DiskStore {
     const owner = formatAddress(by.owner);
     this.#machine.ledger.record({ resource, name, owner, epoch, generation, trace, detail: {} });
   }
+}
+
+/** What is to be had there now. */
+function imageAt(images: SimImages, source: ReplicaSource, blobId: string): SimImage | undefined {
+  if (source.kind !== 'peers') return images.web.get(nameOf(source));
+  const holders = source.nodes.map((node) => images.peers.get(node)?.replicas.get(blobId));
+  return holders.find((report) => report?.sha512 === source.content.sha512);
+}
+
+function nameOf(source: ReplicaSource): string {
+  if (source.kind === 'peers') return source.nodes.join();
+  return source.kind === 'url' ? source.url : source.path;
 }
 
 function diskReport(path: string, base: ReplicaReport | undefined): DiskReport {

@@ -66,6 +66,7 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['etcd-key', '/some/key', /a certificate and its key/],
   ['image', 'ftp://x/y.img', /begins with http:\/\//],
   ['image-max-disk', '2 TB', /500M, 64G or 2T/],
+  ['image-copies', '0', /1 to 16/],
   ['fetch-allow', '10.0.0.0/33', /addresses or blocks/],
   ['lease-ttl', '4', /from 5 to 60/],
   ['log-level', 'loud', /debug, info, warn or error/],

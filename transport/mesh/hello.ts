@@ -6,8 +6,10 @@ export type Verdict =
   /** Nothing will change by dialling again with the same software and settings. */
   | { readonly ok: false; readonly reason: string };
 
+export type Greeting = Pick<Hello, 'protocolMin' | 'protocolMax' | 'cluster' | 'node'>;
+
 /** `name`: the peer's name by its certificate. */
-export function judgeHello(own: Hello, peer: Hello, name: string): Verdict {
+export function judgeHello(own: Greeting, peer: Greeting, name: string): Verdict {
   if (peer.cluster !== own.cluster)
     return no(`this is cluster ${own.cluster}, the peer is of ${peer.cluster}`);
   if (peer.node !== name) return no(`the certificate of ${name} says hello as ${peer.node}`);

@@ -11,7 +11,14 @@ import type { AskReply, Log } from '../../actors/kernel/ports.ts';
 import type { Hello } from './frame.ts';
 import { CLOSE, Link, unreachable, type AskOptions, type Handler, type Wire } from './link.ts';
 import { Peer } from './peer.ts';
-import { dial, meshServer, type Guests, type MeshIdentity, type PeerAddress } from './socket.ts';
+import {
+  dial,
+  meshServer,
+  type Doors,
+  type Guests,
+  type MeshIdentity,
+  type PeerAddress,
+} from './socket.ts';
 
 /** Protocols that this version speaks (frame.ts). */
 export const PROTOCOL = { protocolMin: 1, protocolMax: 1 } as const;
@@ -28,6 +35,8 @@ export interface MeshOptions {
   /** Where a member's mesh listens; undefined: no such member. */
   readonly addressOf: (node: string) => PeerAddress | undefined;
   readonly handle: (from: string, ...ask: Parameters<Handler>) => Promise<AskReply>;
+  /** For other protocols on the same server; who opens them closes their sockets. */
+  readonly doors?: Doors;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
@@ -54,7 +63,7 @@ export class Mesh {
     this.#options = options;
     this.#server = meshServer(
       options.identity,
-      options.guests ?? null,
+      { guests: options.guests ?? null, doors: options.doors ?? new Map() },
       (name, wire) => this.#makeLink(name, wire, false),
       options.log,
     );

@@ -6,8 +6,11 @@
 //     the address.
 // K3  Bearers of a guest's certificate, which another authority signs, get no further than to the handler of guests.
 // K4  Listeners are attached in the tick that makes a socket; every socket has one for errors.
+// K5  Other protocols of the cluster come in by doors of their own, each at its path: those too get only peers
+//     that TLS has proved, with their name.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, createServer, type Server } from 'node:https';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { WebSocket, WebSocketServer } from 'ws';
 import { reasonOf } from '../../actors/kernel/errors.ts';
@@ -39,9 +42,14 @@ export interface Guests {
 /** Makes the link of a socket that is open. */
 export type MakeLink = (name: string, wire: Wire) => Link;
 
+/** Takes an upgrade of the peer called `name`; the socket has a listener for errors. */
+export type Door = (name: string, request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+/** By path, `/mesh` excepted. */
+export type Doors = ReadonlyMap<string, Door>;
+
 const PATH = '/mesh';
-const HANDSHAKE_MS = 5_000;
-const CLOSE_MS = 2_000;
+export const HANDSHAKE_MS = 5_000;
+export const CLOSE_MS = 2_000;
 const LIMITS = { maxPayload: MAX_FRAME_BYTES, perMessageDeflate: false, closeTimeout: CLOSE_MS };
 
 /** Dials `name`; calls `failed` once when it comes to no link. The returned function gives a dialling up. */
@@ -70,7 +78,7 @@ export function dial(
 /** A server that accepts peers and nobody else; the caller listens and closes. */
 export function meshServer(
   identity: MeshIdentity,
-  guests: Guests | null,
+  { guests, doors }: { readonly guests: Guests | null; readonly doors: Doors },
   makeLink: MakeLink,
   log: Log,
 ): Server {
@@ -94,6 +102,8 @@ export function meshServer(
     socket.on('error', () => socket.destroy());
     const name = nameOf(request.socket as TLSSocket);
     if (name === undefined || guests?.isGuest(name)) return void socket.destroy();
+    const door = doors.get(request.url ?? '');
+    if (door !== undefined) return door(name, request, socket, head);
     if (request.url !== PATH) return void socket.destroy();
     upgrades.handleUpgrade(request, socket, head, (accepted) => {
       const attached = attach(accepted);
@@ -104,7 +114,7 @@ export function meshServer(
 }
 
 /** Checks the server's name (K2): an agent may, the types of ws may not. */
-function agentFor(name: string, identity: MeshIdentity): Agent {
+export function agentFor(name: string, identity: MeshIdentity): Agent {
   return new Agent({
     ...tlsOptions(identity),
     checkServerIdentity: (_host, { subject }) =>
@@ -162,6 +172,6 @@ function attach(socket: WebSocket): Attached {
 /** A socket that has closed says so by its close event. */
 function noted(): void {}
 
-function hostInUrl(host: string): string {
+export function hostInUrl(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }

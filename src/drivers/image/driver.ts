@@ -16,7 +16,9 @@ import type { Ledger } from '../ledger.ts';
 import { Disks } from './disks.ts';
 import { DEFAULT_TIMING, type DownloadTiming } from './download.ts';
 import { DEFAULT_FETCH_POLICY, DestinationCheck, type FetchPolicy } from './fetch-policy.ts';
+import type { HeldReplica } from './held-replica.ts';
 import { Layout } from './layout.ts';
+import type { Peers } from './peer-copy.ts';
 import { QemuImg } from './qemu-img.ts';
 import { Replicas, type Verdict } from './replicas.ts';
 import { limitedTools } from './tool.ts';
@@ -86,6 +88,16 @@ export class ImageDriver implements BlobStore, DiskStore {
 
   removeReplica(blobId: string, by: WantedBy): Promise<void> {
     return this.#replicas.removeReplica(blobId, by);
+  }
+
+  /** From then on replicas can be copied from other nodes. */
+  connect(peers: Peers): void {
+    this.#replicas.connect(peers);
+  }
+
+  /** A complete replica for reading; close it. Errors: `image/missing`, `image/unreachable` (not yet: come again). */
+  open(blobId: string): Promise<HeldReplica> {
+    return this.#replicas.open(blobId);
   }
 
   replicas(): Promise<readonly string[]> {

@@ -3,14 +3,17 @@
 // N1  All work is in the blob's own directory under .partial; what is published is complete and on the disk.
 // N2  Until then the source stays as it came, so that a crash after a long download costs no second one.
 // N3  Nothing that came from outside is looked into before inspect() let it through.
-import { chmod, link, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ReplicaProgress, ReplicaReport, ReplicaSpec } from '../../../actors/blob/ports.ts';
+import type {
+  BlobSource,
+  ReplicaProgress,
+  ReplicaReport,
+  ReplicaSpec,
+} from '../../../actors/blob/ports.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
-import { calledOff } from './called-off.ts';
 import type { DownloadTiming } from './download.ts';
-import { publish, sync } from './durable.ts';
 import type { FetchPolicy } from './fetch-policy.ts';
 import { copyFile } from './file-source.ts';
 import { watchGrowth } from './growth.ts';
@@ -20,7 +23,7 @@ import { imageName, type KeptFormat, type Layout } from './layout.ts';
 import { HEAD_BYTES } from './image-format.ts';
 import { readQcow2Header } from './qcow2-header.ts';
 import type { QemuImg, Request } from './qemu-img.ts';
-import { writeReport } from './replica-report.ts';
+import { publishReplica, settle } from './settle.ts';
 import { together } from './together.ts';
 import { LONG, type RunTool } from './tool.ts';
 import { unpack } from './unpack.ts';
@@ -37,6 +40,9 @@ export interface IngestTools {
   readonly maxVirtualSizeBytes: number;
 }
 
+/** A replica whose bytes come from outside the cluster. */
+export type IngestSpec = ReplicaSpec & { readonly source: BlobSource };
+
 /** What came from the source; sha256 is null where nothing has read it all yet. */
 interface Came {
   readonly sizeBytes: number;
@@ -48,7 +54,7 @@ interface Came {
 /** One attempt at one replica; make a new one for the next. */
 export class Ingest {
   readonly #tools: IngestTools;
-  readonly #spec: ReplicaSpec;
+  readonly #spec: IngestSpec;
   readonly #request: Request;
   readonly #onProgress: (progress: ReplicaProgress) => void;
   readonly #dir: string;
@@ -56,7 +62,7 @@ export class Ingest {
 
   constructor(
     tools: IngestTools,
-    spec: ReplicaSpec,
+    spec: IngestSpec,
     request: Request,
     onProgress: (progress: ReplicaProgress) => void,
   ) {
@@ -93,7 +99,10 @@ export class Ingest {
       etag: came.etag,
       lastModified: came.lastModified,
     };
-    await this.#publish(ready, report);
+    const { chunkDigests } = hashes;
+    const { layout } = this.#tools;
+    const done = { dir: ready, report, chunkDigests };
+    await publishReplica(layout, this.#spec.blobId, done, this.#request.signal);
     return report;
   }
 
@@ -161,7 +170,7 @@ export class Ingest {
       (signal) => this.#sourceHash(came, signal),
       (signal) => this.#settle(image, signal),
     );
-    return { sha256, sha512: kept.digest, sizeBytes: kept.sizeBytes };
+    return hashesOf(sha256, kept);
   }
 
   async #convert(
@@ -187,7 +196,7 @@ export class Ingest {
         ),
     );
     const kept = await this.#settle(image, this.#request.signal);
-    return { sha256, sha512: kept.digest, sizeBytes: kept.sizeBytes };
+    return hashesOf(sha256, kept);
   }
 
   async #sourceHash(came: Came, signal: AbortSignal): Promise<string> {
@@ -197,17 +206,8 @@ export class Ingest {
     ).digest;
   }
 
-  /** Hashes what is to be kept while its bytes go to the disk. */
-  async #settle(path: string, signal: AbortSignal): Promise<Hashed> {
-    await chmod(path, 0o444);
-    const { size } = await stat(path);
-    const onProgress = (doneBytes: number) => this.#step('hashing', doneBytes, size);
-    const [hashed] = await together(
-      signal,
-      (inner) => hashApart({ path, algorithm: 'sha512' }, { signal: inner, onProgress }),
-      () => sync(path),
-    );
-    return hashed;
+  #settle(path: string, signal: AbortSignal): Promise<Hashed> {
+    return settle(path, signal, (done, total) => this.#step('hashing', done, total));
   }
 
   #watched<T>(
@@ -231,14 +231,6 @@ export class Ingest {
     );
   }
 
-  async #publish(ready: string, report: ReplicaReport): Promise<void> {
-    await writeReport(ready, report);
-    await sync(ready);
-    if (this.#request.signal.aborted) throw calledOff();
-    await publish(ready, this.#tools.layout.replica(this.#spec.blobId));
-    await rm(this.#dir, { recursive: true, force: true });
-  }
-
   #step(step: ReplicaProgress['step'], doneBytes: number, totalBytes: number | null): void {
     this.#onProgress({ step, doneBytes, totalBytes });
   }
@@ -248,6 +240,11 @@ interface Hashes {
   readonly sha256: string;
   readonly sha512: string;
   readonly sizeBytes: number;
+  readonly chunkDigests: Uint8Array;
+}
+
+function hashesOf(sha256: string, { digest, sizeBytes, chunkDigests }: Hashed): Hashes {
+  return { sha256, sha512: digest, sizeBytes, chunkDigests };
 }
 
 const SOURCE = 'source';

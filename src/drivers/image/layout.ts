@@ -2,6 +2,7 @@
 //
 //   blobs/<blob>/image.qcow2 | image.iso   a replica: read-only, complete
 //   blobs/<blob>/replica.json              what is known of it
+//   blobs/<blob>/chunks.sha256             the digest of each chunk, for who copies it
 //   blobs/.partial/<blob>/                 one replica being made; nothing else is ever in there
 //   instances/<instance>/<device>.qcow2    an instance's own disk
 //   instances/<instance>/config-drive.iso

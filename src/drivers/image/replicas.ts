@@ -2,7 +2,7 @@
 //
 // B1  In the ledger before anything is on the disk, forgotten when nothing is left of it.
 // B2  One piece of work per blob at a time; a removal calls off the making that runs.
-// B3  A failed making leaves nothing, except the bytes of a download that can go on (the way failed, not the content).
+// B3  A failed making leaves nothing, except bytes of a download or copy that can go on (the way failed, not the content).
 // B4  A replica that a disk on this machine is based on is not removed: the ledger knows.
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,9 +17,13 @@ import { formatAddress } from '../../../actors/kernel/kind.ts';
 import type { WantedBy } from '../../../actors/network/ports.ts';
 import type { Ledger } from '../ledger.ts';
 import { calledOff } from './called-off.ts';
+import { readChunkDigests, writeChunkDigests } from './chunk-digests.ts';
 import { asDiskFull } from './disk-space.ts';
+import { HeldReplica } from './held-replica.ts';
 import { Ingest, NOTE, type IngestTools } from './ingest.ts';
 import { isPathSafe } from './layout.ts';
+import { MAP, PeerCopy, type Peers } from './peer-copy.ts';
+import type { Request } from './qemu-img.ts';
 import { readReport } from './replica-report.ts';
 import { Slots, Turns } from '../turns.ts';
 import { hashApart } from './worker-job.ts';
@@ -48,10 +52,19 @@ export class Replicas implements BlobStore {
   readonly #turns = new Turns();
   readonly #slots: Slots;
   readonly #makings = new Makings();
+  readonly #closing = new AbortController();
+  /** Hashing of chunks that runs, by blob. */
+  readonly #hashings = new Map<string, Promise<void>>();
+  #peers: Peers = NO_PEERS;
 
   constructor(options: ReplicasOptions) {
     this.#options = options;
     this.#slots = new Slots(options.maxConcurrentIngests);
+  }
+
+  /** From then on replicas can be copied from other nodes. */
+  connect(peers: Peers): void {
+    this.#peers = peers;
   }
 
   async ensureReplica(
@@ -107,12 +120,27 @@ export class Replicas implements BlobStore {
     }
   }
 
+  /**
+   * A complete replica for reading, by any text. Errors: `image/missing`; `image/unreachable` for one whose chunks have
+   * to be hashed first (of an older version): it is begun, come again.
+   */
+  async open(blobId: string): Promise<HeldReplica> {
+    const report = isPathSafe(blobId) ? await this.report(blobId) : null;
+    if (report === null) throw noReplica(blobId);
+    const { layout } = this.#options;
+    const digests = await readChunkDigests(layout.replica(blobId), report.sizeBytes);
+    if (digests === null) {
+      this.#hashChunks(blobId, report);
+      const text = `the chunks of blob ${blobId} are being hashed there; come again`;
+      throw new TroupeError('image/unreachable', text);
+    }
+    return await HeldReplica.open(layout.replicaImage(blobId, report.format), report, digests);
+  }
+
   /** Reads all of a replica again and compares its hash. Throws `image/missing` when there is none. */
   async verify(blobId: string, signal: AbortSignal): Promise<Verdict> {
     const report = await this.report(blobId);
-    if (report === null) {
-      throw new TroupeError('image/missing', `there is no replica of blob ${blobId} here`);
-    }
+    if (report === null) throw noReplica(blobId);
     const path = this.#options.layout.replicaImage(blobId, report.format);
     const { digest } = await hashApart(
       { path, algorithm: 'sha512' },
@@ -130,8 +158,8 @@ export class Replicas implements BlobStore {
     const known = new Set(ledger.list({ resource: REPLICA }).map(({ name }) => name));
     for (const name of await readdir(layout.partials)) {
       const dir = join(layout.partials, name);
-      const note = await stat(join(dir, NOTE)).catch(unlessAbsent);
-      const canGoOn = known.has(name) && note !== undefined && (await this.report(name)) === null;
+      const hasNote = (await isThere(join(dir, NOTE))) || (await isThere(join(dir, MAP)));
+      const canGoOn = known.has(name) && hasNote && (await this.report(name)) === null;
       if (!canGoOn) await rm(dir, { recursive: true, force: true });
     }
     const left = new Set([...(await readdir(layout.partials)), ...(await readdir(layout.blobs))]);
@@ -141,7 +169,9 @@ export class Replicas implements BlobStore {
   /** Calls off what runs and waits for its end. */
   async close(): Promise<void> {
     this.#makings.abort();
+    this.#closing.abort();
     await this.#turns.idle();
+    await Promise.all(this.#hashings.values());
   }
 
   async #make(
@@ -156,7 +186,7 @@ export class Replicas implements BlobStore {
     try {
       const entry = { resource: REPLICA, name: spec.blobId, owner, epoch, generation, trace };
       ledger.record({ ...entry, detail: {} });
-      return await new Ingest(this.#options, spec, { trace, signal }, onProgress).run();
+      return await this.#maker(spec, { trace, signal }, onProgress).run();
     } catch (cause) {
       const error = asDiskFull(cause, layout.blobs);
       await this.#discard(spec, error);
@@ -164,13 +194,42 @@ export class Replicas implements BlobStore {
     }
   }
 
+  #maker(
+    { blobId, source, maxSizeBytes, sha512 }: ReplicaSpec,
+    request: Request,
+    onProgress: (progress: ReplicaProgress) => void,
+  ): Ingest | PeerCopy {
+    const tools = this.#options;
+    const peers = this.#peers;
+    return source.kind === 'peers'
+      ? new PeerCopy({ ...tools, peers }, { blobId, source, maxSizeBytes }, request, onProgress)
+      : new Ingest(tools, { blobId, source, maxSizeBytes, sha512 }, request, onProgress);
+  }
+
   async #discard(spec: ReplicaSpec, error: unknown): Promise<void> {
     const dir = this.#options.layout.partial(spec.blobId);
-    const source = await stat(join(dir, 'source')).catch(unlessAbsent);
-    const canGoOn = spec.source.kind === 'url' && KEEPS_DOWNLOAD.has(codeOf(error));
-    if (canGoOn && source !== undefined && source.size > 0) return;
+    if (KEEPS_DOWNLOAD.has(codeOf(error)) && (await canGoOn(spec, dir))) return;
     await rm(dir, { recursive: true, force: true });
     this.#options.ledger.forget(REPLICA, spec.blobId);
+  }
+
+  /** For a replica that was made before chunks were hashed. One that has rotted is not served. */
+  #hashChunks(blobId: string, report: ReplicaReport): void {
+    if (this.#hashings.has(blobId) || this.#closing.signal.aborted) return;
+    const { layout, log } = this.#options;
+    const hashing = async () => {
+      const path = layout.replicaImage(blobId, report.format);
+      const shell = { signal: this.#closing.signal, onProgress: () => undefined };
+      const hashed = await hashApart({ path, algorithm: 'sha512', withChunks: true }, shell);
+      if (hashed.digest !== report.sha512) throw new TroupeError('image/damaged', `${path} rotted`);
+      await writeChunkDigests(layout.replica(blobId), hashed.chunkDigests);
+    };
+    const ended = hashing()
+      .catch((error: unknown) =>
+        log('warn', 'chunks not hashed', { kind: 'blob', id: blobId, error }),
+      )
+      .finally(() => this.#hashings.delete(blobId));
+    this.#hashings.set(blobId, ended);
   }
 
   /** Throws `image/damaged` for a replica of other content than wanted; one that does not fit together is cleared away. */
@@ -206,6 +265,29 @@ export class Replicas implements BlobStore {
       { disk: user.name },
     );
   }
+}
+
+const NO_PEERS: Peers = {
+  fetch: ({ blobId }) => {
+    const text = `blob ${blobId} cannot be copied from other nodes: this daemon has no mesh`;
+    return Promise.reject(new TroupeError('image/unreachable', text));
+  },
+};
+
+function noReplica(blobId: string): TroupeError {
+  const shown = isPathSafe(blobId) ? blobId : 'of that name';
+  return new TroupeError('image/missing', `there is no replica of blob ${shown} here`);
+}
+
+/** Whether what has come is worth keeping for the next attempt. */
+async function canGoOn({ source }: ReplicaSpec, dir: string): Promise<boolean> {
+  if (source.kind === 'peers') return await isThere(join(dir, MAP));
+  const found = await stat(join(dir, 'source')).catch(unlessAbsent);
+  return source.kind === 'url' && found !== undefined && found.size > 0;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(unlessAbsent)) !== undefined;
 }
 
 /** The makings of each blob that run or wait, so that its removal can call them off. */

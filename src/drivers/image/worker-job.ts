@@ -6,11 +6,13 @@ import { Worker } from 'node:worker_threads';
 import { TroupeError, type Detail, type ErrorCode } from '../../../actors/kernel/errors.ts';
 import { calledOff } from './called-off.ts';
 import type { Downloaded, DownloadRequest } from './download.ts';
+import type { FollowRequest } from './follow-hash.ts';
 import type { Hashed, HashRequest } from './hash-file.ts';
 
 export type Job =
   | { readonly kind: 'download'; readonly request: DownloadRequest }
-  | { readonly kind: 'hash'; readonly request: HashRequest };
+  | { readonly kind: 'hash'; readonly request: HashRequest }
+  | { readonly kind: 'follow'; readonly request: FollowRequest };
 
 export type FromWorker =
   | { readonly kind: 'progress'; readonly doneBytes: number; readonly totalBytes: number | null }
@@ -36,12 +38,17 @@ export async function downloadApart(
   request: DownloadRequest,
   shell: JobShell,
 ): Promise<Downloaded> {
-  return (await runJob({ kind: 'download', request }, shell)) as Downloaded;
+  return (await runJob(ENTRY, { kind: 'download', request }, shell)) as Downloaded;
 }
 
 /** Hashes on a thread of its own. */
 export async function hashApart(request: HashRequest, shell: JobShell): Promise<Hashed> {
-  return (await runJob({ kind: 'hash', request }, shell)) as Hashed;
+  return (await runJob(ENTRY, { kind: 'hash', request }, shell)) as Hashed;
+}
+
+/** Hashes a file that is still being written on a thread of its own; hex. */
+export async function followApart(request: FollowRequest, shell: JobShell): Promise<string> {
+  return (await runJob(ENTRY, { kind: 'follow', request }, shell)) as string;
 }
 
 /** The compiled package has .js files where the checkout has .ts ones. */
@@ -50,11 +57,16 @@ const ENTRY = new URL(
   import.meta.url,
 );
 
-function runJob(job: Job, shell: JobShell): Promise<unknown> {
+/** Starts a thread whose entry calls serveJob(); resolves to the job's result. */
+export function runJob(
+  entry: URL,
+  job: { readonly kind: string; readonly request: unknown },
+  shell: JobShell,
+): Promise<unknown> {
   const { signal, onProgress, onNotice } = shell;
   if (signal.aborted) return Promise.reject(calledOff());
   return new Promise((resolve, reject) => {
-    const worker = new Worker(ENTRY, { workerData: job });
+    const worker = new Worker(entry, { workerData: job });
     let settle = () => reject(new TroupeError('host/tool-failed', `the ${job.kind} thread died`));
     let cutOff: NodeJS.Timeout | undefined;
     const onAbort = () => {

@@ -51,6 +51,42 @@ test('a stored value of schema 1 of every kind is read', () => {
   }
 });
 
+test('a stored value of schema 2 is read as it is, of the kinds that have one', () => {
+  const stored = fixtures(2);
+  assert.equal([...stored.keys()], ['blob']);
+  for (const [kind, value] of stored) {
+    const { snapshot } = KINDS.find((one) => one.kind === kind) ?? {};
+    if (snapshot === undefined) throw new Error(`no kind ${kind}`);
+    assert.equal(readSnapshot(snapshot, value), value.state, kind);
+  }
+});
+
+test('a blob of schema 1 keeps its replicas: what was fetched counts, what was not does not', () => {
+  const { state: old } = fixtures(1).get('blob') ?? { state: null };
+  const { nodes, ...before } = old as { nodes: string[]; generation: number };
+  const read = (content: object) => {
+    const state = { ...before, nodes, ...content };
+    return readSnapshot(blob.snapshot, { schema: 1, state });
+  };
+  const phases = (state: ReturnType<typeof read>) =>
+    Object.entries(state.replicas).map(([node, { phase, generation }]) => [
+      node,
+      phase,
+      generation,
+    ]);
+  const { generation } = before;
+  assert.equal(
+    phases(read({})),
+    nodes.map((node) => [node, 'verified', generation]),
+  );
+  const half = read({ content: null, phase: 'initial' });
+  assert.equal(
+    phases(half),
+    nodes.map((node) => [node, 'copying', generation]),
+  );
+  assert.equal(half.needs, {});
+});
+
 test('what is written is read back the same, and so is the state before a create', () => {
   for (const { kind, snapshot, initial } of KINDS) {
     const value = readSnapshot(snapshot, fixtures(1).get(kind) ?? { schema: 0, state: null });

@@ -69,7 +69,16 @@ function world(...owners: readonly string[]) {
   const dns = { zone: 'z', upstreamDns: '192.0.2.53', floatingBlock: '198.51.100.0/24' };
   runtime.register(instance, instancePerformers({ candidates: () => [] }));
   runtime.register(network, networkPerformers({ claims, vtepOf: () => '192.0.2.1', ...dns }));
-  runtime.register(blob, blobPerformers({ maxSizeBytes: 1, fetchTimeoutMs: 1 }));
+  runtime.register(
+    blob,
+    blobPerformers({
+      maxSizeBytes: 1,
+      fetchTimeoutMs: 1,
+      copies: 1,
+      patienceMs: 1,
+      nodes: () => [],
+    }),
+  );
   runtime.connect(router);
   const through = (asking: Router) =>
     new Inventory({ node: 'n1', ledger, executors, router: asking, log });

@@ -54,6 +54,7 @@ function world() {
     random: seededRandom(1),
     log,
     lostAfterMs: LOST_MS,
+    blobs: { copies: 2, patienceMs: 1 },
   });
   put('node', 'n2', node.snapshot.schema, { ...newNode, phase: 'created' });
   const members = (...list: Member[]) => {

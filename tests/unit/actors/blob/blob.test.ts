@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { blob } from '../../../../actors/blob/blob.ts';
 import { PHASES } from '../../../../actors/blob/phases.ts';
-import type { BlobMessage, BlobState } from '../../../../actors/blob/state.ts';
+import type { BlobMessage, BlobState, Replica } from '../../../../actors/blob/state.ts';
 import { movesOf, stepper, walk, type Pick } from '../random-walk.ts';
 
 const test = suite('blob');
@@ -32,14 +32,14 @@ const made = () => stepper(blob).send(CREATE);
 test('it is fetched, told of, and deleted when its last user has gone', () => {
   const one = made();
   assert.equal(one.effects, ['fetch']);
-  assert.equal(one.send(fetched).effects, ['tell-users']);
+  assert.equal(one.send(fetched).effects, ['tell-users', 'place-copies']);
   one.send({ kind: 'use', user: 'instance/vm' }).send(unuse);
   assert.is(one.state.phase, 'created');
   one.send({ kind: 'unuse', user: 'instance/vm' });
   assert.equal(one.effects, ['remove-replicas']);
   one.send(removed(one.state));
   assert.is(one.state.phase, 'deleted');
-  assert.equal(one.state.nodes, []);
+  assert.equal(one.state.replicas, {});
 });
 
 test('a fetch that is given up has its half-made replica removed at once, under a newer generation', () => {
@@ -50,10 +50,10 @@ test('a fetch that is given up has its half-made replica removed at once, under 
   assert.ok(one.state.generation > generation);
   assert.equal(one.effects, ['tell-users', 'remove-replicas']);
   one.send({ kind: 'replicas-removed', generation });
-  assert.equal(one.state.nodes, ['n1'], 'an older outcome proves nothing');
+  assert.equal(Object.keys(one.state.replicas), ['n1'], 'an older outcome proves nothing');
   one.send(removed(one.state));
   assert.is(one.state.phase, 'error');
-  assert.equal(one.state.nodes, []);
+  assert.equal(one.state.replicas, {});
   assert.equal(one.effects, ['tell-users']);
 });
 
@@ -112,11 +112,20 @@ test('restarts do not prolong a fetch for ever', () => {
 
 function message(pick: Pick, state: BlobState): BlobMessage {
   const user = pick('artifact/a', 'instance/b', 'instance/c');
+  const node = pick('n1', 'n2', 'n3', 'n4');
+  const generation = state.replicas[node]?.generation ?? 0;
+  const nodes = ['n1', 'n2', 'n3', 'n4'].map((name) => ({ node: name, isUp: pick(true, false) }));
   return pick<BlobMessage>(
     CREATE,
     fetched,
     { kind: 'progressed', step: pick('downloading', 'hashing'), percent: pick(null, 10, 20) },
     { kind: 'use', user },
+    { kind: 'need', user, node },
+    { kind: 'nodes-changed', nodes, copies: pick(1, 2, 3), patienceMs: 300_000 },
+    { kind: 'node-gone', node },
+    { kind: 'copied', node, generation },
+    { kind: 'copied', node, generation },
+    { kind: 'copy-removed', node, generation, isInUse: pick(true, false) },
     { kind: 'unuse', user },
     { kind: 'users-gone', users: [user] },
     { kind: 'replicas-removed', generation: pick(state.generation, state.generation - 1) },
@@ -129,8 +138,16 @@ test('random messages keep to the table, are harmless repeated, and leave it ali
   const rest = ['none', 'created', 'error', 'deleted'] as const;
   const check = (state: BlobState) => {
     const isGone = state.phase === 'deleted';
-    if (isGone) assert.equal(state.nodes, []);
-    if (state.phase === 'created') assert.ok(state.users.length > 0 && state.nodes.length > 0);
+    if (isGone) assert.equal(state.replicas, {});
+    if (state.phase !== 'created') return;
+    assert.ok(state.users.length > 0 && Object.keys(state.replicas).length > 0);
+    for (const { generation } of Object.values(state.replicas)) {
+      assert.ok(generation <= state.generation);
+    }
+    // Promise 4: whatever happens, somewhere there is a good one that nobody was told to remove.
+    const isKept = ({ phase }: Replica) => phase === 'verified' || phase === 'lost';
+    const isAsked = ({ phase }: Replica) => phase === 'copying';
+    assert.ok(Object.values(state.replicas).some((one) => isKept(one) || isAsked(one)));
   };
   const moves = walk(
     { kind: blob, phases: PHASES, rest, message, check },

@@ -1,0 +1,108 @@
+// How many copies of a blob there are to be, and where. Pure.
+//
+// C1  Copies that are good, being made, or on a node that has been away for a short time count; more are made when they
+//     are fewer than wanted and a node without one is there.
+// C2  One is given up only while as many as wanted are good and in reach without it (promise 4: never below the last
+//     good copy), and never where a user needs it or a disk is based on it.
+// C3  Deciding twice from the same view decides nothing more. All daemons choose alike: by the highest score of blob and
+//     node, so that a node that joins takes its share of new copies and moves none.
+import type { Replica } from './state.ts';
+
+/** A node that can hold replicas. */
+export interface NodeView {
+  readonly node: string;
+  /** It is a member at the moment. */
+  readonly isUp: boolean;
+}
+
+export interface CopiesView {
+  readonly blobId: string;
+  /** How many are wanted. */
+  readonly copies: number;
+  readonly nodes: readonly NodeView[];
+  readonly replicas: Readonly<Record<string, Replica>>;
+  /** Nodes on which a user needs one. */
+  readonly needed: ReadonlySet<string>;
+}
+
+export interface CopiesPlan {
+  /** Nodes to make one on, anew or again. */
+  readonly make: readonly string[];
+  readonly giveUp: readonly string[];
+}
+
+export function planCopies(view: CopiesView): CopiesPlan {
+  const { blobId, copies, replicas } = view;
+  const byScore = (a: string, b: string) =>
+    scoreOf(blobId, b) - scoreOf(blobId, a) || (a < b ? -1 : 1);
+  const up = new Set(view.nodes.flatMap(({ node, isUp }) => (isUp ? [node] : [])));
+  const all = Object.entries(replicas);
+  const good = all.flatMap(([node, one]) => (isGood(one) ? [node] : []));
+  const counted = all.filter(([, one]) => isCounted(one)).length;
+  const free = [...up].filter((node) => mayMake(replicas[node])).toSorted(byScore);
+  const best = free.toSorted((a, b) => rankOf(replicas[a]) - rankOf(replicas[b]));
+  const make = best.slice(0, Math.max(0, copies - counted));
+  return { make, giveUp: surplus(view, good, byScore) };
+}
+
+/** Good copies beyond the wanted number, and those half made that are not wanted any more. */
+function surplus(
+  { copies, replicas, needed }: CopiesView,
+  good: readonly string[],
+  byScore: (a: string, b: string) => number,
+): string[] {
+  if (good.length < Math.max(1, copies)) return [];
+  const isFree = (node: string) => !needed.has(node) && replicas[node]?.isInUse === false;
+  const spare = good.filter(isFree).toSorted(byScore).toReversed();
+  const halfMade = Object.entries(replicas).flatMap(([node, one]) => {
+    const isHalf = one.phase === 'copying' || one.phase === 'failed';
+    return isHalf && one.awayUntilMs === null && isFree(node) ? [node] : [];
+  });
+  return [...spare.slice(0, good.length - Math.max(1, copies)), ...halfMade];
+}
+
+/** Verified, and its node can be asked for it. */
+export function isGood({ phase, awayUntilMs }: Replica): boolean {
+  return phase === 'verified' && awayUntilMs === null;
+}
+
+function isCounted({ phase }: Replica): boolean {
+  return phase === 'verified' || phase === 'copying';
+}
+
+/** None is there, or what failed may be tried again, or what was to be removed can be taken back. */
+function mayMake(replica: Replica | undefined): boolean {
+  if (replica === undefined || replica.phase === 'removing') return true;
+  return replica.phase === 'failed' && replica.retryAtMs === null;
+}
+
+/** What is most likely still there first, where it has failed last. */
+function rankOf(replica: Replica | undefined): number {
+  if (replica === undefined) return 1;
+  return replica.phase === 'removing' ? 0 : 2;
+}
+
+/** Rendezvous hashing. FNV-1a with a final mix: near names of nodes must not give near scores. */
+function scoreOf(blobId: string, node: string): number {
+  let hash = 0x811c9dc5;
+  for (const char of `${blobId}/${node}`) {
+    hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
+  }
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+/** Holders to copy from, the ones in reach first; different targets begin with different ones. */
+export function sourcesFor(
+  target: string,
+  blobId: string,
+  replicas: Readonly<Record<string, Replica>>,
+): string[] {
+  const holders = Object.entries(replicas).filter(
+    ([node, { phase }]) => phase === 'verified' && node !== target,
+  );
+  const order = ([node, { awayUntilMs }]: [string, Replica]) =>
+    (awayUntilMs === null ? 0 : 2 ** 32) + scoreOf(`${blobId}/${target}`, node);
+  return holders.toSorted((a, b) => order(a) - order(b)).map(([node]) => node);
+}

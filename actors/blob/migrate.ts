@@ -1,0 +1,17 @@
+// Snapshots of older schemas.
+
+interface Schema1 {
+  readonly nodes: readonly string[];
+  readonly content: unknown;
+  readonly generation: number;
+}
+
+/** One node fetched; what it kept counted. Which node a user needs a replica on was not known. */
+export function replicasByNode(old: unknown): unknown {
+  const { nodes, ...rest } = old as Schema1;
+  const phase = rest.content === null ? 'copying' : 'verified';
+  const { generation } = rest;
+  const known = { awayUntilMs: null, isInUse: false, failure: null, retryAtMs: null };
+  const replicas = Object.fromEntries(nodes.map((node) => [node, { phase, generation, ...known }]));
+  return { ...rest, replicas, needs: {} };
+}

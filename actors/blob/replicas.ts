@@ -1,0 +1,214 @@
+// What happens to a blob's replicas: made, confirmed, out of reach, failed, given up. Where they are to be is decided
+// in copies.ts.
+//
+//   copying ──copied──▶ verified ──surplus──▶ removing ──copy-removed──▶ (none)
+//      │ ▲                 │ away for long       ▲
+//      │ └──back, again────┴──▶ lost              │
+//      └──given up──▶ failed ─────────────────────┘
+//
+// D1  A change of what a node is wanted to do raises the generation, which its executor is told: a late copy cannot undo
+//     a removal, nor the other way round.
+// D2  A node that comes back is asked whether it still has the replica (phase `copying`) before that counts again.
+// D3  The record of a replica goes when its node has removed it, or is gone for good and another good one is there.
+import { next, type EventDraft, type Step, type Turn } from '../kernel/kind.ts';
+import type { Failure } from '../kernel/object.ts';
+import { isGood, planCopies } from './copies.ts';
+import type { BlobMessage, BlobState, Replica } from './state.ts';
+
+type Of<K extends BlobMessage['kind']> = Extract<BlobMessage, { kind: K }>;
+type Replicas = BlobState['replicas'];
+
+/** Before a node on which one could not be made, or removed, is tried again. */
+const RETRY_MS = 600_000;
+
+/** One that is to be made. */
+export function newReplica(generation: number): Replica {
+  return {
+    phase: 'copying',
+    generation,
+    awayUntilMs: null,
+    isInUse: false,
+    failure: null,
+    retryAtMs: null,
+  };
+}
+
+/** How the nodes are now, and how many copies there are to be. */
+export function nodesChanged(
+  state: BlobState,
+  { nodes, copies, patienceMs }: Of<'nodes-changed'>,
+  turn: Turn,
+): Step<BlobState> {
+  if (state.phase !== 'created') return next(state);
+  const up = new Map(nodes.map(({ node, isUp }) => [node, isUp]));
+  const generation = state.generation + 1;
+  const seen = mapReplicas(state.replicas, (replica, node) => {
+    const isUp = up.get(node);
+    if (isUp === undefined) return replica;
+    return isUp
+      ? back(replica, generation)
+      : { ...replica, awayUntilMs: replica.awayUntilMs ?? turn.now + patienceMs };
+  });
+  const needed = new Set(Object.values(state.needs));
+  const view = { blobId: turn.id, copies, nodes, replicas: seen, needed };
+  const { make, giveUp } = planCopies(view);
+  const replicas = { ...seen };
+  for (const node of make) replicas[node] = newReplica(generation);
+  for (const node of giveUp) replicas[node] = { ...newReplica(generation), phase: 'removing' };
+  return changed(state, replicas, [
+    ...make.map((node) => event('copying', node)),
+    ...giveUp.map((node) => event('giving up a copy that is not needed', node)),
+  ]);
+}
+
+/** Its node is there: what was out of reach is asked for again (D2). */
+function back(replica: Replica, generation: number): Replica {
+  if (replica.awayUntilMs === null) return replica;
+  if (replica.phase === 'removing') return { ...replica, awayUntilMs: null };
+  return newReplica(generation);
+}
+
+/** A machine has left the cluster for good. */
+export function nodeGone(state: BlobState, { node }: Of<'node-gone'>, turn: Turn): Step<BlobState> {
+  const { [node]: gone, ...others } = state.replicas;
+  if (gone === undefined || state.phase === 'initial') return next(state);
+  const isLast = state.phase === 'created' && !Object.values(others).some(isGood);
+  if (!isLast) return changed(state, others, [event('a copy is gone with its node', node)]);
+  // The only trace of where the bytes are: the machine may yet be brought back.
+  if (gone.phase === 'lost') return next(state);
+  const lost = { ...gone, phase: 'lost', awayUntilMs: gone.awayUntilMs ?? turn.now } as const;
+  return changed(state, { ...others, [node]: lost }, [event('the last copy is gone', node)]);
+}
+
+/** Keeps it, and has it on this node. */
+export function neededOn(state: BlobState, user: string, node: string): BlobState {
+  const needs = { ...state.needs, [user]: node };
+  const there = state.replicas[node];
+  const isComing = there?.phase === 'verified' || there?.phase === 'copying';
+  if (state.phase !== 'created' || isComing) return { ...state, needs };
+  const generation = state.generation + 1;
+  const replicas = { ...state.replicas, [node]: newReplica(generation) };
+  return { ...state, needs, generation, replicas };
+}
+
+/** The bytes are known: they can be copied to where they are needed. */
+export function copyToNeeded(state: BlobState): BlobState {
+  return Object.entries(state.needs).reduce(
+    (sum, [user, node]) => neededOn(sum, user, node),
+    state,
+  );
+}
+
+export function copied(state: BlobState, message: Of<'copied'>): Step<BlobState> {
+  const { node, generation } = message;
+  const replica = state.replicas[node];
+  if (replica?.phase !== 'copying' || replica.generation !== generation) return next(state);
+  const verified = { ...replica, phase: 'verified' } as const;
+  const replicas = { ...state.replicas, [node]: verified };
+  return next({ ...state, replicas }, [event('a copy is there and verified', node)]);
+}
+
+/** Its node has removed it, or keeps it because a disk there is based on it. */
+export function copyRemoved(
+  state: BlobState,
+  { node, generation, isInUse }: Of<'copy-removed'>,
+): Step<BlobState> {
+  const { [node]: replica, ...others } = state.replicas;
+  if (replica?.phase !== 'removing' || replica.generation !== generation) return next(state);
+  if (!isInUse) return next({ ...state, replicas: others }, [event('a copy was removed', node)]);
+  const kept = { ...newReplica(state.generation + 1), isInUse: true };
+  return changed(state, { ...others, [node]: kept }, [
+    event('a copy is kept, a disk needs it', node),
+  ]);
+}
+
+/** Copying or removing was given up for now; `key` is the effect's (copyKey). */
+export function copyFailed(
+  state: BlobState,
+  key: string,
+  failure: Failure,
+  turn: Turn,
+): Step<BlobState> {
+  const node = nodeOfKey(key);
+  const replica = state.replicas[node];
+  if (replica === undefined) return next(state);
+  const phase = replica.phase === 'copying' ? 'failed' : replica.phase;
+  const failed = { ...replica, phase, failure, retryAtMs: turn.now + RETRY_MS };
+  const { code, reason } = failure;
+  const what = phase === 'failed' ? 'a copy could not be made' : 'a copy could not be removed';
+  return next({ ...state, replicas: { ...state.replicas, [node]: failed } }, [
+    { type: 'status', message: what, extra: { node, code, reason } },
+  ]);
+}
+
+/** Those away for long are lost, and what failed may be tried again. */
+export function replicasAt(state: BlobState, now: number): BlobState {
+  if (state.phase !== 'created') return state;
+  const needed = new Set(Object.values(state.needs));
+  const generation = state.generation + 1;
+  const replicas = mapReplicas(state.replicas, (replica, node) => {
+    const { phase, awayUntilMs, retryAtMs } = replica;
+    if (isWaiting(replica) && (awayUntilMs ?? now) <= now) {
+      return { ...replica, phase: 'lost' };
+    }
+    if (retryAtMs === null || retryAtMs > now) return replica;
+    if (phase === 'removing') return { ...replica, generation, retryAtMs: null };
+    return needed.has(node) ? newReplica(generation) : { ...replica, retryAtMs: null };
+  });
+  return changed(state, replicas, []).state ?? state;
+}
+
+/** When replicasAt() has something to do; null: never. */
+export function replicaTimer({ phase, replicas }: BlobState): number | null {
+  if (phase !== 'created') return null;
+  const times = Object.values(replicas).flatMap((replica) => {
+    const lostAt = isWaiting(replica) ? [replica.awayUntilMs ?? 0] : [];
+    return replica.retryAtMs === null ? lostAt : [...lostAt, replica.retryAtMs];
+  });
+  return times.length === 0 ? null : Math.min(...times);
+}
+
+/** A disk that was based on one may be gone with its user. */
+export function notInUse(replicas: Replicas): Replicas {
+  return mapReplicas(replicas, (replica) => ({ ...replica, isInUse: false }));
+}
+
+/** Names one wish to one node. */
+export function copyKey(node: string, { generation }: Replica): string {
+  return `${node} ${generation}`;
+}
+
+export function nodeOfKey(key: string): string {
+  return key.slice(0, key.lastIndexOf(' '));
+}
+
+/** Away, and not given up yet. */
+function isWaiting({ phase, awayUntilMs }: Replica): boolean {
+  return awayUntilMs !== null && (phase === 'verified' || phase === 'copying');
+}
+
+/** With a generation of its own if any node is wanted to do something else (D1). */
+function changed(
+  state: BlobState,
+  replicas: Replicas,
+  events: readonly EventDraft[],
+): Step<BlobState> {
+  const generation = Math.max(
+    state.generation,
+    ...Object.values(replicas).map((replica) => replica.generation),
+  );
+  return next({ ...state, replicas, generation }, events);
+}
+
+function event(message: string, node: string): EventDraft {
+  return { type: 'audit', message, extra: { node } };
+}
+
+function mapReplicas(
+  replicas: Replicas,
+  change: (replica: Replica, node: string) => Replica,
+): Replicas {
+  return Object.fromEntries(
+    Object.entries(replicas).map(([node, replica]) => [node, change(replica, node)]),
+  );
+}

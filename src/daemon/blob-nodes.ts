@@ -1,0 +1,44 @@
+// Which nodes can hold blobs, and what blobs are told when those come and go.
+import { planCopies, type NodeView } from '../../actors/blob/copies.ts';
+import { blobRef, type BlobMessage } from '../../actors/blob/state.ts';
+import type { Address } from '../../actors/kernel/kind.ts';
+import type { ReadModel } from '../read/read-model.ts';
+
+/** Every machine that has said what it is. */
+export function blobNodes(read: ReadModel, isUp: (node: string) => boolean): NodeView[] {
+  return [...read.nodes.all()].flatMap(({ id, state }) => {
+    if (state.machine === null) return [];
+    return [{ node: id, isUp: state.phase === 'created' && isUp(id) }];
+  });
+}
+
+export interface BlobsOptions {
+  readonly read: ReadModel;
+  readonly isUp: (node: string) => boolean;
+  /** How many nodes keep each blob. */
+  readonly copies: number;
+  readonly patienceMs: number;
+}
+
+/** The blobs that know the nodes otherwise than they are, or would keep their copies on others, and what to tell them. */
+export function* blobsToTell({
+  read,
+  isUp,
+  copies,
+  patienceMs,
+}: BlobsOptions): Generator<{ readonly to: Address; readonly message: BlobMessage }> {
+  const nodes = blobNodes(read, isUp);
+  const message = { kind: 'nodes-changed', nodes, copies, patienceMs } as const;
+  for (const { id, state } of read.blobs.all()) {
+    if (state.phase !== 'created') continue;
+    const { replicas, needs } = state;
+    const isNews = nodes.some(({ node, isUp: is }) => {
+      const replica = replicas[node];
+      return replica !== undefined && (replica.awayUntilMs === null) !== is;
+    });
+    const needed = new Set(Object.values(needs));
+    const plan = planCopies({ blobId: id, copies, nodes, replicas, needed });
+    if (isNews || plan.make.length > 0 || plan.giveUp.length > 0)
+      yield { to: blobRef(id), message };
+  }
+}

@@ -1,0 +1,37 @@
+// Entry of the thread that copies one replica from other nodes: the event loop that decides never touches its bytes.
+import { systemClock } from '../../actors/kernel/clock.ts';
+import { fetchBlob } from '../../transport/blobs/fetch.ts';
+import { blobDialler } from '../../transport/blobs/socket.ts';
+import { ChunkFile } from '../drivers/image/chunk-file.ts';
+import { asDiskFull } from '../drivers/image/disk-space.ts';
+import { serveJob, type WorkerShell } from '../drivers/image/worker-entry.ts';
+import type { CopyRequest } from './blobs.ts';
+
+serveJob((job, shell) => copy((job as { readonly request: CopyRequest }).request, shell));
+
+/** Resolves to the chunks' digests. */
+async function copy(request: CopyRequest, shell: WorkerShell): Promise<Uint8Array> {
+  const { self, identity, addresses, timing, blobId, nodes, sizeBytes, sha512, path } = request;
+  const file = new ChunkFile({ path, sizeBytes, sha512, frontier: request.frontier });
+  let isComplete = false;
+  try {
+    await fetchBlob({
+      self,
+      blob: { blobId, sizeBytes, sha512 },
+      nodes,
+      dial: blobDialler(identity, (node) => addresses[node]),
+      sink: file,
+      clock: systemClock,
+      timing,
+      signal: shell.signal,
+      onProgress: shell.progress,
+      onNotice: shell.notice,
+    });
+    isComplete = true;
+    return file.digests;
+  } catch (error) {
+    throw asDiskFull(error, path);
+  } finally {
+    await file.close(isComplete);
+  }
+}

@@ -1,0 +1,70 @@
+// Joins the image driver with the other nodes': serves this machine's replicas over the mesh's server, and copies
+// replicas from others, each copy on a thread with links of its own.
+import type { Clock } from '../../actors/kernel/clock.ts';
+import type { Log } from '../../actors/kernel/ports.ts';
+import { DEFAULT_TIMING, type FetchTiming } from '../../transport/blobs/fetch.ts';
+import type { BlobSelf } from '../../transport/blobs/serving.ts';
+import { BLOBS_PATH, BlobServer } from '../../transport/blobs/socket.ts';
+import type { Doors, MeshIdentity, PeerAddress } from '../../transport/mesh/socket.ts';
+import type { ImageDriver } from '../drivers/image/driver.ts';
+import type { PeerRequest, Peers } from '../drivers/image/peer-copy.ts';
+import { runJob, type JobShell } from '../drivers/image/worker-job.ts';
+
+export interface BlobExchangeOptions {
+  readonly self: BlobSelf;
+  readonly identity: MeshIdentity;
+  readonly images: ImageDriver;
+  /** Where a member's mesh listens; undefined: no such member. */
+  readonly addressOf: (node: string) => PeerAddress | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly timing?: FetchTiming;
+}
+
+export interface BlobExchange {
+  /** For the mesh (MeshOptions.doors). */
+  readonly doors: Doors;
+  /** Ends what is being served; call it before the mesh's close(). Copies end with the image driver. */
+  close(): void;
+}
+
+/** What a copy's thread is given. */
+export interface CopyRequest extends PeerRequest {
+  readonly self: BlobSelf;
+  readonly identity: MeshIdentity;
+  readonly addresses: Readonly<Record<string, PeerAddress>>;
+  readonly timing: FetchTiming;
+}
+
+/** From then on the image driver copies from peers. */
+export function blobExchange(options: BlobExchangeOptions): BlobExchange {
+  const { self, images, clock, log } = options;
+  const server = new BlobServer({ self, holder: images, clock, log });
+  images.connect(peersOf(options));
+  return { doors: new Map([[BLOBS_PATH, server.door]]), close: () => server.close() };
+}
+
+function peersOf({
+  self,
+  identity,
+  addressOf,
+  timing = DEFAULT_TIMING,
+}: BlobExchangeOptions): Peers {
+  return {
+    fetch: async (wanted: PeerRequest, shell: JobShell) => {
+      const known = wanted.nodes.flatMap((node) => {
+        const address = addressOf(node);
+        return address === undefined ? [] : [[node, address] as const];
+      });
+      const addresses = Object.fromEntries(known);
+      const request: CopyRequest = { ...wanted, self, identity, addresses, timing };
+      return (await runJob(ENTRY, { kind: 'copy', request }, shell)) as Uint8Array;
+    },
+  };
+}
+
+/** The compiled package has .js files where the checkout has .ts ones. */
+const ENTRY = new URL(
+  import.meta.url.endsWith('.ts') ? './blob-worker.ts' : './blob-worker.js',
+  import.meta.url,
+);

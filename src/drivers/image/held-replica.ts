@@ -1,0 +1,60 @@
+// A complete replica, open for reading by who serves it to other nodes.
+//
+// H1  Only what was published is opened, and only by an id that can be part of a path: any other text names no replica.
+// H2  What is open stays readable to its end when the replica is removed meanwhile.
+import { open, type FileHandle } from 'node:fs/promises';
+import type { ReplicaReport } from '../../../actors/blob/ports.ts';
+import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { DIGEST_BYTES } from './chunk-digests.ts';
+
+export class HeldReplica {
+  readonly sizeBytes: number;
+  readonly sha512: string;
+  readonly #file: FileHandle;
+  readonly #path: string;
+  readonly #digests: Uint8Array;
+
+  private constructor(
+    file: FileHandle,
+    path: string,
+    { sizeBytes, sha512 }: ReplicaReport,
+    digests: Uint8Array,
+  ) {
+    this.#file = file;
+    this.#path = path;
+    this.sizeBytes = sizeBytes;
+    this.sha512 = sha512;
+    this.#digests = digests;
+  }
+
+  /** Close it. */
+  static async open(
+    path: string,
+    report: ReplicaReport,
+    digests: Uint8Array,
+  ): Promise<HeldReplica> {
+    return new HeldReplica(await open(path, 'r'), path, report, digests);
+  }
+
+  /** SHA-256 of a chunk, as it was when the replica was verified. */
+  digestOf(index: number): Uint8Array {
+    return this.#digests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);
+  }
+
+  /** Fills all of `into`. Errors: those of the file system, `image/damaged` for a file that is shorter than it was. */
+  async read(into: Uint8Array, position: number): Promise<void> {
+    let done = 0;
+    while (done < into.length) {
+      const left = into.length - done;
+      const { bytesRead } = await this.#file.read(into, done, left, position + done);
+      if (bytesRead === 0) {
+        throw new TroupeError('image/damaged', `${this.#path} is shorter than it was`);
+      }
+      done += bytesRead;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}

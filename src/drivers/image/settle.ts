@@ -1,0 +1,53 @@
+// The last steps of every replica: its bytes are on the disk and verified, then it gets its name.
+import { chmod, rm, stat } from 'node:fs/promises';
+import type { ReplicaReport } from '../../../actors/blob/ports.ts';
+import { calledOff } from './called-off.ts';
+import { writeChunkDigests } from './chunk-digests.ts';
+import { publish, sync } from './durable.ts';
+import type { Hashed } from './hash-file.ts';
+import type { Layout } from './layout.ts';
+import { writeReport } from './replica-report.ts';
+import { together } from './together.ts';
+import { hashApart } from './worker-job.ts';
+
+/** Hashes what is to be kept while its bytes go to the disk. */
+export async function settle(
+  path: string,
+  signal: AbortSignal,
+  onProgress: (doneBytes: number, totalBytes: number) => void,
+): Promise<Hashed> {
+  await chmod(path, 0o444);
+  const { size } = await stat(path);
+  const [hashed] = await together(
+    signal,
+    (inner) =>
+      hashApart(
+        { path, algorithm: 'sha512', withChunks: true },
+        { signal: inner, onProgress: (doneBytes) => onProgress(doneBytes, size) },
+      ),
+    () => sync(path),
+  );
+  return hashed;
+}
+
+export interface Ready {
+  /** Holds the image under its final name. */
+  readonly dir: string;
+  readonly report: ReplicaReport;
+  readonly chunkDigests: Uint8Array;
+}
+
+/** One rename; then what was half made is removed. */
+export async function publishReplica(
+  layout: Layout,
+  blobId: string,
+  { dir, report, chunkDigests }: Ready,
+  signal: AbortSignal,
+): Promise<void> {
+  await writeChunkDigests(dir, chunkDigests);
+  await writeReport(dir, report);
+  await sync(dir);
+  if (signal.aborted) throw calledOff();
+  await publish(dir, layout.replica(blobId));
+  await rm(layout.partial(blobId), { recursive: true, force: true });
+}

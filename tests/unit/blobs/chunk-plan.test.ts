@@ -1,0 +1,76 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ChunkPlan } from '../../../transport/blobs/chunk-plan.ts';
+import { seededRandom } from '../../support/kernel.ts';
+
+const test = suite('chunk plan');
+
+test('chunks are given out from the front, each once', () => {
+  const plan = new ChunkPlan([2, 5, 7]);
+  assert.equal(plan.take('a', 0), { index: 2, takenFrom: null });
+  assert.equal(plan.take('b', 0), { index: 5, takenFrom: null });
+  assert.equal(plan.take('a', 0), { index: 7, takenFrom: null });
+  assert.is(plan.take('b', 0), null);
+  assert.is(plan.left, 3);
+});
+
+test('the chunks of one that is dropped go to the others, first of all', () => {
+  const plan = new ChunkPlan([0, 1, 2, 3]);
+  plan.take('a', 0);
+  plan.take('a', 0);
+  plan.drop('a');
+  const given = [0, 0, 0, 0].map(() => plan.take('b', 0)?.index);
+  assert.equal(given, [0, 1, 2, 3]);
+});
+
+test('an idle one takes over what another has owed for too long, and only then', () => {
+  const plan = new ChunkPlan([0, 1]);
+  plan.take('slow', 0);
+  plan.take('quick', 0);
+  assert.ok(plan.came('quick', 1, 100));
+  assert.is(plan.take('quick', 150), null, 'as patient as twice its own time');
+  assert.equal(plan.take('quick', 201), { index: 0, takenFrom: 'slow' });
+  assert.is(plan.came('slow', 0, 250), false, 'it is another that brings it');
+  assert.ok(plan.came('quick', 0, 300));
+  assert.ok(plan.isComplete);
+});
+
+test('nobody takes over from itself', () => {
+  const plan = new ChunkPlan([0]);
+  plan.take('a', 0);
+  assert.is(plan.take('a', 1e9), null);
+});
+
+test('whatever the nodes do, every chunk comes once and the plan ends', () => {
+  for (let seed = 1; seed <= 200; seed++) {
+    const random = seededRandom(seed);
+    const count = 1 + Math.floor(random.number() * 30);
+    const plan = new ChunkPlan(Array.from({ length: count }, (_, index) => index));
+    const owed = new Map<string, number[]>();
+    const came = new Set<number>();
+    let now = 0;
+    for (let step = 0; step < 10_000 && !plan.isComplete; step++) {
+      now += random.number() * 400;
+      const name = `n${Math.floor(random.number() * 4)}`;
+      const list = owed.get(name) ?? [];
+      owed.set(name, list);
+      const roll = random.number();
+      if (roll < 0.5) {
+        const given = plan.take(name, now);
+        if (given !== null) list.push(given.index);
+      } else if (roll < 0.95) {
+        const index = list.shift();
+        if (index === undefined || !plan.came(name, index, now)) continue;
+        assert.not(came.has(index), `seed ${seed}: chunk ${index} twice`);
+        came.add(index);
+      } else {
+        plan.drop(name);
+        list.length = 0;
+      }
+    }
+    assert.is(came.size, count, `seed ${seed}`);
+    assert.is(plan.left, 0, `seed ${seed}`);
+  }
+});
+
+test.run();

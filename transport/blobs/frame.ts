@@ -1,0 +1,178 @@
+// Frames of a blob transfer, protocol 1. One WebSocket, at the path /blobs, brings chunks of one blob from one node
+// that holds it (the server) to one that wants it (the dialler). A binary WebSocket message is either a control
+// message, a MessagePack array that begins with its kind, or a part: bare bytes of the chunk that was announced.
+//
+//   who wants  hello   [0, protocolMin, protocolMax, cluster, node, blob, sha512]
+//              want    [1, index]                  one chunk; MAX_WANTED at most that have not come yet
+//              credit  [2, grantedBytes]           all the bytes of parts that may have been sent since hello
+//   who holds  hello   [0, protocolMin, protocolMax, cluster, node, sizeBytes, chunkBytes]
+//              chunk   [1, index, digest]          SHA-256 of the chunk; its parts follow, nothing in between
+//              refusal [3, code, message]          instead of hello; then it closes
+//
+// F1  The socket enforces MAX_MESSAGE_BYTES (maxPayload) before a byte is decoded.
+// F2  decodeControl() never throws: a bad message closes one link, not the daemon.
+// F3  Fields are only ever appended, and extra ones ignored.
+// F4  A part belongs to the last chunk announced and has PART_BYTES at most; the parts of a chunk have its length.
+import { Packr } from 'msgpackr';
+
+export const CHUNK_BYTES = 1024 * 1024;
+export const PART_BYTES = 128 * 1024;
+export const MAX_MESSAGE_BYTES = 256 * 1024;
+/** Chunks that one link may owe. */
+export const MAX_WANTED = 16;
+/** Longest that credit may run ahead of what was sent, bytes. */
+export const MAX_WINDOW_BYTES = 16 * 1024 * 1024;
+export const DIGEST_BYTES = 32;
+/** Protocols that this version speaks. */
+export const PROTOCOL = { protocolMin: 1, protocolMax: 1 } as const;
+
+const [HELLO, WANT_OR_CHUNK, CREDIT, REFUSAL] = [0, 1, 2, 3];
+const MAX_CONTROL_BYTES = 4_096;
+const packr = new Packr({ useRecords: false, structuredClone: false, int64AsType: 'number' });
+
+interface Greeting {
+  readonly protocolMin: number;
+  readonly protocolMax: number;
+  readonly cluster: string;
+  readonly node: string;
+}
+
+/** What the dialler says first. */
+export interface WanterHello extends Greeting {
+  readonly kind: 'hello';
+  readonly blobId: string;
+  readonly sha512: string;
+}
+
+/** What the server says first. */
+export interface HolderHello extends Greeting {
+  readonly kind: 'hello';
+  readonly sizeBytes: number;
+  readonly chunkBytes: number;
+}
+
+export type FromWanter =
+  | WanterHello
+  | { readonly kind: 'want'; readonly index: number }
+  | { readonly kind: 'credit'; readonly grantedBytes: number };
+
+export type FromHolder =
+  | HolderHello
+  | { readonly kind: 'chunk'; readonly index: number; readonly digest: Uint8Array }
+  | { readonly kind: 'refusal'; readonly code: string; readonly message: string };
+
+export type Decoded<T> =
+  | { readonly ok: true; readonly message: T }
+  | { readonly ok: false; readonly reason: string };
+
+export function encodeWanter(message: FromWanter): Uint8Array {
+  switch (message.kind) {
+    case 'hello': {
+      const { protocolMin, protocolMax, cluster, node, blobId, sha512 } = message;
+      return packr.pack([HELLO, protocolMin, protocolMax, cluster, node, blobId, sha512]);
+    }
+    case 'want':
+      return packr.pack([WANT_OR_CHUNK, message.index]);
+    case 'credit':
+      return packr.pack([CREDIT, message.grantedBytes]);
+  }
+}
+
+export function encodeHolder(message: FromHolder): Uint8Array {
+  switch (message.kind) {
+    case 'hello': {
+      const { protocolMin, protocolMax, cluster, node, sizeBytes, chunkBytes } = message;
+      return packr.pack([HELLO, protocolMin, protocolMax, cluster, node, sizeBytes, chunkBytes]);
+    }
+    case 'chunk':
+      return packr.pack([WANT_OR_CHUNK, message.index, message.digest]);
+    case 'refusal':
+      return packr.pack([REFUSAL, message.code, message.message.slice(0, 1_000)]);
+  }
+}
+
+export function decodeWanter(bytes: Uint8Array): Decoded<FromWanter> {
+  const fields = unpackArray(bytes);
+  const [kind, first] = fields;
+  if (kind === HELLO) return wanterHello(fields);
+  if (kind === WANT_OR_CHUNK && isCount(first)) return ok({ kind: 'want', index: first });
+  if (kind === CREDIT && isCount(first)) return ok({ kind: 'credit', grantedBytes: first });
+  return malformed(kind);
+}
+
+export function decodeHolder(bytes: Uint8Array): Decoded<FromHolder> {
+  const fields = unpackArray(bytes);
+  const [kind, first, second] = fields;
+  if (kind === HELLO) return holderHello(fields);
+  if (kind === WANT_OR_CHUNK && isCount(first) && isDigest(second)) {
+    return ok({ kind: 'chunk', index: first, digest: Uint8Array.from(second) });
+  }
+  if (kind === REFUSAL && isText(first) && isText(second)) {
+    return ok({ kind: 'refusal', code: first, message: second });
+  }
+  return malformed(kind);
+}
+
+/** How many chunks a blob of this size has. */
+export function chunkCount(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / CHUNK_BYTES);
+}
+
+/** The last chunk is shorter. */
+export function chunkLength(sizeBytes: number, index: number): number {
+  return Math.min(CHUNK_BYTES, sizeBytes - index * CHUNK_BYTES);
+}
+
+function wanterHello(fields: readonly unknown[]): Decoded<FromWanter> {
+  const [, , , , , blobId, sha512] = fields;
+  const greeting = greetingOf(fields);
+  if (greeting === undefined || !isText(blobId) || !isText(sha512)) return malformed(HELLO);
+  return ok({ kind: 'hello', ...greeting, blobId, sha512 });
+}
+
+function holderHello(fields: readonly unknown[]): Decoded<FromHolder> {
+  const [, , , , , sizeBytes, chunkBytes] = fields;
+  const greeting = greetingOf(fields);
+  if (greeting === undefined || !isCount(sizeBytes) || !isCount(chunkBytes)) {
+    return malformed(HELLO);
+  }
+  return ok({ kind: 'hello', ...greeting, sizeBytes, chunkBytes });
+}
+
+function greetingOf([, min, max, cluster, node]: readonly unknown[]): Greeting | undefined {
+  if (!isCount(min) || !isCount(max) || !isText(cluster) || !isText(node)) return undefined;
+  return { protocolMin: min, protocolMax: max, cluster, node };
+}
+
+/** Empty for whatever is no array. */
+function unpackArray(bytes: Uint8Array): readonly unknown[] {
+  if (bytes.byteLength > MAX_CONTROL_BYTES) return [];
+  try {
+    const value: unknown = packr.unpack(bytes);
+    return Array.isArray(value) ? value : [];
+  } catch {
+    // Truncated, nested too deep, an extension that nobody knows: all the same to us.
+    return [];
+  }
+}
+
+function ok<T>(message: T): Decoded<T> {
+  return { ok: true, message };
+}
+
+function malformed(kind: unknown): Decoded<never> {
+  const what = typeof kind === 'number' ? `a malformed message of kind ${kind}` : 'no message';
+  return { ok: false, reason: what };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isDigest(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array && value.byteLength === DIGEST_BYTES;
+}

@@ -1,0 +1,238 @@
+// One transfer, from the side of the node that wants the blob: the link to one node that holds it.
+//
+// S1  A chunk counts when its bytes have the digest that was announced with it; the first that has not ends the link.
+// S2  Credit is given for what was taken in, so at most WINDOW_BYTES are on their way or wait in the socket.
+// S3  A source that owes something and sends nothing for STALL_MS is ended; so is one that does not say hello.
+// S4  What was not asked for ends the link.
+// S5  A chunk that another brings by now is taken in and checked, but goes nowhere, also when it is asked for again.
+import { createHash, type Hash } from 'node:crypto';
+import type { Clock, Timer } from '../../actors/kernel/clock.ts';
+import { isErrorCode, type ErrorCode } from '../../actors/kernel/errors.ts';
+import { judgeHello } from '../mesh/hello.ts';
+import {
+  CHUNK_BYTES,
+  chunkLength,
+  decodeHolder,
+  encodeWanter,
+  PART_BYTES,
+  PROTOCOL,
+  type FromHolder,
+  type HolderHello,
+} from './frame.ts';
+import type { BlobSelf } from './serving.ts';
+import { CLOSE, shortReason, type BlobWire } from './wire.ts';
+
+export const WINDOW_BYTES = 1024 * 1024;
+/** Credit is told when this much has been taken in. */
+const GRANT_BYTES = WINDOW_BYTES / 4;
+
+/** The blob that is wanted. */
+export interface WantedBlob {
+  readonly blobId: string;
+  readonly sizeBytes: number;
+  /** Hex. */
+  readonly sha512: string;
+}
+
+export interface SourceTiming {
+  readonly greetingMs: number;
+  readonly stallMs: number;
+}
+
+/** Why a source has ended: `code` says whether asking it again has a point. */
+export interface SourceEnd {
+  readonly code: ErrorCode;
+  readonly reason: string;
+}
+
+export interface SourceOptions {
+  readonly self: BlobSelf;
+  /** The peer's name, proved by its certificate. */
+  readonly name: string;
+  readonly blob: WantedBlob;
+  readonly wire: BlobWire;
+  readonly clock: Clock;
+  readonly timing: SourceTiming;
+  readonly onOpen: () => void;
+  /** Bytes of a chunk, in order, not verified yet. */
+  readonly onPart: (index: number, offset: number, bytes: Uint8Array) => void;
+  /** All bytes of a chunk have come and are right. */
+  readonly onChunk: (index: number, digest: Uint8Array) => void;
+  /** Once. */
+  readonly onEnd: (end: SourceEnd) => void;
+}
+
+interface Owed {
+  readonly index: number;
+  isForsaken: boolean;
+}
+
+interface Coming {
+  readonly owed: Owed;
+  readonly lengthBytes: number;
+  readonly digest: Uint8Array;
+  readonly hash: Hash;
+  gotBytes: number;
+}
+
+export class Source {
+  readonly #options: SourceOptions;
+  /** In the order asked, which is the order in which they come. */
+  readonly #owed: Owed[] = [];
+  #state: 'greeting' | 'open' | 'closed' = 'greeting';
+  #coming: Coming | null = null;
+  #takenBytes = 0;
+  #grantedBytes = 0;
+  #timer: Timer;
+
+  constructor(options: SourceOptions) {
+    this.#options = options;
+    const { self, blob, clock, timing } = options;
+    const { blobId, sha512 } = blob;
+    this.#timer = clock.after(timing.greetingMs, () => this.#stalled('no hello in time'));
+    this.#send(encodeWanter({ kind: 'hello', ...PROTOCOL, ...self, blobId, sha512 }));
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
+  /** Chunks asked for that have not come. */
+  get owed(): number {
+    return this.#owed.length;
+  }
+
+  want(index: number): void {
+    if (this.#state !== 'open') return;
+    this.#owed.push({ index, isForsaken: false });
+    if (this.#owed.length === 1) this.#watch();
+    this.#send(encodeWanter({ kind: 'want', index }));
+  }
+
+  /** Another brings this chunk now. */
+  forsake(index: number): void {
+    for (const owed of this.#owed) if (owed.index === index) owed.isForsaken = true;
+  }
+
+  received(bytes: Uint8Array): void {
+    if (this.#state === 'closed') return;
+    if (this.#coming !== null) return this.#takePart(bytes, this.#coming);
+    const decoded = decodeHolder(bytes);
+    if (!decoded.ok) return this.#broken(decoded.reason);
+    this.#take(decoded.message);
+  }
+
+  wireClosed(reason: string): void {
+    this.#close({ code: 'image/unreachable', reason });
+  }
+
+  /** Ends it now. */
+  end(code: number, end: SourceEnd): void {
+    if (this.#state === 'closed') return;
+    this.#options.wire.close(code, shortReason(end.reason));
+    this.#close(end);
+  }
+
+  #take(message: FromHolder): void {
+    switch (message.kind) {
+      case 'hello':
+        return this.#greet(message);
+      case 'chunk':
+        return this.#begin(message.index, message.digest);
+      case 'refusal': {
+        const { code, message: reason } = message;
+        // A peer of a newer version may know codes that we don't.
+        const known = isErrorCode(code) ? code : 'mesh/foreign-error';
+        return this.end(CLOSE.done, { code: known, reason });
+      }
+    }
+  }
+
+  #greet(hello: HolderHello): void {
+    const { self, name, blob, onOpen } = this.#options;
+    if (this.#state !== 'greeting') return this.#broken('a second hello');
+    const verdict = judgeHello({ ...PROTOCOL, ...self }, hello, name);
+    if (!verdict.ok) {
+      return this.end(CLOSE.refused, { code: 'mesh/foreign-error', reason: verdict.reason });
+    }
+    if (hello.sizeBytes !== blob.sizeBytes || hello.chunkBytes !== CHUNK_BYTES) {
+      const reason = `a blob of ${hello.sizeBytes} bytes in chunks of ${hello.chunkBytes}, not of ${blob.sizeBytes} in chunks of ${CHUNK_BYTES}`;
+      return this.end(CLOSE.protocol, { code: 'image/damaged', reason });
+    }
+    this.#state = 'open';
+    this.#timer.cancel();
+    this.#grant();
+    onOpen();
+  }
+
+  #begin(index: number, digest: Uint8Array): void {
+    const [owed] = this.#owed;
+    if (owed?.index !== index) return this.#broken(`chunk ${index} was not asked for`);
+    const lengthBytes = chunkLength(this.#options.blob.sizeBytes, index);
+    this.#coming = { owed, lengthBytes, digest, hash: createHash('sha256'), gotBytes: 0 };
+  }
+
+  #takePart(bytes: Uint8Array, chunk: Coming): void {
+    const { owed, lengthBytes, gotBytes: offset } = chunk;
+    const isTooLong = bytes.byteLength > Math.min(PART_BYTES, lengthBytes - offset);
+    if (isTooLong || bytes.byteLength === 0) {
+      return this.#broken(
+        `a part of ${bytes.byteLength} bytes at ${offset} of chunk ${owed.index}`,
+      );
+    }
+    if (this.#takenBytes + bytes.byteLength > this.#grantedBytes) {
+      return this.#broken('it sent more than it had credit for');
+    }
+    chunk.hash.update(bytes);
+    chunk.gotBytes += bytes.byteLength;
+    this.#takenBytes += bytes.byteLength;
+    if (!owed.isForsaken) this.#options.onPart(owed.index, offset, bytes);
+    if (chunk.gotBytes === lengthBytes) this.#complete(chunk);
+    if (this.#state !== 'open') return;
+    this.#watch();
+    if (this.#takenBytes + WINDOW_BYTES - this.#grantedBytes >= GRANT_BYTES) this.#grant();
+  }
+
+  #complete({ owed, hash, digest }: Coming): void {
+    const { index, isForsaken } = owed;
+    this.#coming = null;
+    this.#owed.shift();
+    if (!hash.digest().equals(digest)) {
+      const reason = `chunk ${index} is damaged: it does not have its digest`;
+      return this.end(CLOSE.protocol, { code: 'image/damaged', reason });
+    }
+    if (!isForsaken) this.#options.onChunk(index, digest);
+  }
+
+  #grant(): void {
+    this.#grantedBytes = this.#takenBytes + WINDOW_BYTES;
+    this.#send(encodeWanter({ kind: 'credit', grantedBytes: this.#grantedBytes }));
+  }
+
+  #watch(): void {
+    const { clock, timing } = this.#options;
+    this.#timer.cancel();
+    if (this.#owed.length === 0) return;
+    const { stallMs } = timing;
+    this.#timer = clock.after(stallMs, () => this.#stalled(`stalled: nothing for ${stallMs} ms`));
+  }
+
+  #stalled(reason: string): void {
+    this.end(CLOSE.silent, { code: 'image/unreachable', reason });
+  }
+
+  #broken(reason: string): void {
+    this.end(CLOSE.protocol, { code: 'mesh/foreign-error', reason });
+  }
+
+  #send(bytes: Uint8Array): void {
+    this.#options.wire.send(bytes);
+  }
+
+  #close(end: SourceEnd): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#timer.cancel();
+    this.#options.onEnd(end);
+  }
+}
