@@ -32,6 +32,9 @@ export interface LabGuest {
   readonly node: LabNode;
   readonly instance: View;
   readonly address: string;
+  /** Its network's namespace on that node. */
+  readonly netns: string;
+  readonly keyFile: string;
   readonly link: GuestLink;
 }
 
@@ -82,6 +85,8 @@ function guestOn(node: LabNode, instance: View, vni: number, keyFile: string): L
     node,
     instance,
     address,
+    netns,
+    keyFile,
     link: guestLink({ exec: there, netns, address, keyFile, trace: TRACE }),
   };
 }
