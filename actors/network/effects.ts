@@ -75,12 +75,16 @@ async function syncSegments(
 ): Promise<NetworkMessage> {
   const wanted = nodesWithPorts(state);
   const spec = segmentSpec(ports, state, context.self.id);
-  const told = state.nodes.filter((node) => !isMissing(state, node));
+  const told = reachable(state);
   await Promise.all(
     told.map((node) => wantSegment(node, wanted.has(node) ? spec : null, state, context)),
   );
   const absent = told.filter((node) => !wanted.has(node));
   return { kind: 'segments-synced', generation: state.generation, absent };
+}
+
+function reachable(state: NetworkState): string[] {
+  return state.nodes.filter((node) => !isMissing(state, node));
 }
 
 function wantSegment(
@@ -95,7 +99,7 @@ function wantSegment(
 
 function segmentSpec(ports: NetworkPorts, state: NetworkState, networkId: string): SegmentSpec {
   const vni = state.vni ?? 0;
-  const peers: SegmentPeer[] = state.nodes.flatMap((node) => {
+  const peers: SegmentPeer[] = reachable(state).flatMap((node) => {
     const vtep = ports.vtepOf(node);
     return vtep === undefined ? [] : [{ node, vtep }];
   });
@@ -111,9 +115,10 @@ function segmentSpec(ports: NetworkPorts, state: NetworkState, networkId: string
     upstreamDns: ports.upstreamDns,
     egressAddress: state.egressAddress,
     floatingBlock: ports.floatingBlock,
-    ports: Object.entries(state.ports).map(([interfaceId, port]) => {
+    ports: Object.entries(state.ports).flatMap(([interfaceId, port]) => {
       const { mac, ipv4, hostname, node } = port;
-      return { interfaceId, mac, ipv4, hostname, node, floating: null };
+      if (isMissing(state, node)) return [];
+      return [{ interfaceId, mac, ipv4, hostname, node, floating: null }];
     }),
     peers,
   };

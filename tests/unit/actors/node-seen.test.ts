@@ -1,8 +1,11 @@
 // What instances and networks do when the daemon of a node goes, comes back, or was started again.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Address } from '../../../actors/kernel/kind.ts';
+import { networkPerformers } from '../../../actors/network/effects.ts';
 import { network } from '../../../actors/network/network.ts';
 import { nodesWithPorts } from '../../../actors/network/places.ts';
+import type { SegmentSpec } from '../../../actors/network/ports.ts';
 import { MISSING } from '../../../actors/node/presence.ts';
 import { up } from './instance/machine.ts';
 import { stepper } from './random-walk.ts';
@@ -72,6 +75,36 @@ test('a missing node is withdrawn from the others, and told the whole when it is
   assert.is(net.state.generation, generation + 2);
   net.send(nodeIs('b4', 'n7'));
   assert.is(net.state.generation, generation + 2, 'a node without a segment');
+});
+
+test('the others are told neither of a missing node nor of what is on it; it is not asked itself', async () => {
+  const net = joined().send(nodeIs(MISSING, 'n2'));
+  const told: { to: string; spec: SegmentSpec }[] = [];
+  const performers = networkPerformers({
+    claims: { claim: async () => true, release: async () => {} },
+    zone: 'z',
+    upstreamDns: '192.0.2.53',
+    floatingBlock: '198.51.100.0/24',
+    vtepOf: (node) => `192.0.2.${node.slice(1)}`,
+  });
+  const context = {
+    self: { kind: 'network', id: 'net' },
+    epoch: 1,
+    ask: (to: Address, { spec }: { spec: SegmentSpec }) => {
+      told.push({ to: to.id, spec });
+      return Promise.resolve(null);
+    },
+  };
+  await performers['sync-segments'](net.state, context as never);
+  assert.equal(
+    told.map(({ to }) => to),
+    ['n1/segment/net'],
+  );
+  assert.equal(told[0]?.spec.peers, [{ node: 'n1', vtep: '192.0.2.1' }]);
+  assert.equal(
+    told[0]?.spec.ports.map(({ node }) => node),
+    ['n1'],
+  );
 });
 
 test('what is known of a node goes with its segment', () => {
