@@ -144,11 +144,15 @@ test('row 4: only our own signature, by our own algorithm', async () => {
 
 test('row 5: a token dies by the clock', async () => {
   const token = world.token('lab');
-  world.clock.shiftMs = 899_000;
-  assert.is((await withHeader(`Bearer ${token}`)).status, 200);
-  world.clock.shiftMs = 901_000;
-  await refused(`Bearer ${token}`, 'Signature has expired');
-  world.clock.shiftMs = 0;
+  try {
+    // It was made at some time of this run.
+    world.clock.shiftMs = 780_000;
+    assert.is((await withHeader(`Bearer ${token}`)).status, 200);
+    world.clock.shiftMs = 901_000;
+    await refused(`Bearer ${token}`, 'Signature has expired');
+  } finally {
+    world.clock.shiftMs = 0;
+  }
   await refused(`Bearer ${forge(claims({ exp: 'soon' }))}`, 'Signature has expired');
 });
 
