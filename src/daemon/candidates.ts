@@ -8,7 +8,7 @@ import {
 import type { InstanceState } from '../../actors/instance/state.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
-import { currentLoad } from './machine.ts';
+import type { Load } from './machine.ts';
 
 const GIB = 1024 ** 3;
 /** Of all memory: what a small machine keeps for itself instead of the contract's 2 GiB. */
@@ -17,7 +17,7 @@ const RESERVED_SHARE = 8;
 const GONE: readonly InstanceState['phase'][] = ['deleted', 'error', 'none'];
 
 /** Placement limits for machines of this size. */
-export function overcommitOf(config: Config, memoryMiB: number): Overcommit {
+export function overcommitOf(config: Pick<Config, 'image'>, memoryMiB: number): Overcommit {
   return {
     ...OVERCOMMIT,
     reservedMemoryMiB: Math.min(
@@ -29,15 +29,13 @@ export function overcommitOf(config: Config, memoryMiB: number): Overcommit {
 }
 
 /** Every node that is ready; the gauges of this one are read now. */
-export function candidates(read: ReadModel, ownNode: string, dataDir: string): Candidate[] {
+export function candidates(read: ReadModel, ownNode: string, load: () => Load): Candidate[] {
   const placed = placedByNode(read);
   return [...read.nodes.all()].flatMap(({ id, state }) => {
     if (state.machine === null) return [];
     const { cpus, memoryMiB, diskGiB } = state.machine;
-    const gauges =
-      id === ownNode
-        ? currentLoad(dataDir)
-        : { availableMemoryMiB: memoryMiB, freeDiskGiB: diskGiB, load: 0 };
+    const idle = { availableMemoryMiB: memoryMiB, freeDiskGiB: diskGiB, load: 0 };
+    const gauges = id === ownNode ? load() : idle;
     const isReady = state.phase === 'created';
     const instances = placed.get(id) ?? [];
     return [{ node: id, isReady, isHypervisor: true, cpus, memoryMiB, instances, ...gauges }];

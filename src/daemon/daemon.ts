@@ -37,7 +37,7 @@ import { FenceSweep } from './fence-sweep.ts';
 import { openHost, type Host } from './host.ts';
 import { identityOf } from './identity.ts';
 import { registerKinds } from './kinds.ts';
-import { describeMachine } from './machine.ts';
+import { currentLoad, describeMachine } from './machine.ts';
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -78,7 +78,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const keys = clusterKeys(config.cluster);
     const read = new ReadModel(systemClock, log);
     const { onFatal } = options;
-    const feed = feedReadModel({ store, keys, read, clock: systemClock, log, onFailed: onFatal });
+    const timing = { clock: systemClock, random: Math.random };
+    const feed = feedReadModel({ store, keys, read, ...timing, log, onFailed: onFatal });
     undo.push(() => feed.close());
     await feed.ready();
     const host = await openHost({ ...options, clock: systemClock });
@@ -133,7 +134,9 @@ async function startActors(
   const runtime = makeRuntime(options, journal, cluster);
   const { executors, router } = startExecutors(options, host, runtime);
   const { memoryMiB } = self.machine;
-  registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, memoryMiB });
+  const claims = new StoreClaims(store, keys);
+  const load = () => currentLoad(config.dataDir);
+  registerKinds(runtime, { config, claims, read, memoryMiB, load });
   const { random } = options;
   const deafen = tellDomainChanges(host.hypervisor, { executors, router, random });
   undo.push(

@@ -16,23 +16,26 @@ import { node } from '../../actors/node/node.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import { candidates, overcommitOf } from './candidates.ts';
+import type { Load } from './machine.ts';
 
 /** One attempt at a download; what has come is kept for the next. */
 const FETCH_TIMEOUT_MS = 1_800_000;
 
 export interface KindOptions {
-  readonly config: Config;
+  readonly config: Pick<Config, 'zone' | 'upstreamDns' | 'floatingBlock' | 'image' | 'node'>;
   readonly claims: Claims;
   readonly read: ReadModel;
   readonly memoryMiB: number;
+  /** This machine's own gauges, now. */
+  readonly load: () => Load;
 }
 
 /** Makes all kinds known to the runtime. */
 export function registerKinds(
-  runtime: Runtime,
-  { config, claims, read, memoryMiB }: KindOptions,
+  runtime: Pick<Runtime, 'register'>,
+  { config, claims, read, memoryMiB, load }: KindOptions,
 ): void {
-  const { zone, upstreamDns, floatingBlock, image, node: ownNode, dataDir } = config;
+  const { zone, upstreamDns, floatingBlock, image, node: ownNode } = config;
   const vtepOf = (name: string) => read.nodes.get(name)?.state.machine?.vtep || undefined;
   runtime.register(node, {});
   runtime.register(namespace, {});
@@ -49,7 +52,7 @@ export function registerKinds(
   runtime.register(
     instance,
     instancePerformers({
-      candidates: () => candidates(read, ownNode, dataDir),
+      candidates: () => candidates(read, ownNode, load),
       limits: overcommitOf(config, memoryMiB),
     }),
   );

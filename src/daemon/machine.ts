@@ -65,12 +65,16 @@ export function describeMachine(
   };
 }
 
-/** What changes by the minute: looked up when somebody is to be placed. */
-export function currentLoad(dataDir: string): {
-  availableMemoryMiB: number;
-  freeDiskGiB: number;
-  load: number;
-} {
+/** What changes by the minute. */
+export interface Load {
+  readonly availableMemoryMiB: number;
+  readonly freeDiskGiB: number;
+  /** Of the last minute. */
+  readonly load: number;
+}
+
+/** Looked up when somebody is to be placed. */
+export function currentLoad(dataDir: string): Load {
   const disk = statfsSync(dataDir);
   const available = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1];
   const [load] = readFileSync('/proc/loadavg', 'utf8').split(' ');
