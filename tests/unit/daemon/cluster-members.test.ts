@@ -52,6 +52,28 @@ async function handOver({ clock }: World): Promise<void> {
   }
 }
 
+// What a daemon needs before it runs its actors may be decided by a shard that is about to be its own: it used to
+// wait for itself, and could not start beside others.
+test('a member takes its shards over while it gets ready, and starts their work afterwards', async () => {
+  const here = world();
+  const first = await join(here, 'n1');
+  await createAll(first);
+  const ready = Promise.withResolvers<void>();
+  const { begun, work } = endless();
+  const second = here.daemon(work, () => ready.promise, 'n2');
+  const joining = second.cluster.join(second.runtime);
+  await handOver(here);
+  const counts = deciders([first, second]);
+  assert.is(sum(counts), JOBS.length, 'nobody is left out');
+  assert.ok((counts[1] ?? 0) > 5, 'it decides for its own');
+  assert.is(begun.length, 0, 'no work is begun yet');
+  ready.resolve();
+  assert.is(await joining, counts[1]);
+  await handOver(here);
+  assert.is(begun.length, counts[1]);
+  for (const daemon of [first, second]) await stop(daemon);
+});
+
 test('a member that joins gets its shards from the others, and carries their work on', async () => {
   const here = world();
   const first = await join(here, 'n1');
