@@ -179,9 +179,9 @@ export function checkGone({ site, nodes, watch }: Checked): void {
 
 /** 3 and 6: after the time that deleted objects stay readable, nothing of them is stored any more. */
 export function checkForgotten({ site: { view }, watch }: Checked): void {
-  for (const { kind, id } of view.objects.values())
+  for (const { kind, id, state } of view.objects.values())
     if (!KEPT_KINDS.includes(kind) && id !== FLOATING)
-      watch.broken(6, `${kind}/${id}`, 'is still stored after its time');
+      watch.broken(6, `${kind}/${id}`, `is still stored after its time: ${JSON.stringify(state)}`);
   for (const [value, holder] of view.claims) watch.broken(3, value, `is still held by ${holder}`);
   for (const row of view.names) watch.broken(6, row, 'is still in the index of names');
   for (const name of view.events.keys())
