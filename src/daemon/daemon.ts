@@ -30,7 +30,7 @@ import { apiServices } from './api.ts';
 import { Audits } from './audits.ts';
 import { bootstrap, tokenSecret, type Login } from './bootstrap.ts';
 import { Cluster } from './cluster.ts';
-import { tellDomainChanges } from './domain-events.ts';
+import { DomainNews } from './domain-news.ts';
 import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
 import { FenceSweep } from './fence-sweep.ts';
@@ -135,18 +135,25 @@ async function startActors(
   const { executors, router } = startExecutors(options, host, runtime);
   const { memoryMiB } = self.machine;
   const claims = new StoreClaims(store, keys);
-  const load = () => currentLoad(config.dataDir);
-  registerKinds(runtime, { config, claims, read, memoryMiB, load });
+  registerKinds(runtime, {
+    config,
+    claims,
+    read,
+    memoryMiB,
+    load: () => currentLoad(config.dataDir),
+  });
   const { random } = options;
-  const deafen = tellDomainChanges(host.hypervisor, { executors, router, random });
+  const told = { hypervisor: host.hypervisor, executors, router };
+  const news = new DomainNews({ ...told, clock: systemClock, random, log });
   undo.push(
-    () => Promise.resolve(deafen()),
+    () => Promise.resolve(news.stop()),
     () => cluster.leave(),
     () => executors.stop(),
     () => runtime.stop(),
   );
   const resumed = await cluster.join(runtime);
   if (login === undefined) throw new Error('joined without a login');
+  host.hypervisor.lookAgain();
   startAudits(options, { host, journal, executors, router }, undo);
   const secret = await tokenSecret(store, keys);
   const services = apiServices({

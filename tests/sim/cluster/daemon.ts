@@ -19,7 +19,7 @@ import { segmentConverger } from '../../../actors/node/segment.ts';
 import { nodeRef, type Machine } from '../../../actors/node/state.ts';
 import { Audits } from '../../../src/daemon/audits.ts';
 import { Cluster } from '../../../src/daemon/cluster.ts';
-import { tellDomainChanges } from '../../../src/daemon/domain-events.ts';
+import { DomainNews } from '../../../src/daemon/domain-news.ts';
 import { feedReadModel } from '../../../src/daemon/feed.ts';
 import { FenceSweep } from '../../../src/daemon/fence-sweep.ts';
 import { registerKinds } from '../../../src/daemon/kinds.ts';
@@ -84,7 +84,7 @@ export class SimDaemon {
   readonly #hypervisor: SimHypervisor;
   readonly #onDeath: (reason: string) => void;
   readonly #leaveMesh: () => void;
-  readonly #deafen: () => void;
+  readonly #news: DomainNews;
   #feed: Follow | null = null;
   #audits: Audits | null = null;
 
@@ -97,7 +97,7 @@ export class SimDaemon {
     this.bootId = `${node}.${boot}`;
     this.#random = site.random(this.bootId);
     this.#clock = new LocalClock(host.clock);
-    const timing = { clock: this.#clock, random: this.#random.number };
+    const timing = { clock: this.#clock, random: this.#number };
     this.store = new SimStore(site.server, { node, bootId: this.bootId }, timing);
     this.store.faults.delayMs = 1;
     this.read = new ReadModel(this.#clock, this.#log);
@@ -113,8 +113,7 @@ export class SimDaemon {
     this.router = router;
     this.executors = this.#makeExecutors(router);
     this.#leaveMesh = site.mesh.join(peer);
-    const tellers = { executors: this.executors, router, random: this.#random };
-    this.#deafen = tellDomainChanges(this.#hypervisor, tellers);
+    this.#news = this.#tellNews();
     this.#registerKinds();
     this.runtime.connect(router);
   }
@@ -124,12 +123,13 @@ export class SimDaemon {
     const { read } = this;
     const { keys, bug } = this.#site;
     bug?.booted?.(this.#host);
-    const timing = { clock: this.#clock, random: this.#random.number };
+    const timing = { clock: this.#clock, random: this.#number };
     const onFailed = () => this.#onDeath('the feed failed');
     const feed = { store: this.store, keys, read, ...timing, log: this.#log, onFailed };
     this.#feed = feedReadModel(feed);
     await this.#feed.ready();
     await this.cluster.join(this.runtime);
+    this.#hypervisor.lookAgain();
     this.#audits = this.#makeAudits();
     bug?.patrol?.({ read, clock: this.#clock, machine: this.#host.machine });
     this.isServing = true;
@@ -142,7 +142,7 @@ export class SimDaemon {
     this.isServing = false;
     this.#clock.end();
     this.#leaveMesh();
-    this.#deafen();
+    this.#news.stop();
     this.store.faults.link = 'refused';
     void this.executors.stop();
   }
@@ -154,11 +154,14 @@ export class SimDaemon {
     await this.runtime.stop();
     await this.executors.stop();
     await this.cluster.leave();
+    this.#news.stop();
     await this.#commits.close();
     await this.#feed?.close();
     await this.store.close();
     this.kill();
   }
+
+  readonly #number = (): number => this.#random.number();
 
   readonly #isAlive = (): boolean => !this.isDead;
 
@@ -177,7 +180,7 @@ export class SimDaemon {
       store,
       keys,
       ...timing,
-      random: this.#random.number,
+      random: this.#number,
       membership: { store, keys, ...timing, member, leaseTtlMs: LEASE_TTL_MS },
       onJoined: () => this.#introduce(),
     });
@@ -253,6 +256,12 @@ export class SimDaemon {
       log: this.#log,
       isWanted: (owner) => this.executors.isWanted(owner),
     });
+  }
+
+  #tellNews(): DomainNews {
+    const { executors, router } = this;
+    const parts = { executors, router, hypervisor: this.#hypervisor };
+    return new DomainNews({ ...parts, clock: this.#clock, random: this.#random, log: this.#log });
   }
 
   #registerKinds(): void {

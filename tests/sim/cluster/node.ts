@@ -27,7 +27,7 @@ export class SimNode implements Host {
     this.installation = `installation of ${this.name}`;
     this.vtep = `192.0.2.${index}`;
     this.clock = new LocalClock(site.clock);
-    const random = site.random(`machine ${this.name}`).number;
+    const random = site.numbers(`machine ${this.name}`);
     this.machine = new SimMachine({ clock: this.clock, random });
     const image = { sizeBytes: 64 * MIB, virtualSizeBytes: GIB, format: 'qcow2' } as const;
     for (const url of URLS) this.machine.images.web.set(url, image);

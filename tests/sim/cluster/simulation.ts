@@ -72,7 +72,7 @@ class Simulation {
       this.#site.trace.note(`${node} logs an error: ${message}: ${String(error)}`);
     };
     this.#nodes = Array.from({ length: nodes }, (_, index) => new SimNode(this.#site, index + 1));
-    this.#choices = new Choices(this.#site.random('choices').number);
+    this.#choices = new Choices(this.#site.numbers('choices'));
     this.#watch = new Watch(this.#site, this.#nodes);
     this.#workload = new Workload(this.#site, this.#nodes, this.#choices, this.#watch);
     this.#faults = new Faults(this.#site, this.#nodes, this.#choices);

@@ -38,7 +38,13 @@ export class Site {
     this.server = new SimServer({ clock: this.clock });
     this.view = new StoreView(this.server, this.keys);
     this.server.listen((changes) => this.trace.changes(changes));
-    this.mesh = new SimMesh(this.clock, this.random('mesh').number);
+    this.mesh = new SimMesh(this.clock, this.numbers('mesh'));
+  }
+
+  /** As random(), for those who only draw numbers. */
+  numbers(name: string): () => number {
+    const random = this.random(name);
+    return () => random.number();
   }
 
   /** A source of its own for everyone who draws: what one draws does not shift the others. */

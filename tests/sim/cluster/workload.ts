@@ -157,7 +157,7 @@ export class Workload {
     const user = ['interface', owner] as [string, string];
     const message = { kind: 'reserve', owner, user, type: 'floating', address: null } as const;
     this.#ask(networkRef(FLOATING), message, (_to, { value }) => {
-      if (!this.leaving.has(owner)) this.floating.set(owner, String(value));
+      if (typeof value === 'string' && !this.leaving.has(owner)) this.floating.set(owner, value);
     });
   }
 
