@@ -135,16 +135,9 @@ async function startActors(
   const { executors, router } = startExecutors(options, host, runtime);
   const { memoryMiB } = self.machine;
   const claims = new StoreClaims(store, keys);
-  registerKinds(runtime, {
-    config,
-    claims,
-    read,
-    memoryMiB,
-    load: () => currentLoad(config.dataDir),
-  });
-  const { random } = options;
-  const told = { hypervisor: host.hypervisor, executors, router };
-  const news = new DomainNews({ ...told, clock: systemClock, random, log });
+  const load = () => currentLoad(config.dataDir);
+  registerKinds(runtime, { config, claims, read, memoryMiB, load });
+  const news = tellNews(options, host, { executors, router });
   undo.push(
     () => Promise.resolve(news.stop()),
     () => cluster.leave(),
@@ -242,6 +235,14 @@ function startExecutors(
   });
   runtime.connect(router);
   return { executors, router };
+}
+
+function tellNews(
+  { random, log }: DaemonOptions,
+  { hypervisor }: Host,
+  parts: { executors: Executors; router: Router },
+): DomainNews {
+  return new DomainNews({ ...parts, hypervisor, clock: systemClock, random, log });
 }
 
 function startAudits(
