@@ -7,7 +7,8 @@
 // N1  Only this actor gives out the block's addresses, so none has two holders.
 // N2  Every change of ports raises the generation; executors ignore an older one.
 // N3  A node that was told of the segment is told until it says the segment is gone.
-// N4  The VNI is recorded as a candidate before it is claimed: whatever was claimed is given back.
+// N4  Who has given its addresses back gets none any more: a request that comes later was sent before.
+// N5  The VNI is recorded as a candidate before it is claimed: whatever was claimed is given back.
 import {
   defineKind,
   isLate,
@@ -49,6 +50,7 @@ export const initial: NetworkState = {
   vni: null,
   egressAddress: null,
   reservations: {},
+  released: {},
   ports: {},
   generation: 0,
   nodes: [],
@@ -164,7 +166,8 @@ function startDeleting(state: NetworkState, turn: Turn): Step<NetworkState> {
 
 function tornDown(state: NetworkState, turn: Turn): Step<NetworkState> {
   if (state.phase !== 'delete-wait' || isInUse(state)) return next(state);
-  const empty = { nodes: [], reservations: {}, ports: {}, egressAddress: null, setback: null };
+  const nobody = { reservations: {}, released: {}, ports: {}, egressAddress: null };
+  const empty = { ...nobody, nodes: [], setback: null };
   return next({ ...state, ...empty, phase: 'deleted', sinceMs: turn.now, deletedAtMs: turn.now }, [
     { type: 'audit', message: 'deleted', durationMs: turn.now - state.sinceMs },
   ]);
@@ -228,8 +231,8 @@ export const network = defineKind<NetworkState, NetworkMessage, NetworkEffect>({
   onCrash: restartThenPark,
   parked,
   snapshot: {
-    schema: 1,
+    schema: 2,
     decode: decoder('network', NetworkState, 'actor/bad-snapshot'),
-    migrations: {},
+    migrations: { 1: (old) => ({ ...(old as object), released: {} }) },
   },
 });
