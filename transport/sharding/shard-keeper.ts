@@ -14,6 +14,7 @@ import type { Log } from '../../actors/kernel/ports.ts';
 import type { Directory } from './directory.ts';
 import type { Membership } from './membership.ts';
 import { placeShards } from './placement.ts';
+import { SHARDS } from './shard.ts';
 
 const RETRY_MS = 500;
 
@@ -99,10 +100,20 @@ export class ShardKeeper {
   }
 
   async #once(): Promise<number> {
+    this.#adopt();
     const wanted = this.#wanted();
     await this.#giveUp(wanted);
     await this.#take(wanted);
     return this.#start();
+  }
+
+  /** Also what is another's to run by now: nobody but us can give up what is under our lease. */
+  #adopt(): void {
+    const { membership, directory } = this.#options;
+    for (let shard = 0; shard < SHARDS; shard++) {
+      const owner = directory.ownerOf(shard);
+      if (owner !== null) membership.adopt(shard, owner);
+    }
   }
 
   /** What placement means us to run, by what we know of the members now. */
@@ -128,10 +139,6 @@ export class ShardKeeper {
     const { membership, directory } = this.#options;
     const held = new Set(membership.shards);
     const missing = [...wanted].filter((shard) => !held.has(shard));
-    for (const shard of missing) {
-      const owner = directory.ownerOf(shard);
-      if (owner !== null) membership.adopt(shard, owner);
-    }
     await membership.take(missing.filter((shard) => directory.ownerOf(shard) === null));
   }
 

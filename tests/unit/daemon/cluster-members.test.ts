@@ -168,6 +168,26 @@ test('work that moves is over where it was before it begins elsewhere', async ()
   await Promise.all(stops);
 });
 
+// The key stood under a lease that lived on, for a shard that its holder did not know of and was not meant to run any
+// more: nobody decided for it until that daemon was restarted.
+test('a shard whose taking was not answered is given up when it is meant for another by then', async () => {
+  const here = world();
+  const first = await join(here, 'n1');
+  const second = await join(here, 'n2');
+  await handOver(here);
+  first.store.faults.fate = (call) => (call === 'txn' ? 'lose-answer' : 'pass');
+  await stop(second);
+  await here.clock.advance(1_000);
+  const again = await join(here, 'n2');
+  await here.clock.advance(6_000);
+  first.store.faults.fate = () => 'pass';
+  await here.clock.advance(8_000);
+  await handOver(here);
+  const owned = [first, again].map(({ cluster }) => cluster.shardCount);
+  assert.is(sum(owned), SHARDS, owned.join(', '));
+  for (const one of [first, again]) await stop(one);
+});
+
 test('answers that are lost while shards move leave no shard without an owner', async () => {
   for (let seed = 1; seed <= 10; seed++) {
     const here = world();
