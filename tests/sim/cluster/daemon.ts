@@ -37,8 +37,8 @@ import { LEASE_TTL_MS, type Site } from './site.ts';
 import { SimStore } from './store.ts';
 import { LocalClock } from './virtual-clock.ts';
 
-/** A /27: small enough to run out. */
-export const FLOATING_BLOCK = '192.168.20.0/27';
+/** A /28: small enough to run out. */
+export const FLOATING_BLOCK = '192.168.20.0/28';
 const GIB = 2 ** 30;
 const ZONE = { zone: 'cloud.test', upstreamDns: '9.9.9.9' };
 const IMAGE = { maxDownloadBytes: GIB, maxDiskBytes: GIB, keepFreeBytes: GIB };
@@ -52,6 +52,15 @@ const MACHINE = {
   warning: null,
   versions: {},
 } as const;
+
+/** `kind/effect/stage`, or `kind/turn/stage`. */
+export function nameOf({ address, effect, stage }: Boundary): string {
+  return `${address.kind}/${effect ?? 'turn'}/${stage}`;
+}
+
+function whereOf({ name, machine }: Host): { readonly name: string; readonly machine: SimMachine } {
+  return { name, machine };
+}
 
 /** The machine a daemon is started on, as the daemon sees it. */
 export interface Host {
@@ -122,7 +131,7 @@ export class SimDaemon {
   async start(): Promise<void> {
     const { read } = this;
     const { keys, bug } = this.#site;
-    bug?.booted?.(this.#host);
+    bug?.booted?.(whereOf(this.#host));
     const timing = { clock: this.#clock, random: this.#number };
     const onFailed = () => this.#onDeath('the feed failed');
     const feed = { store: this.store, keys, read, ...timing, log: this.#log, onFailed };
@@ -131,7 +140,7 @@ export class SimDaemon {
     await this.cluster.join(this.runtime);
     this.#hypervisor.lookAgain();
     this.#audits = this.#makeAudits();
-    bug?.patrol?.({ read, clock: this.#clock, machine: this.#host.machine });
+    bug?.patrol?.({ read, clock: this.#clock, ...whereOf(this.#host) });
     this.isServing = true;
   }
 
@@ -296,9 +305,9 @@ export class SimDaemon {
   }
 
   #boundary(point: Boundary): Promise<void> | void {
-    if (!this.isDead && this.#site.crashesAt(this.#host.name, point)) {
-      this.#onDeath(`crashed at ${point.address.kind}/${point.effect ?? 'turn'}/${point.stage}`);
-    }
-    if (this.isDead) return new Promise<void>(() => {});
+    const fate = this.isDead ? 'crash' : this.#site.atBoundary(this.#host.name, point);
+    if (fate !== 'crash') return;
+    if (!this.isDead) this.#onDeath(`crashed at ${nameOf(point)}`);
+    return new Promise<void>(() => {});
   }
 }

@@ -2,6 +2,7 @@
 //
 // F1  Every fault has an end; heal() brings all of them about at once.
 // F2  A fault that is nobody's promise to withstand (a guest that is killed) is told to the watch.
+import type { Boundary } from '../../../actors/kernel/environment.ts';
 import { TroupeError, type ErrorCode } from '../../../actors/kernel/errors.ts';
 import type { Choices } from './choices.ts';
 import type { SimNode } from './node.ts';
@@ -9,6 +10,8 @@ import type { Site } from './site.ts';
 
 /** Of a boundary, while there is trouble: a run has some thousand of them. */
 const CRASH_CHANCE = 0.0005;
+/** A machine that stands still between its decision and its write is the one that fencing is for. */
+const PAUSE_CHANCE = 0.004;
 /** An act on a healthy machine. */
 const USUAL_STEP_MS = 5;
 const DRIVER_CODES: readonly ErrorCode[] = [
@@ -36,7 +39,7 @@ export class Faults {
     this.#site = site;
     this.#nodes = nodes;
     this.#choices = choices;
-    site.crashesAt = () => !this.#isOver && this.#choices.chance(CRASH_CHANCE);
+    site.atBoundary = (node, point) => this.#atBoundary(node, point);
   }
 
   /** One more fault. */
@@ -44,7 +47,7 @@ export class Faults {
     const act = this.#choices.weighted<() => void>([
       [3, () => this.#kill()],
       [2, () => this.#stop()],
-      [4, () => this.#pause()],
+      [3, () => this.#pause(this.#choices.pick(this.#nodes))],
       [3, () => this.#storeLink()],
       [1, () => this.#storeOutage()],
       [2, () => this.#storeFate()],
@@ -52,7 +55,7 @@ export class Faults {
       [1, () => this.#compact()],
       [3, () => this.#partition()],
       [2, () => this.#oneWay()],
-      [2, () => this.#weather()],
+      [3, () => this.#weather()],
       [2, () => this.#drivers()],
       [1, () => this.#slowDrivers()],
       [1, () => this.#diskFull()],
@@ -77,7 +80,11 @@ export class Faults {
     this.#isOver = true;
     for (const { name, undo } of this.#running.splice(0)) this.#end(name, undo);
     this.#site.mesh.heal();
-    for (const node of this.#nodes) node.boot();
+    for (const node of this.#nodes) {
+      // Half as many timers, for the hours that are to come.
+      if (node.daemon !== null) node.daemon.store.faults.delayMs = 0;
+      node.boot();
+    }
   }
 
   #begin(name: string, lastsMs: number, undo: () => void): void {
@@ -105,9 +112,18 @@ export class Faults {
     this.#choices.pick(this.#nodes).stop();
   }
 
+  #atBoundary(name: string, { stage }: Boundary): 'crash' | 'pause' | null {
+    if (this.#isOver) return null;
+    if (this.#choices.chance(CRASH_CHANCE)) return 'crash';
+    const node = this.#nodes.find((one) => one.name === name);
+    if (node === undefined || stage !== 'before-write') return null;
+    if (!this.#choices.chance(PAUSE_CHANCE)) return null;
+    this.#pause(node);
+    return 'pause';
+  }
+
   /** From a hiccup to well beyond the lease. */
-  #pause(): void {
-    const node = this.#choices.pick(this.#nodes);
+  #pause(node: SimNode): void {
     if (node.clock.isPaused) return;
     node.clock.pause();
     this.#begin(`pause ${node.name}`, this.#choices.between(100, 25_000), () => {

@@ -104,12 +104,6 @@ function checkAcknowledged({ site: { view }, workload, watch }: Checked): void {
     if (events <= keys.size && events < 900)
       watch.broken(2, `namespace/${id}`, `${keys.size} keys were set, ${events} events tell of it`);
   }
-  const pool = view.stateOf<NetworkState>('network', FLOATING);
-  for (const [owner, address] of workload.floating) {
-    const holder = pool?.reservations[address]?.owner;
-    if (holder !== owner)
-      watch.broken(3, owner, `was given ${address}, which ${holder ?? 'nobody'} holds`);
-  }
 }
 
 /** 7 and 9: what is meant to run runs, where it is meant to, and nothing else. */
@@ -170,9 +164,24 @@ function checkBlobs({ site: { view }, nodes, watch }: Checked): void {
   }
 }
 
-/** 6: nothing is left on any machine. */
+/** Whether everything that was asked to go has gone. */
+export function isGone({ site, nodes }: Checked): boolean {
+  const isClean = nodes.every(({ machine }) => machine.leftovers().length === 0);
+  return isClean && remaining(site).length === 0;
+}
+
+/** Objects that are not deleted; namespaces cannot be. */
+function remaining({ view }: Site): string[] {
+  return [...view.objects].flatMap(([name, { kind, id, state }]) => {
+    const { phase } = state as { readonly phase: string };
+    const isKept = KEPT_KINDS.includes(kind) || id === FLOATING || phase === 'deleted';
+    return isKept ? [] : [`${name} ${phase}`];
+  });
+}
+
+/** 5 and 6: everything has gone, and nothing is left on any machine. */
 export function checkGone({ site, nodes, watch }: Checked): void {
-  for (const one of underWay(site)) watch.broken(5, one, 'has not gone');
+  for (const one of remaining(site)) watch.broken(5, one.split(' ')[0] ?? one, `is left: ${one}`);
   for (const { name, machine } of nodes)
     for (const thing of machine.leftovers()) watch.broken(6, thing, `is left on ${name}`);
 }

@@ -6,9 +6,17 @@
 import { RETENTION_MS } from '../../../actors/kernel/object.ts';
 import type { Bug } from './bugs.ts';
 import { Choices } from './choices.ts';
+import { explain } from './explain.ts';
 import { Faults } from './faults.ts';
 import { SimNode } from './node.ts';
-import { checkAtRest, checkForgotten, checkGone, underWay, type Checked } from './promises.ts';
+import {
+  checkAtRest,
+  checkForgotten,
+  checkGone,
+  isGone,
+  underWay,
+  type Checked,
+} from './promises.ts';
 import { Site } from './site.ts';
 import { Watch, type Violation } from './watch.ts';
 import { Workload, type Counts } from './workload.ts';
@@ -34,13 +42,16 @@ export interface RunReport {
   readonly faults: ReadonlyMap<string, number>;
   /** How instances ended, by phase. */
   readonly ends: ReadonlyMap<string, number>;
+  /** Log lines of level error. */
   readonly errors: readonly string[];
+  /** Of the objects whose promises were broken. */
+  readonly explanation: readonly string[];
 }
 
 /** The longest that an object may need to end: a download's own 30 minutes and what comes after it. */
 const LONGEST_END_MS = 7_200_000;
-/** Setbacks pause up to 10 minutes; everything that was set back is tried at least twice more. */
-const QUIET_MS = 1_500_000;
+/** Setbacks pause up to 10 minutes: everything that was set back has been tried once more. */
+const QUIET_MS = 900_000;
 const LOOK_MS = 5_000;
 const STRIKE_CHANCE = 0.25;
 const OPERATE_CHANCE = 0.7;
@@ -115,7 +126,13 @@ class Simulation {
       faults: this.#faults.counts,
       ends: this.#ends,
       errors: [...this.#errors],
+      explanation: this.#explanation(),
     };
+  }
+
+  #explanation(): string[] {
+    const names = this.#watch.violations.map(({ object }) => object.split(' ')[0] ?? '');
+    return [...new Set(names)].flatMap((name) => explain(name, this.#site, this.#nodes));
   }
 
   async #step(): Promise<void> {
@@ -131,8 +148,7 @@ class Simulation {
     for (;;) {
       this.#workload.deleteAll();
       await this.#pass(60_000);
-      const isGone = this.#nodes.every(({ machine }) => machine.leftovers().length === 0);
-      if (this.#isBroken || (isGone && underWay(this.#site).length === 0)) break;
+      if (this.#isBroken || isGone(this.#checked)) break;
       if (this.#site.clock.monoMs() >= giveUpAt) break;
     }
     if (this.#isBroken) return;
@@ -164,7 +180,7 @@ class Simulation {
     const end = clock.monoMs() + byMs;
     while (!this.#isBroken) {
       await clock.advance(Math.min(LOOK_MS, end - clock.monoMs()));
-      this.#watch.checkHolders();
+      this.#watch.checkHolders(this.#workload.floating);
       this.#faults.tick();
       if (clock.monoMs() >= end) return;
     }

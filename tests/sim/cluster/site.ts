@@ -26,8 +26,8 @@ export class Site {
   readonly view: StoreView;
   readonly mesh: SimMesh;
   readonly trace: Trace;
-  /** Asked at every boundary of a living daemon: true crashes it there. */
-  crashesAt: (node: string, point: Boundary) => boolean = () => false;
+  /** Asked at every boundary of a living daemon: what befalls its machine there. */
+  atBoundary: (node: string, point: Boundary) => 'crash' | 'pause' | null = () => null;
   /** What a daemon reports as a bug of the kernel or a log line of level error. */
   onError: (node: string, message: string, error: unknown) => void = () => {};
 

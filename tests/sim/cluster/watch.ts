@@ -25,6 +25,11 @@ export interface Violation {
   readonly atMs: number;
 }
 
+/** Phases in which an interface keeps what it was given. */
+const HOLDING: readonly InterfaceState['phase'][] = ['initial', 'created', 'error'];
+/** Not meant to run yet. */
+const BUILDING: readonly InstanceState['phase'][] = ['initial', 'preflight'];
+
 export class Watch {
   readonly violations: Violation[] = [];
   readonly #site: Site;
@@ -49,13 +54,14 @@ export class Watch {
     this.#site.trace.note(`BROKEN promise ${promise}, ${object}: ${text}`);
   }
 
-  /** What is held by one owner only; from the states as stored. */
-  checkHolders(): void {
+  /** What is held by one owner only; from the states as stored, and floating addresses that were given to clients. */
+  checkHolders(floating: ReadonlyMap<string, string>): void {
+    for (const [owner, address] of floating) this.#checkPool(address, owner);
     const { view } = this.#site;
     const addresses = new Map<string, string>();
     const macs = new Map<string, string>();
     for (const [id, state] of view.all<InterfaceState>('interface')) {
-      if (state.phase !== 'created') continue;
+      if (!HOLDING.includes(state.phase)) continue;
       const { networkId, ipv4, mac } = state;
       if (ipv4 !== null) this.#hold(addresses, `${ipv4} of network ${networkId}`, id);
       if (mac !== null) this.#hold(macs, mac, id);
@@ -69,8 +75,19 @@ export class Watch {
       const holder = view.claims.get(`vni/${state.vni}`);
       if (holder !== `network/${id}`)
         this.broken(3, `network/${id}`, `its VNI ${state.vni} is held by ${holder ?? 'nobody'}`);
-      if (state.egressAddress !== null) this.#hold(egress, state.egressAddress, id);
+      const { egressAddress } = state;
+      if (egressAddress === null) continue;
+      this.#hold(egress, egressAddress, id);
+      this.#checkPool(egressAddress, `network/${id}`);
     }
+  }
+
+  /** That an address of the pool is its owner's. */
+  #checkPool(address: string, owner: string): void {
+    const pool = this.#site.view.stateOf<NetworkState>('network', FLOATING);
+    const holder = pool?.reservations[address]?.owner;
+    if (holder !== owner)
+      this.broken(3, owner, `its address ${address} is held by ${holder ?? 'nobody'}`);
   }
 
   #hold(held: Map<string, string>, value: string, id: string): void {
@@ -86,7 +103,8 @@ export class Watch {
     const owner = ipv4 === null ? self : network?.reservations[ipv4]?.owner;
     if (owner !== self)
       this.broken(3, self, `its address ${ipv4} on ${networkId} is held by ${owner ?? 'nobody'}`);
-    const claimant = requestedMac === null ? view.claims.get(`mac/${mac}`) : self;
+    const isClaimed = mac !== null && requestedMac === null;
+    const claimant = isClaimed ? view.claims.get(`mac/${mac}`) : self;
     if (claimant !== self)
       this.broken(3, self, `its MAC ${mac} is held by ${claimant ?? 'nobody'}`);
   }
@@ -94,8 +112,8 @@ export class Watch {
   #noteInstance({ kind, id, state }: StoredObject): void {
     if (kind !== 'instance') return;
     const { phase, power } = state as InstanceState;
-    const isMeantToRun = power !== 'off' && (phase === 'creating' || phase === 'created');
-    if (!isMeantToRun) this.#mayBeOff.add(id);
+    if (BUILDING.includes(phase)) return;
+    if (power === 'off' || (phase !== 'creating' && phase !== 'created')) this.#mayBeOff.add(id);
   }
 
   #checkWrites(writer: Writer, txn: Txn): void {

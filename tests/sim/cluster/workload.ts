@@ -1,10 +1,11 @@
 // What clients ask of the cluster, at random, each time of another daemon; and what they were told.
 //
 // L1  Acknowledged is what a living daemon has answered. Everything else may have been done or not.
-// L2  A client keeps to the order that any client has to: it deletes only what it has asked for.
+// L2  A client that was not answered asks again, perhaps much later, perhaps of another daemon.
+// L3  A client keeps to the order that any client has to: it deletes only what it has asked for.
 import { artifactRef } from '../../../actors/artifact/state.ts';
 import { instanceRef } from '../../../actors/instance/state.ts';
-import { codeOf } from '../../../actors/kernel/errors.ts';
+import { codeOf, TroupeError } from '../../../actors/kernel/errors.ts';
 import {
   formatAddress,
   type Address,
@@ -51,6 +52,7 @@ export class Workload {
   readonly #choices: Choices;
   readonly #watch: Watch;
   readonly #floats: string[] = [];
+  readonly #unanswered = new Set<() => void>();
 
   constructor(site: Site, nodes: readonly SimNode[], choices: Choices, watch: Watch) {
     this.#site = site;
@@ -66,15 +68,16 @@ export class Workload {
   /** One request, of whatever sort; nothing when no daemon serves. */
   operate(): void {
     const act = this.#choices.weighted<() => void>([
-      [2, () => this.#createArtifact()],
-      [2, () => this.#createNetwork()],
-      [6, () => this.#createInstance()],
+      [3, () => this.#createArtifact()],
+      [1, () => this.#createNetwork()],
+      [7, () => this.#createInstance()],
       [1, () => this.#createNamespace()],
-      [3, () => this.#setKey()],
+      [2, () => this.#setKey()],
       [3, () => this.#setPower()],
-      [2, () => this.#reserveFloating()],
-      [1, () => this.#releaseFloating()],
+      [3, () => this.#reserveFloating()],
+      [3, () => this.#releaseFloating()],
       [4, () => this.#delete()],
+      [3, () => this.#askAgain()],
     ]);
     act();
   }
@@ -114,7 +117,8 @@ export class Workload {
     const artifact = this.#choices.pick(this.artifacts);
     const nics = [0, 1].slice(0, this.#choices.pick([0, 1, 1, 2])).flatMap((order) =>
       message.nics.map((nic) => {
-        const networkId = this.#choices.pick(this.networks);
+        // Few networks with many instances, so that addresses change hands.
+        const networkId = this.#choices.pick(this.networks.slice(-2));
         return { ...nic, interfaceId: `nic${order}-of-${id}`, networkId, order };
       }),
     );
@@ -161,8 +165,11 @@ export class Workload {
     });
   }
 
+  /** What was given back already is given back again now and then: nobody may come to harm. */
   #releaseFloating(): void {
-    const [owner] = this.floating.keys();
+    const [held] = this.floating.keys();
+    const given = this.#floats.filter((owner) => this.leaving.has(owner));
+    const owner = given.length > 0 && this.#choices.chance(0.5) ? this.#choices.pick(given) : held;
     if (owner !== undefined) this.#release(owner);
   }
 
@@ -170,6 +177,14 @@ export class Workload {
     this.floating.delete(owner);
     this.leaving.add(owner);
     this.#ask(networkRef(FLOATING), { kind: 'release', owner }, () => {});
+  }
+
+  /** What was not acknowledged is asked again, sooner or later. */
+  #askAgain(): void {
+    const [again] = this.#unanswered;
+    if (again === undefined) return;
+    this.#unanswered.delete(again);
+    again();
   }
 
   #delete(): void {
@@ -214,6 +229,8 @@ export class Workload {
       },
       (error: unknown) => {
         this.#counts.refused++;
+        const isForGood = error instanceof TroupeError && error.retry === 'never';
+        if (!isForGood) this.#unanswered.add(() => this.#ask(to, message, acknowledged));
         this.#site.trace.note(`${what} ${codeOf(error)}`);
       },
     );
