@@ -7,7 +7,8 @@
 // N1  Only this actor gives out the block's addresses, so none has two holders.
 // N2  Every change of ports raises the generation; executors ignore an older one.
 // N3  A node that was told of the segment is told until it says the segment is gone.
-// N4  The VNI is recorded as a candidate before it is claimed: whatever was claimed is given back.
+// N4  Who has given its addresses back gets none any more: a request that comes later was sent before.
+// N5  The VNI is recorded as a candidate before it is claimed: whatever was claimed is given back.
 import {
   defineKind,
   isLate,
@@ -50,6 +51,7 @@ export const initial: NetworkState = {
   vni: null,
   egressAddress: null,
   reservations: {},
+  released: {},
   ports: {},
   generation: 0,
   nodes: [],
@@ -176,6 +178,7 @@ function tornDown(state: NetworkState, turn: Turn): Step<NetworkState> {
     nodes: [],
     boots: {},
     reservations: {},
+    released: {},
     ports: {},
     egressAddress: null,
     setback: null,
@@ -245,6 +248,6 @@ export const network = defineKind<NetworkState, NetworkMessage, NetworkEffect>({
   snapshot: {
     schema: 2,
     decode: decoder('network', NetworkState, 'actor/bad-snapshot'),
-    migrations: { 1: (state) => ({ ...(state as object), boots: {} }) },
+    migrations: { 1: (state) => ({ ...(state as object), boots: {}, released: {} }) },
   },
 });

@@ -1,8 +1,8 @@
 // Who is on the network: addresses given out, interfaces attached, and the nodes that need its segment
-// for them. N1, N2 and N3 of network.ts are kept here.
+// for them. N1, N2 and N3 of network.ts are kept here, and N4.
 import { next, refuse, type EventDraft, type Step, type Turn } from '../kernel/kind.ts';
 import { isNewBoot, MISSING } from '../node/presence.ts';
-import { holds, release, reserve } from './addressing.ts';
+import { HALO_MS, holds, release, reserve } from './addressing.ts';
 import { parseNetblock } from './netblock.ts';
 import type { NetworkMessage, NetworkState } from './state.ts';
 
@@ -58,6 +58,9 @@ export function reserveAddress(
   turn: Turn,
 ): Step<NetworkState> {
   if (state.phase !== 'created' && !isPool(state)) return notActive(state, turn);
+  const givesBackOnce = message.type === 'instance' || message.type === 'gateway';
+  if (givesBackOnce && Object.hasOwn(state.released, message.owner))
+    return tooLate(state, message.owner);
   const result = reserve(parseNetblock(state.netblock), state.reservations, message, turn);
   if (!result.ok) return refuse(state, result.code, result.reason);
   const { address, reservations } = result;
@@ -82,16 +85,30 @@ export function releaseOwner(state: NetworkState, owner: string, turn: Turn): St
   }
   const interfaceId = owner.startsWith('interface/') ? owner.slice('interface/'.length) : '';
   const isAttached = Object.hasOwn(state.ports, interfaceId);
-  if (!isAttached && !holds(state.reservations, owner)) return next(state);
+  const released = withReleased(state, owner, turn.now);
+  if (!isAttached && !holds(state.reservations, owner))
+    return next(released === state.released ? state : { ...state, released });
   const { [interfaceId]: _, ...ports } = state.ports;
   const reservations = { ...release(state.reservations, owner, turn.now) };
   const wish = isAttached ? { ports, generation: state.generation + 1, setback: null } : {};
-  const left = { ...state, ...wish, reservations };
+  const left = { ...state, ...wish, reservations, released };
   // The last user of a network that is to be deleted: from now on the tear-down has its own time.
   const isLast = state.phase === 'delete-wait' && !isInUse(left);
   return next(isLast ? { ...left, sinceMs: turn.now } : left, [
     { type: 'mutate', message: 'released', extra: { owner } },
   ]);
+}
+
+/** N4; those that rest no longer than an address does. Who is on its way out gives nothing to anybody. */
+function withReleased(
+  { phase, released }: NetworkState,
+  owner: string,
+  now: number,
+): NetworkState['released'] {
+  const isLeaving = phase === 'delete-wait' || phase === 'deleted';
+  if (isLeaving || Object.hasOwn(released, owner)) return released;
+  const lately = Object.entries(released).filter(([, atMs]) => atMs > now - HALO_MS);
+  return { ...Object.fromEntries(lately), [owner]: now };
 }
 
 /** Gives an interface that holds its address a place on its node. */
@@ -102,7 +119,9 @@ export function attach(state: NetworkState, message: Of<'attach'>, turn: Turn): 
   if (before !== undefined && isSamePort(before, port)) return next(state);
   if (state.phase !== 'created') return notActive(state, turn);
   const { ipv4, node } = port;
-  if (ipv4 !== null && state.reservations[ipv4]?.owner !== `interface/${interfaceId}`) {
+  const owner = `interface/${interfaceId}`;
+  if (Object.hasOwn(state.released, owner)) return tooLate(state, owner);
+  if (ipv4 !== null && state.reservations[ipv4]?.owner !== owner) {
     const reason = `interface ${interfaceId} does not hold address ${ipv4} of network ${turn.id}`;
     return refuse(state, 'network/address-in-use', reason);
   }
@@ -140,6 +159,11 @@ export function segmentsSynced(
     Object.entries(state.boots).filter(([node]) => nodes.includes(node)),
   );
   return next({ ...state, nodes, boots, setback: null });
+}
+
+function tooLate(state: NetworkState, owner: string): Step<NetworkState> {
+  const reason = `${owner} has given back what it held, and gets nothing any more`;
+  return refuse(state, 'object/wrong-phase', reason);
 }
 
 /** Later, perhaps, while it is being set up; never again once it is on its way out. */

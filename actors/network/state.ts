@@ -62,6 +62,8 @@ export const NetworkState = closed({
   egressAddress: nullable(Type.String()),
   /** By address. */
   reservations: Type.Record(Type.String(), Reservation),
+  /** Owners that gave everything back lately, and when: what they had asked for before may still be under way. */
+  released: Type.Record(Type.String(), Type.Number()),
   /** By interface id. */
   ports: Type.Record(Type.String(), Port),
   /** Of the wanted segments; grows with every change of ports. */

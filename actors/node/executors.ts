@@ -27,6 +27,8 @@ export interface Converger {
 /** Remembers the newest want of each owner across restarts; throws `executor/stale-epoch` for an older one. */
 export interface Fencing {
   fence(owner: string, fence: { readonly epoch: number; readonly generation: number }): void;
+  /** The newest want of an owner; undefined: there was none. */
+  lastFence(owner: string): { readonly generation: number } | undefined;
 }
 
 export interface ExecutorsOptions {
@@ -144,9 +146,15 @@ export class Executors {
     }
   }
 
-  /** Generation last wanted of a thing here, for reports about changes nobody asked for. */
+  /**
+   * Generation last wanted of a thing here, also of an earlier daemon, for reports about changes nobody asked for: the
+   * owner may be on a daemon that lives on, and has no reason to say it again.
+   */
   generationOf(resource: Resource, id: string): number | undefined {
-    return this.#lanes.get(`${resource}/${id}`)?.generation;
+    const known = this.#lanes.get(`${resource}/${id}`);
+    if (known !== undefined) return known.generation;
+    const { convergers, fencing } = this.#options;
+    return fencing.lastFence(`${convergers[resource].ownerKind}/${id}`)?.generation;
   }
 
   /** Undefined: its actor has not spoken since this daemon started. */

@@ -30,7 +30,7 @@ import { apiServices, type ApiParts } from './api.ts';
 import { Audits } from './audits.ts';
 import { bootstrap, checkPool, tokenSecret, type Login } from './bootstrap.ts';
 import { Cluster } from './cluster.ts';
-import { tellDomainChanges } from './domain-events.ts';
+import { DomainNews } from './domain-news.ts';
 import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
 import { FenceSweep } from './fence-sweep.ts';
@@ -83,7 +83,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const keys = clusterKeys(config.cluster);
     const read = new ReadModel(systemClock, log);
     const { onFatal } = options;
-    const feed = feedReadModel({ store, keys, read, clock: systemClock, log, onFailed: onFatal });
+    const timing = { clock: systemClock, random: Math.random };
+    const feed = feedReadModel({ store, keys, read, ...timing, log, onFailed: onFatal });
     undo.push(() => feed.close());
     await feed.ready();
     const host = await openHost({ ...options, clock: systemClock });
@@ -140,16 +141,16 @@ async function startActors(
   runtime.connect(router);
   const isMember = (node: string) => cluster.isMember(node);
   registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, isMember });
-  const { random } = options;
-  const deafen = tellDomainChanges(host.hypervisor, { executors, router, random });
+  const news = tellNews(options, host, { executors, router });
   undo.push(
-    () => Promise.resolve(deafen()),
+    () => Promise.resolve(news.stop()),
     () => cluster.leave(),
     () => executors.stop(),
     () => runtime.stop(),
   );
   const resumed = await cluster.join(runtime);
   const login = await bootstrap({ ...config, router, read, apiUrl: self.apiUrl, trace });
+  host.hypervisor.lookAgain();
   startWatching(options, { host, journal, executors, router, cluster, read }, undo);
   startMeasuring(options, read, router, undo);
   if (config.roles.includes('api')) {
@@ -250,6 +251,14 @@ function startExecutors({ config, log }: DaemonOptions, host: Host, router: Rout
       replica: replicaConverger(images, router),
     },
   });
+}
+
+function tellNews(
+  { random, log }: DaemonOptions,
+  { hypervisor }: Host,
+  parts: { executors: Executors; router: Router },
+): DomainNews {
+  return new DomainNews({ ...parts, hypervisor, clock: systemClock, random, log });
 }
 
 interface Watched {

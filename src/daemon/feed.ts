@@ -14,6 +14,8 @@ export interface FeedOptions {
   readonly keys: Keys;
   readonly read: ReadModel;
   readonly clock: Clock;
+  /** For the jitter of retries. */
+  readonly random: () => number;
   readonly log: Log;
   /** The feed has broken for good: a bug. */
   onFailed(error: Error): void;
@@ -21,7 +23,7 @@ export interface FeedOptions {
 
 /** Follows all objects until closed. */
 export function feedReadModel(options: FeedOptions): Follow {
-  const { store, keys, read, clock, log } = options;
+  const { store, keys, read, clock, random, log } = options;
   return follow(
     store,
     keys.objects(),
@@ -38,7 +40,7 @@ export function feedReadModel(options: FeedOptions): Follow {
       },
       failed: (error) => options.onFailed(error),
     },
-    { clock, random: Math.random },
+    { clock, random },
   );
 }
 

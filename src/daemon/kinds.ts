@@ -22,7 +22,7 @@ import { candidates } from './candidates.ts';
 const FETCH_TIMEOUT_MS = 1_800_000;
 
 export interface KindOptions {
-  readonly config: Config;
+  readonly config: Pick<Config, 'zone' | 'upstreamDns' | 'floatingBlock' | 'image' | 'node'>;
   readonly claims: Claims;
   readonly read: ReadModel;
   /** Whether the node's daemon is in the cluster now. */
@@ -31,7 +31,7 @@ export interface KindOptions {
 
 /** Makes all kinds known to the runtime. */
 export function registerKinds(
-  runtime: Runtime,
+  runtime: Pick<Runtime, 'register'>,
   { config, claims, read, isMember }: KindOptions,
 ): void {
   const { zone, upstreamDns, floatingBlock, image } = config;

@@ -144,6 +144,10 @@ export class SimHypervisor implements Hypervisor {
     return this.#watch.subscribe(listener);
   }
 
+  lookAgain(): void {
+    this.#watch.lookAgain();
+  }
+
   async readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array> {
     const bytes = Buffer.from(this.#host.consoles.get(instanceId) ?? '', 'latin1');
     return lengthBytes < 0 ? bytes : bytes.subarray(Math.max(0, bytes.length - lengthBytes));

@@ -32,15 +32,23 @@ export class SimMachine {
   readonly violations: string[] = [];
   /** Asked before each act: what it fails with, or null. */
   fault: (call: SimCall, id: string) => Error | null = () => null;
+  /** How long each act takes. */
+  stepMs: number;
   readonly #clock: Clock;
-  readonly #stepMs: number;
 
   constructor(options: SimMachineOptions) {
     const { clock, random, stepMs = 5 } = options;
     this.#clock = clock;
-    this.#stepMs = stepMs;
+    this.stepMs = stepMs;
     const before = (step: string, id: string) => this.#before(`hypervisor.${step}`, id);
-    this.hypervisor = new SimHost({ clock, random, stepMs, bootMs: 2_000, before });
+    const now = () => this.stepMs;
+    const host = { clock, random, bootMs: 2_000, before };
+    this.hypervisor = new SimHost({
+      ...host,
+      get stepMs() {
+        return now();
+      },
+    });
   }
 
   get ledger() {
@@ -56,7 +64,7 @@ export class SimMachine {
     const { id, by, isAlive } = subject;
     checkpoint(by);
     this.#before(call, id);
-    await new Promise<void>((resolve) => this.#clock.after(this.#stepMs, resolve));
+    await new Promise<void>((resolve) => this.#clock.after(this.stepMs, resolve));
     if (!isAlive()) return await new Promise<T>(() => {});
     checkpoint(by);
     const seen = this.ledger.lastFence(formatAddress(by.owner));

@@ -4,7 +4,9 @@
 // H1  A shard is given up only after its actors have stopped, and taken only when its key is absent: the two
 //     daemons of a hand-over never decide at once, whatever each believes of the member list.
 // H2  Rounds run one after another. A change during a round asks for one more.
-// H3  What failed on the store is tried again after a pause, as long as the lease holds. A shard that was taken
+// H3  From claim() on shards are given up and taken; actors that have work are started from run() on. A daemon that
+//     is about to run them may need, before that, what a shard of its own decides: it must not wait for itself.
+// H4  What failed on the store is tried again after a pause, as long as the lease holds. A shard that was taken
 //     although the answer was lost is found in the directory, under our lease.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import { reasonOf } from '../../actors/kernel/errors.ts';
@@ -12,6 +14,7 @@ import type { Log } from '../../actors/kernel/ports.ts';
 import type { Directory } from './directory.ts';
 import type { Membership } from './membership.ts';
 import { placeShards } from './placement.ts';
+import { SHARDS } from './shard.ts';
 
 const RETRY_MS = 500;
 
@@ -38,6 +41,7 @@ export class ShardKeeper {
   readonly #started = new Set<number>();
   /** Null: changes are not acted on yet, or not any more. */
   #mode: 'idle' | 'running' | null = null;
+  #mayStart = false;
   #round: Promise<number> = Promise.resolve(0);
   #isDue = false;
   #retry: Timer | undefined;
@@ -46,15 +50,19 @@ export class ShardKeeper {
     this.#options = options;
   }
 
-  /** Takes what is free and ours, and starts nothing yet. */
+  /** Takes what is free and ours, and acts on changes from now on; starts no actors yet. Errors: `store/*`. */
   async claim(): Promise<void> {
     await this.#take(this.#wanted());
+    this.#mode = 'idle';
+    if (this.#isDue) void this.#begin();
   }
 
-  /** Acts on changes from now on. Resolves after the first round to how many actors it started. */
-  run(): Promise<number> {
-    this.#mode = 'idle';
-    return this.#begin();
+  /** Starts actors, now and of what is taken later. Resolves to how many were started at once. */
+  async run(): Promise<number> {
+    while (this.#mode === 'running') await this.#round;
+    if (this.#mode === null) return 0;
+    this.#mayStart = true;
+    return await this.#begin();
   }
 
   /** Members or owners have changed. */
@@ -92,10 +100,20 @@ export class ShardKeeper {
   }
 
   async #once(): Promise<number> {
+    this.#adopt();
     const wanted = this.#wanted();
     await this.#giveUp(wanted);
     await this.#take(wanted);
     return this.#start();
+  }
+
+  /** Also what is another's to run by now: nobody but us can give up what is under our lease. */
+  #adopt(): void {
+    const { membership, directory } = this.#options;
+    for (let shard = 0; shard < SHARDS; shard++) {
+      const owner = directory.ownerOf(shard);
+      if (owner !== null) membership.adopt(shard, owner);
+    }
   }
 
   /** What placement means us to run, by what we know of the members now. */
@@ -121,17 +139,13 @@ export class ShardKeeper {
     const { membership, directory } = this.#options;
     const held = new Set(membership.shards);
     const missing = [...wanted].filter((shard) => !held.has(shard));
-    for (const shard of missing) {
-      const owner = directory.ownerOf(shard);
-      if (owner !== null) membership.adopt(shard, owner);
-    }
     await membership.take(missing.filter((shard) => directory.ownerOf(shard) === null));
   }
 
   async #start(): Promise<number> {
     const { membership, actors, log } = this.#options;
     const fresh = new Set(membership.shards.filter((shard) => !this.#started.has(shard)));
-    if (fresh.size === 0 || this.#mode === null) return 0;
+    if (fresh.size === 0 || !this.#mayStart || this.#mode === null) return 0;
     const started = await actors.start(fresh);
     for (const shard of fresh) this.#started.add(shard);
     log('info', 'took shards', { shards: fresh.size, actors: started });

@@ -43,6 +43,11 @@ export class DomainWatch {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Looks at every domain of ours and tells of it, changed or not. */
+  lookAgain(): void {
+    for (const { instanceId } of this.#options.records.list()) this.#lookAgain(instanceId, true);
+  }
+
   /** Takes one event of the libvirt client. */
   hear(event: LibvirtEvent): void {
     const { records, log } = this.#options;
@@ -51,10 +56,7 @@ export class DomainWatch {
         reason: event.error.message,
       });
     }
-    if (event.kind === 'connected') {
-      for (const { instanceId } of records.list()) this.#lookAgain(instanceId, true);
-      return;
-    }
+    if (event.kind === 'connected') return this.lookAgain();
     const instanceId = event.domain.uuid;
     if (records.get(instanceId) === undefined) return;
     switch (event.kind) {

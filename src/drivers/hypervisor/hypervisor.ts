@@ -158,6 +158,10 @@ export class LibvirtHypervisor implements Hypervisor {
     return this.#watch.subscribe(listener);
   }
 
+  lookAgain(): void {
+    this.#watch.lookAgain();
+  }
+
   async readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array> {
     return await readLog(consoleLog(this.#folder(instanceId)), lengthBytes);
   }

@@ -65,6 +65,28 @@ test('each knows who else is there, until that one leaves', async () => {
   await stop(first);
 });
 
+// What a daemon needs before it runs its actors may be decided by a shard that is about to be its own: it used to
+// wait for itself, and could not start beside others.
+test('a member takes its shards over while it gets ready, and starts their work afterwards', async () => {
+  const here = world();
+  const first = await join(here, 'n1');
+  await createAll(first);
+  const ready = Promise.withResolvers<void>();
+  const { begun, work } = endless();
+  const second = here.daemon(work, () => ready.promise, 'n2');
+  const joining = second.cluster.join(second.runtime);
+  await handOver(here);
+  const counts = deciders([first, second]);
+  assert.is(sum(counts), JOBS.length, 'nobody is left out');
+  assert.ok((counts[1] ?? 0) > 5, 'it decides for its own');
+  assert.is(begun.length, 0, 'no work is begun yet');
+  ready.resolve();
+  assert.is(await joining, counts[1]);
+  await handOver(here);
+  assert.is(begun.length, counts[1]);
+  for (const daemon of [first, second]) await stop(daemon);
+});
+
 test('a member that joins gets its shards from the others, and carries their work on', async () => {
   const here = world();
   const first = await join(here, 'n1');
@@ -157,6 +179,26 @@ test('work that moves is over where it was before it begins elsewhere', async ()
   const stops = daemons.map((one) => stop(one));
   await here.clock.advance(10_000);
   await Promise.all(stops);
+});
+
+// The key stood under a lease that lived on, for a shard that its holder did not know of and was not meant to run any
+// more: nobody decided for it until that daemon was restarted.
+test('a shard whose taking was not answered is given up when it is meant for another by then', async () => {
+  const here = world();
+  const first = await join(here, 'n1');
+  const second = await join(here, 'n2');
+  await handOver(here);
+  first.store.faults.fate = (call) => (call === 'txn' ? 'lose-answer' : 'pass');
+  await stop(second);
+  await here.clock.advance(1_000);
+  const again = await join(here, 'n2');
+  await here.clock.advance(6_000);
+  first.store.faults.fate = () => 'pass';
+  await here.clock.advance(8_000);
+  await handOver(here);
+  const owned = [first, again].map(({ cluster }) => cluster.shardCount);
+  assert.is(sum(owned), SHARDS, owned.join(', '));
+  for (const one of [first, again]) await stop(one);
 });
 
 test('answers that are lost while shards move leave no shard without an owner', async () => {

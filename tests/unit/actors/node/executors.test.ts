@@ -69,6 +69,19 @@ test('a want is converged on and answered with the report', async () => {
   assert.is(executors.generationOf('segment', 'net'), 1);
 });
 
+// Its owner may run on a daemon that lives on, and does not say it again: what happened to a domain after its machine's
+// daemon had been restarted was told to nobody.
+test('the generation last wanted is known to the next daemon on the machine', async () => {
+  const { want, calls, ledger } = makeExecutors();
+  const done = want(5, 'a');
+  await settle();
+  calls[0]?.end();
+  await done;
+  const { executors } = makeExecutors(ledger);
+  assert.is(executors.generationOf('segment', 'net'), 5);
+  assert.is(executors.generationOf('segment', 'other'), undefined);
+});
+
 test('an older generation or epoch is refused, also by the next daemon on the machine', async () => {
   const { want, calls, ledger } = makeExecutors();
   const done = want(5, 'a', 7);

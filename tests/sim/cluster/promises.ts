@@ -1,0 +1,202 @@
+// The promises that hold once the trouble is over and everything has had its time: first with what was asked for
+// still there, then after all of it was deleted. The numbers are those of the architecture page.
+import type { ArtifactState } from '../../../actors/artifact/state.ts';
+import { artifact } from '../../../actors/artifact/artifact.ts';
+import { blob } from '../../../actors/blob/blob.ts';
+import type { BlobState } from '../../../actors/blob/state.ts';
+import { instance } from '../../../actors/instance/instance.ts';
+import type { InstanceState } from '../../../actors/instance/state.ts';
+import { interfaceKind } from '../../../actors/interface/interface.ts';
+import type { InterfaceState } from '../../../actors/interface/state.ts';
+import type { NamespaceState } from '../../../actors/namespace/state.ts';
+import { network } from '../../../actors/network/network.ts';
+import { isInUse } from '../../../actors/network/places.ts';
+import { FLOATING, type NetworkState } from '../../../actors/network/state.ts';
+import type { SimNode } from './node.ts';
+import type { Site } from './site.ts';
+import type { Watch } from './watch.ts';
+import type { Workload } from './workload.ts';
+
+/** An instance whose guest crashed keeps what it has (instance.ts). */
+const ENDED = ['created', 'created-error', 'error', 'deleted'];
+const KEPT_KINDS = ['node', 'namespace'];
+
+export interface Checked {
+  readonly site: Site;
+  readonly nodes: readonly SimNode[];
+  readonly workload: Workload;
+  readonly watch: Watch;
+}
+
+/** Objects that are still on their way, each with its phase. */
+export function underWay({ view }: Site): string[] {
+  const left: string[] = [];
+  for (const { kind, id, state } of view.objects.values()) {
+    if (KEPT_KINDS.includes(kind) || id === FLOATING) continue;
+    const { phase } = state as { readonly phase: string };
+    const waits = kind === 'network' && phase === 'delete-wait' && isInUse(state as NetworkState);
+    if (!ENDED.includes(phase) && !waits) left.push(`${kind}/${id} ${phase}`);
+  }
+  return left;
+}
+
+/** 2, 4, 5, 7 and 9: with everything healed and quiet. */
+export function checkAtRest(checked: Checked): void {
+  checkEnded(checked);
+  checkAcknowledged(checked);
+  checkGuests(checked);
+  checkPlaces(checked);
+  checkBlobs(checked);
+}
+
+/** 5: whatever was begun has ended, and nobody is stuck. */
+function checkEnded({ site, nodes, watch }: Checked): void {
+  const now = site.clock.nowMs();
+  for (const one of underWay(site)) {
+    const [name = one] = one.split(' ');
+    watch.broken(5, name, `has not ended: ${one}, ${waitingFor(site, name)}`);
+  }
+  for (const { daemon } of nodes)
+    for (const { address, reason } of daemon?.runtime.stuck(now) ?? [])
+      watch.broken(5, address, `stuck: ${reason}`);
+}
+
+/** What an object says of itself. */
+function waitingFor({ view }: Site, name: string): string {
+  const object = view.objects.get(name);
+  const passing = passingOf(object?.kind ?? '', object?.state);
+  return passing === null ? 'nothing to wait for' : passing.reason;
+}
+
+function passingOf(kind: string, state: unknown): { readonly reason: string } | null {
+  switch (kind) {
+    case 'instance':
+      return instance.passing(state as InstanceState);
+    case 'network':
+      return network.passing(state as NetworkState);
+    case 'interface':
+      return interfaceKind.passing(state as InterfaceState);
+    case 'artifact':
+      return artifact.passing(state as ArtifactState);
+    case 'blob':
+      return blob.passing(state as BlobState);
+    default:
+      return null;
+  }
+}
+
+/** 2: what was acknowledged is so. */
+function checkAcknowledged({ site: { view }, workload, watch }: Checked): void {
+  for (const name of workload.created)
+    if (!workload.leaving.has(name) && !view.objects.has(name))
+      watch.broken(2, name, 'was acknowledged, and is not there');
+  for (const name of workload.deleted) {
+    const state = view.objects.get(name)?.state as { readonly phase: string } | undefined;
+    const isLeaving = state === undefined || ['deleted', 'delete-wait'].includes(state.phase);
+    if (!isLeaving)
+      watch.broken(2, name, `its deletion was acknowledged, and it is ${state.phase}`);
+  }
+  for (const [id, keys] of workload.keys) {
+    const held = view.stateOf<NamespaceState>('namespace', id)?.keys ?? {};
+    for (const key of keys)
+      if (!Object.hasOwn(held, key)) watch.broken(2, `namespace/${id}`, `lost its key ${key}`);
+    const events = view.events.get(`namespace/${id}`)?.size ?? 0;
+    if (events <= keys.size && events < 900)
+      watch.broken(2, `namespace/${id}`, `${keys.size} keys were set, ${events} events tell of it`);
+  }
+}
+
+/** 7 and 9: what is meant to run runs, where it is meant to, and nothing else. */
+function checkGuests({ site: { view }, nodes, watch }: Checked): void {
+  const machines = new Map(nodes.map(({ name, machine }) => [name, machine]));
+  for (const [id, { phase, node, power }] of view.all<InstanceState>('instance')) {
+    if (phase !== 'created') continue;
+    const domain = machines.get(node ?? '')?.hypervisor.domains.get(id);
+    const observed = domain?.observed.power ?? 'absent';
+    if (observed !== power)
+      watch.broken(7, `instance/${id}`, `is meant to be ${power} on ${node}, and is ${observed}`);
+  }
+  for (const { name, machine } of nodes)
+    for (const id of machine.hypervisor.domains.keys()) {
+      const state = view.stateOf<InstanceState>('instance', id);
+      const isThere = state?.node === name && ['created', 'created-error'].includes(state.phase);
+      if (!isThere) watch.broken(6, `instance/${id}`, `${state?.phase} has a domain on ${name}`);
+    }
+}
+
+/** What a network's state says of its machines is so. */
+function checkPlaces({ site: { view }, nodes, watch }: Checked): void {
+  const machines = new Map(nodes.map(({ name, machine }) => [name, machine]));
+  for (const [id, state] of view.all<NetworkState>('network')) {
+    if (state.phase !== 'created') continue;
+    for (const [interfaceId, { node }] of Object.entries(state.ports)) {
+      const segment = machines.get(node)?.net.segments.get(id);
+      const isServed = segment?.ports.some((port) => port.interfaceId === interfaceId) ?? false;
+      if (!isServed)
+        watch.broken(7, `network/${id}`, `does not serve ${interfaceId} on ${node} at rest`);
+    }
+  }
+  for (const [id, { phase, networkId }] of view.all<InterfaceState>('interface')) {
+    const ports = view.stateOf<NetworkState>('network', networkId)?.ports ?? {};
+    const isGone = phase === 'deleted' || phase === 'error';
+    if (isGone && Object.hasOwn(ports, id))
+      watch.broken(6, `interface/${id}`, `is ${phase}, and still a port of ${networkId}`);
+  }
+}
+
+/** 4: what refers to a blob finds it, with a good copy; where disks are based on it, on that machine. */
+function checkBlobs({ site: { view }, nodes, watch }: Checked): void {
+  const holders = (blobId: string) =>
+    nodes.filter(({ machine }) => machine.images.replicas.has(blobId)).map(({ name }) => name);
+  for (const [id, { phase, versions }] of view.all<ArtifactState>('artifact')) {
+    if (phase !== 'created') continue;
+    for (const { blobId } of versions) {
+      const state = view.stateOf<BlobState>('blob', blobId)?.phase ?? 'absent';
+      if (state !== 'created' || holders(blobId).length === 0)
+        watch.broken(4, `blob/${blobId}`, `artifact ${id} has it; ${state}, no good copy`);
+    }
+  }
+  for (const [id, { phase, node, disks }] of view.all<InstanceState>('instance')) {
+    if (phase !== 'created' || node === null) continue;
+    for (const { blobId } of disks)
+      if (blobId !== null && !holders(blobId).includes(node))
+        watch.broken(4, `blob/${blobId}`, `instance ${id} on ${node} has lost its base`);
+  }
+}
+
+/** Whether everything that was asked to go has gone. */
+export function isGone({ site, nodes }: Checked): boolean {
+  const isClean = nodes.every(({ machine }) => machine.leftovers().length === 0);
+  return isClean && remaining(site).length === 0;
+}
+
+/** Objects that are not deleted; namespaces cannot be. */
+function remaining({ view }: Site): string[] {
+  return [...view.objects].flatMap(([name, { kind, id, state }]) => {
+    const { phase } = state as { readonly phase: string };
+    const isKept = KEPT_KINDS.includes(kind) || id === FLOATING || phase === 'deleted';
+    return isKept ? [] : [`${name} ${phase}`];
+  });
+}
+
+/** 5 and 6: everything has gone, and nothing is left on any machine. */
+export function checkGone({ site, nodes, watch }: Checked): void {
+  for (const one of remaining(site)) watch.broken(5, one.split(' ')[0] ?? one, `is left: ${one}`);
+  for (const { name, machine } of nodes)
+    for (const thing of machine.leftovers()) watch.broken(6, thing, `is left on ${name}`);
+}
+
+/** 3 and 6: after the time that deleted objects stay readable, nothing of them is stored any more. */
+export function checkForgotten({ site: { view }, watch }: Checked): void {
+  for (const { kind, id, state } of view.objects.values())
+    if (!KEPT_KINDS.includes(kind) && id !== FLOATING)
+      watch.broken(6, `${kind}/${id}`, `is still stored after its time: ${JSON.stringify(state)}`);
+  for (const [value, holder] of view.claims) watch.broken(3, value, `is still held by ${holder}`);
+  for (const row of view.names) watch.broken(6, row, 'is still in the index of names');
+  for (const name of view.events.keys())
+    if (!view.objects.has(name)) watch.broken(6, name, 'is gone, and its events are not');
+  const pool = view.stateOf<NetworkState>('network', FLOATING);
+  for (const [address, { owner }] of Object.entries(pool?.reservations ?? {}))
+    if (owner !== null && owner !== `network/${FLOATING}`)
+      watch.broken(3, address, `is still held by ${owner}`);
+}
