@@ -7,7 +7,7 @@
 //      └──given up──▶ failed ─────────────────────┘
 //
 // D1  A change of what a node is wanted to do raises the generation, which its executor is told: a late copy cannot undo
-//     a removal, nor the other way round.
+//     a removal, nor the other way round. A record that goes raises it too, so that where copies are to be is decided again.
 // D2  A node that comes back is asked whether it still has the replica (phase `copying`) before that counts again.
 // D3  The record of a replica goes when its node has removed it, or is gone for good and another good one is there.
 import { next, type EventDraft, type Step, type Turn } from '../kernel/kind.ts';
@@ -75,7 +75,11 @@ export function nodeGone(state: BlobState, { node }: Of<'node-gone'>, turn: Turn
   const { [node]: gone, ...others } = state.replicas;
   if (gone === undefined || state.phase === 'initial') return next(state);
   const isLast = state.phase === 'created' && !Object.values(others).some(isGood);
-  if (!isLast) return changed(state, others, [event('a copy is gone with its node', node)]);
+  const generation = state.generation + 1;
+  if (!isLast) {
+    const left = { ...state, replicas: others, generation };
+    return next(left, [event('a copy is gone with its node', node)]);
+  }
   // The only trace of where the bytes are: the machine may yet be brought back.
   if (gone.phase === 'lost') return next(state);
   const lost = { ...gone, phase: 'lost', awaySinceMs: gone.awaySinceMs ?? turn.now } as const;
@@ -117,8 +121,12 @@ export function copyRemoved(
 ): Step<BlobState> {
   const { [node]: replica, ...others } = state.replicas;
   if (replica?.phase !== 'removing' || replica.generation !== generation) return next(state);
-  if (!isInUse) return next({ ...state, replicas: others }, [event('a copy was removed', node)]);
-  const kept = { ...newReplica(state.generation + 1), isInUse: true };
+  const raised = state.generation + 1;
+  if (!isInUse) {
+    const left = { ...state, replicas: others, generation: raised };
+    return next(left, [event('a copy was removed', node)]);
+  }
+  const kept = { ...newReplica(raised), isInUse: true };
   return changed(state, { ...others, [node]: kept }, [
     event('a copy is kept, a disk needs it', node),
   ]);
