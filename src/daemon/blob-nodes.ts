@@ -1,6 +1,7 @@
 // Which nodes can hold blobs, and what blobs are told when those come and go.
 import type { NodeView } from '../../actors/blob/copies.ts';
 import { blobRef, type BlobMessage } from '../../actors/blob/state.ts';
+import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import type { Address } from '../../actors/kernel/kind.ts';
 import type { Random, Router } from '../../actors/kernel/ports.ts';
 import type { ReadModel } from '../read/read-model.ts';
@@ -24,7 +25,41 @@ export interface BlobNewsOptions {
   readonly isOwn: (address: Address) => boolean;
 }
 
-/** Tells the blobs that this daemon runs how the nodes are now; call it when a member has come, gone or registered. */
+/** A machine says what it is shortly after it has joined. */
+const LOOK_AGAIN_MS = 5_000;
+
+/** Notices when the nodes are not what blobs were last told. */
+export class BlobNews {
+  readonly #options: BlobNewsOptions & { readonly clock: Clock };
+  #told = '';
+  #again: Timer | null = null;
+
+  constructor(options: BlobNewsOptions & { readonly clock: Clock }) {
+    this.#options = options;
+  }
+
+  /** A member may have come or gone; cheap when none has. */
+  changed(): void {
+    this.#look();
+    this.#again?.cancel();
+    this.#again = this.#options.clock.after(LOOK_AGAIN_MS, () => this.#look());
+  }
+
+  stop(): void {
+    this.#again?.cancel();
+  }
+
+  #look(): void {
+    const { read, isUp } = this.#options;
+    const views = blobNodes(read, isUp).map(({ node, isUp: up }) => `${node} ${up}`);
+    const now = views.toSorted().join();
+    if (now === this.#told) return;
+    this.#told = now;
+    tellBlobsOfNodes(this.#options);
+  }
+}
+
+/** Tells the blobs that this daemon runs how the nodes are now. */
 export function tellBlobsOfNodes(options: BlobNewsOptions): void {
   const { read, isUp, copies } = options;
   const nodes = blobNodes(read, isUp);

@@ -6,12 +6,13 @@ import { formatAddress, type Address, type Message } from '../../../actors/kerne
 import type { Router } from '../../../actors/kernel/ports.ts';
 import { initial as noNode } from '../../../actors/node/node.ts';
 import {
+  BlobNews,
   blobNodes,
   tellBlobsNodeIsGone,
   tellBlobsOfNodes,
 } from '../../../src/daemon/blob-nodes.ts';
 import type { ReadModel } from '../../../src/read/read-model.ts';
-import { seededRandom } from '../../support/kernel.ts';
+import { ManualClock, seededRandom } from '../../support/kernel.ts';
 
 const test = suite('blobs hear of nodes');
 
@@ -63,6 +64,32 @@ test('blobs that run here and are not deleted are told, in a message that they t
     told((options) => tellBlobsNodeIsGone(options, 'n2')),
     [['blob/mine', { kind: 'node-gone', node: 'n2' }]],
   );
+});
+
+test('blobs are told once of each change, also of what a machine says after it has joined', async () => {
+  const clock = new ManualClock();
+  const members = new Set(['n1']);
+  let counted = 0;
+  told((options) => {
+    const router: Router = { ...options.router, tell: () => void counted++ };
+    const news = new BlobNews({ ...options, router, clock, isUp: (node) => members.has(node) });
+    const said: number[] = [];
+    const change = () => {
+      news.changed();
+      said.push(counted);
+    };
+    change();
+    change();
+    members.add('n2');
+    change();
+    members.delete('n2');
+    change();
+    assert.equal(said, [1, 1, 2, 3]);
+  });
+  members.add('n2');
+  await clock.advance(60_000);
+  assert.is(counted, 4, 'looked again');
+  assert.is(clock.pending, 0);
 });
 
 test.run();
