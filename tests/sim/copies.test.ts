@@ -272,6 +272,17 @@ test('a machine without room fails nobody else: another gets the copy', async ()
   assert.equal(world.holders, ['n1', other]);
 });
 
+test('a member that cannot be reached for a minute is left out, another gets the copy', async () => {
+  const world = new World(['n1', 'n2', 'n3']);
+  const cut = new Set(['n2', 'n3']);
+  for (const node of cut) world.executors.delete(node);
+  await world.make();
+  const [target = ''] = Object.keys(world.state.replicas).filter((node) => node !== 'n1');
+  await world.until('given up', () => world.state.replicas[target]?.phase === 'failed', 300_000);
+  const phases = Object.keys(world.state.replicas).toSorted();
+  assert.equal(phases, ['n1', 'n2', 'n3'], 'the other one is tried at once');
+});
+
 test('a daemon that dies while copies are made changes nothing', async () => {
   const world = new World(NAMES);
   await world.make();
