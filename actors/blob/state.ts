@@ -46,6 +46,8 @@ export const Replica = closed({
   /** Its node would not remove it: a disk there is based on it. */
   isInUse: Type.Boolean(),
   failure: nullable(Failure),
+  /** In a row, of making it or removing it there. */
+  failures: Type.Integer(),
   /** When what failed may be tried again, ms since the epoch. */
   retryAtMs: nullable(Type.Number()),
 });

@@ -11,8 +11,8 @@ type Row = Partial<Replica> & Pick<Replica, 'phase'>;
 const AWAY = { awaySinceMs: 5 };
 
 function replica(row: Row): Replica {
-  const base = { generation: 1, awaySinceMs: null, isInUse: false, failure: null, retryAtMs: null };
-  return { ...base, ...row };
+  const base = { generation: 1, awaySinceMs: null, isInUse: false, failure: null };
+  return { ...base, failures: 0, retryAtMs: null, ...row };
 }
 
 /** Nodes whose names begin with `-` are down. */
