@@ -276,13 +276,14 @@ function keepingEffects(state: BlobState): Wanted<BlobEffect>[] {
   const copies = replicas.flatMap(([node, replica]): Wanted<BlobEffect>[] => {
     if (replica.awayUntilMs !== null || replica.retryAtMs !== null) return [];
     const key = copyKey(node, replica);
-    if (replica.phase === 'copying') return [{ name: 'copy', key }];
-    return replica.phase === 'removing' ? [{ name: 'remove-copy', key }] : [];
+    // Side by side: one node that is slow does not hold up another that somebody waits for.
+    if (replica.phase === 'copying') return [{ name: 'copy', key, lane: node }];
+    return replica.phase === 'removing' ? [{ name: 'remove-copy', key, lane: node }] : [];
   });
   const known = replicas.map(([node, { phase, generation, retryAtMs, isInUse }]) =>
     [node, phase, generation, retryAtMs === null, isInUse].join(),
   );
-  const place = { name: 'place-copies', key: known.join(' ') } as const;
+  const place = { name: 'place-copies', key: `${state.generation} ${known.join(' ')}` } as const;
   return isPaused(state) ? copies : [...tellEffect(state), place, ...copies];
 }
 

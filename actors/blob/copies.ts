@@ -4,7 +4,9 @@
 //     are fewer than wanted and a node without one is there.
 // C2  One is given up only while as many as wanted are good and in reach without it (promise 4: never below the last
 //     good copy), and never where a user needs it or a disk is based on it.
-// C3  Deciding twice from the same view decides nothing more. All daemons choose alike: by the highest score of blob and
+// C3  A copy on a node that takes no more, because it is drained or not there for that, does not count towards the
+//     wanted number: it may be gone soon.
+// C4  Deciding twice from the same view decides nothing more. All daemons choose alike: by the highest score of blob and
 //     node, so that a node that joins takes its share of new copies and moves none.
 import type { Replica } from './state.ts';
 
@@ -13,6 +15,8 @@ export interface NodeView {
   readonly node: string;
   /** It is a member at the moment. */
   readonly isUp: boolean;
+  /** It may be given a copy more: it is there for that, and is not being drained. */
+  readonly takesMore: boolean;
 }
 
 export interface CopiesView {
@@ -35,30 +39,34 @@ export function planCopies(view: CopiesView): CopiesPlan {
   const { blobId, copies, replicas } = view;
   const byScore = (a: string, b: string) =>
     scoreOf(blobId, b) - scoreOf(blobId, a) || (a < b ? -1 : 1);
-  const up = new Set(view.nodes.flatMap(({ node, isUp }) => (isUp ? [node] : [])));
+  const up = view.nodes.flatMap((one) => (one.isUp && one.takesMore ? [one.node] : []));
+  const passing = new Set(view.nodes.flatMap((one) => (one.takesMore ? [] : [one.node])));
   const all = Object.entries(replicas);
   const good = all.flatMap(([node, one]) => (isGood(one) ? [node] : []));
-  const counted = all.filter(([, one]) => isCounted(one)).length;
-  const free = [...up].filter((node) => mayMake(replicas[node])).toSorted(byScore);
+  const counted = all.filter(([node, one]) => isCounted(one) && !passing.has(node)).length;
+  const free = up.filter((node) => mayMake(replicas[node])).toSorted(byScore);
   const best = free.toSorted((a, b) => rankOf(replicas[a]) - rankOf(replicas[b]));
   const make = best.slice(0, Math.max(0, copies - counted));
-  return { make, giveUp: surplus(view, good, byScore) };
+  const lasting = good.filter((node) => !passing.has(node));
+  return { make, giveUp: surplus(view, { good, lasting }, byScore) };
 }
 
 /** Good copies beyond the wanted number, and those half made that are not wanted any more. */
 function surplus(
   { copies, replicas, needed }: CopiesView,
-  good: readonly string[],
+  { good, lasting }: { readonly good: readonly string[]; readonly lasting: readonly string[] },
   byScore: (a: string, b: string) => number,
 ): string[] {
-  if (good.length < Math.max(1, copies)) return [];
+  const least = Math.max(1, copies);
+  if (lasting.length < least) return [];
   const isFree = (node: string) => !needed.has(node) && replicas[node]?.isInUse === false;
-  const spare = good.filter(isFree).toSorted(byScore).toReversed();
+  const spare = lasting.filter(isFree).toSorted(byScore).toReversed();
+  const passing = good.filter((node) => !lasting.includes(node) && isFree(node));
   const halfMade = Object.entries(replicas).flatMap(([node, one]) => {
     const isHalf = one.phase === 'copying' || one.phase === 'failed';
     return isHalf && one.awayUntilMs === null && isFree(node) ? [node] : [];
   });
-  return [...spare.slice(0, good.length - Math.max(1, copies)), ...halfMade];
+  return [...passing, ...spare.slice(0, lasting.length - least), ...halfMade];
 }
 
 /** Verified, and its node can be asked for it. */

@@ -1,5 +1,5 @@
 // What a blob does to others: has nodes fetch and remove replicas, and tells its users how it went.
-import { codeOf, TroupeError, unlessGone } from '../kernel/errors.ts';
+import { codeOf, TroupeError, unlessGone, type ErrorCode } from '../kernel/errors.ts';
 import { parseAddress } from '../kernel/kind.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder } from '../kernel/schema.ts';
@@ -78,7 +78,11 @@ export function blobPerformers(options: {
 
 /** A download that has begun is worth resuming for long; an address that never answered is most likely wrong. */
 const FIRST_TRIES = 5;
-const FULL_TRIES = 3;
+/** Of a copy on one node, by what is in its way. */
+const TARGET_TRIES: Partial<Record<ErrorCode, number>> = {
+  'host/disk-full': 3,
+  'mesh/unreachable': 10,
+};
 
 function neverReached(state: BlobState, attempt: number, error: unknown): TroupeError | undefined {
   const isUnreachable = error instanceof TroupeError && error.code === 'image/unreachable';
@@ -115,11 +119,15 @@ async function copy(
   }
 }
 
-/** A full disk does not empty itself while somebody waits; another node may have room. */
+/**
+ * A full disk does not empty itself while somebody waits, nor does a member come into reach that has not for a minute:
+ * another node may have room.
+ */
 function hopeless(node: string, attempt: number, error: unknown): TroupeError | undefined {
-  const isFull = error instanceof TroupeError && error.code === 'host/disk-full';
-  if (!isFull || attempt < FULL_TRIES) return undefined;
-  const reason = `${node} has no room for a copy: ${error.message}`;
+  if (!(error instanceof TroupeError)) return undefined;
+  const tries = TARGET_TRIES[error.code];
+  if (tries === undefined || attempt < tries) return undefined;
+  const reason = `${node} cannot take a copy: ${error.message}`;
   return new TroupeError('image/not-fetched', reason, error.detail, error);
 }
 

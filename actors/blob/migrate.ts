@@ -11,7 +11,8 @@ export function replicasByNode(old: unknown): unknown {
   const { nodes, ...rest } = old as Schema1;
   const phase = rest.content === null ? 'copying' : 'verified';
   const { generation } = rest;
-  const known = { awayUntilMs: null, isInUse: false, failure: null, retryAtMs: null };
+  const none = { failure: null, failures: 0, retryAtMs: null };
+  const known = { awayUntilMs: null, isInUse: false, ...none };
   const replicas = Object.fromEntries(nodes.map((node) => [node, { phase, generation, ...known }]));
   return { ...rest, replicas, needs: {} };
 }

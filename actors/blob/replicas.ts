@@ -7,9 +7,11 @@
 //      └──given up──▶ failed ─────────────────────┘
 //
 // D1  A change of what a node is wanted to do raises the generation, which its executor is told: a late copy cannot undo
-//     a removal, nor the other way round.
+//     a removal, nor the other way round. A record that goes raises it too, so that where copies are to be is decided again.
 // D2  A node that comes back is asked whether it still has the replica (phase `copying`) before that counts again.
-// D3  The record of a replica goes when its node has removed it, or is gone for good and another good one is there.
+// D3  Where one cannot be made or removed it is tried again ever more rarely, and the 1st, 2nd, 4th, 8th … failure in a
+//     row is an event: a disk that is full for a week does not fill the history.
+// D4  The record of a replica goes when its node has removed it, or is gone for good and another good one is there.
 import { next, type EventDraft, type Step, type Turn } from '../kernel/kind.ts';
 import type { Failure } from '../kernel/object.ts';
 import { isGood, planCopies } from './copies.ts';
@@ -18,17 +20,19 @@ import type { BlobMessage, BlobState, Replica } from './state.ts';
 type Of<K extends BlobMessage['kind']> = Extract<BlobMessage, { kind: K }>;
 type Replicas = BlobState['replicas'];
 
-/** Before a node on which one could not be made, or removed, is tried again. */
+/** Before a node on which one could not be made, or removed, is tried again; doubles up to LONGEST_RETRY_MS. */
 const RETRY_MS = 600_000;
+const LONGEST_RETRY_MS = 86_400_000;
 
-/** One that is to be made. */
-export function newReplica(generation: number): Replica {
+/** One that is to be made, after so many failures in a row. */
+export function newReplica(generation: number, failures = 0): Replica {
   return {
     phase: 'copying',
     generation,
     awayUntilMs: null,
     isInUse: false,
     failure: null,
+    failures,
     retryAtMs: null,
   };
 }
@@ -53,10 +57,10 @@ export function nodesChanged(
   const view = { blobId: turn.id, copies, nodes, replicas: seen, needed };
   const { make, giveUp } = planCopies(view);
   const replicas = { ...seen };
-  for (const node of make) replicas[node] = newReplica(generation);
+  for (const node of make) replicas[node] = newReplica(generation, seen[node]?.failures);
   for (const node of giveUp) replicas[node] = { ...newReplica(generation), phase: 'removing' };
   return changed(state, replicas, [
-    ...make.map((node) => event('copying', node)),
+    ...make.filter((node) => !seen[node]?.failures).map((node) => event('copying', node)),
     ...giveUp.map((node) => event('giving up a copy that is not needed', node)),
   ]);
 }
@@ -73,7 +77,11 @@ export function nodeGone(state: BlobState, { node }: Of<'node-gone'>, turn: Turn
   const { [node]: gone, ...others } = state.replicas;
   if (gone === undefined || state.phase === 'initial') return next(state);
   const isLast = state.phase === 'created' && !Object.values(others).some(isGood);
-  if (!isLast) return changed(state, others, [event('a copy is gone with its node', node)]);
+  const generation = state.generation + 1;
+  if (!isLast) {
+    const left = { ...state, replicas: others, generation };
+    return next(left, [event('a copy is gone with its node', node)]);
+  }
   // The only trace of where the bytes are: the machine may yet be brought back.
   if (gone.phase === 'lost') return next(state);
   const lost = { ...gone, phase: 'lost', awayUntilMs: gone.awayUntilMs ?? turn.now } as const;
@@ -103,7 +111,7 @@ export function copied(state: BlobState, message: Of<'copied'>): Step<BlobState>
   const { node, generation } = message;
   const replica = state.replicas[node];
   if (replica?.phase !== 'copying' || replica.generation !== generation) return next(state);
-  const verified = { ...replica, phase: 'verified' } as const;
+  const verified = { ...replica, phase: 'verified', failures: 0 } as const;
   const replicas = { ...state.replicas, [node]: verified };
   return next({ ...state, replicas }, [event('a copy is there and verified', node)]);
 }
@@ -115,8 +123,12 @@ export function copyRemoved(
 ): Step<BlobState> {
   const { [node]: replica, ...others } = state.replicas;
   if (replica?.phase !== 'removing' || replica.generation !== generation) return next(state);
-  if (!isInUse) return next({ ...state, replicas: others }, [event('a copy was removed', node)]);
-  const kept = { ...newReplica(state.generation + 1), isInUse: true };
+  const raised = state.generation + 1;
+  if (!isInUse) {
+    const left = { ...state, replicas: others, generation: raised };
+    return next(left, [event('a copy was removed', node)]);
+  }
+  const kept = { ...newReplica(raised), isInUse: true };
   return changed(state, { ...others, [node]: kept }, [
     event('a copy is kept, a disk needs it', node),
   ]);
@@ -133,12 +145,15 @@ export function copyFailed(
   const replica = state.replicas[node];
   if (replica === undefined) return next(state);
   const phase = replica.phase === 'copying' ? 'failed' : replica.phase;
-  const failed = { ...replica, phase, failure, retryAtMs: turn.now + RETRY_MS };
+  const failures = replica.failures + 1;
+  const pauseMs = Math.min(RETRY_MS * 2 ** (failures - 1), LONGEST_RETRY_MS);
+  const failed = { ...replica, phase, failure, failures, retryAtMs: turn.now + pauseMs };
   const { code, reason } = failure;
+  const isNews = Number.isInteger(Math.log2(failures));
   const what = phase === 'failed' ? 'a copy could not be made' : 'a copy could not be removed';
-  return next({ ...state, replicas: { ...state.replicas, [node]: failed } }, [
-    { type: 'status', message: what, extra: { node, code, reason } },
-  ]);
+  const extra = { node, code, reason, failures };
+  const events = isNews ? [{ type: 'status', message: what, extra } as const] : [];
+  return next({ ...state, replicas: { ...state.replicas, [node]: failed } }, events);
 }
 
 /** Those away for long are lost, and what failed may be tried again. */
@@ -153,7 +168,8 @@ export function replicasAt(state: BlobState, now: number): BlobState {
     }
     if (retryAtMs === null || retryAtMs > now) return replica;
     if (phase === 'removing') return { ...replica, generation, retryAtMs: null };
-    return needed.has(node) ? newReplica(generation) : { ...replica, retryAtMs: null };
+    if (!needed.has(node)) return { ...replica, retryAtMs: null };
+    return newReplica(generation, replica.failures);
   });
   return changed(state, replicas, []).state ?? state;
 }

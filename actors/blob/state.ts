@@ -47,6 +47,8 @@ export const Replica = closed({
   /** Its node would not remove it: a disk there is based on it. */
   isInUse: Type.Boolean(),
   failure: nullable(Failure),
+  /** In a row, of making it or removing it there. */
+  failures: Type.Integer(),
   /** When what failed may be tried again, ms since the epoch. */
   retryAtMs: nullable(Type.Number()),
 });
@@ -84,7 +86,9 @@ const MESSAGES = {
   'users-gone': { users: Type.Array(Type.String()) },
   /** The nodes that can hold replicas, as somebody sees them now; one that is not named stays as it was known. */
   'nodes-changed': {
-    nodes: Type.Array(closed({ node: Type.String(), isUp: Type.Boolean() })),
+    nodes: Type.Array(
+      closed({ node: Type.String(), isUp: Type.Boolean(), takesMore: Type.Boolean() }),
+    ),
     copies: Type.Integer({ minimum: 1 }),
     /** How long one that is away is waited for: a machine that restarts is back within this. */
     patienceMs: Type.Integer({ minimum: 0 }),

@@ -30,6 +30,7 @@ export function candidateOf(
 
 function unfitness(state: NodeState): string | null {
   if (state.phase !== 'created') return `is in state ${state.phase}`;
+  if (state.isDraining) return 'is being drained';
   return hasRole(state, 'hypervisor') ? null : 'is no hypervisor';
 }
 

@@ -1,6 +1,6 @@
 // Keeps what runs equal to what the state wants (K2, K3).
 //
-// E1  At most one run per effect name at a time. A run whose key is no longer wanted is called off, and
+// E1  At most one run per effect name, and lane if it has any, at a time. A run whose key is no longer wanted is called off, and
 //     the next key starts when that run has ended; several wanted keys of one name run one by one.
 // E2  A pair (name, key) that has succeeded is not run again by this activation. One that failed is not
 //     either, until the state has stopped wanting it in between.
@@ -14,7 +14,9 @@ import type { Performers } from './ports.ts';
 /** Keys remembered as done per effect beyond those still wanted. They are mostly generations. */
 const REMEMBERED = 64;
 
-interface Slot<S, M extends Message> {
+/** Of an effect, or of one lane of it. */
+interface Slot<S, M extends Message, E extends string> {
+  readonly name: E;
   /** Key -> trace of the turn that first wanted it. */
   readonly wanted: Map<string, string>;
   readonly succeeded: Set<string>;
@@ -30,7 +32,7 @@ export class EffectRunner<S, M extends Message, E extends string> {
   readonly #host: EffectHost<S, M>;
   readonly #env: Environment;
   /** Most actors of a daemon are idle, and want nothing: null until the first effect. */
-  #slots: Map<E, Slot<S, M>> | null = null;
+  #slots: Map<string, Slot<S, M, E>> | null = null;
   /** Called when a run has ended, and no effect is wanted or running any more. */
   onRest: () => void = () => {};
   #isClosed = false;
@@ -60,19 +62,21 @@ export class EffectRunner<S, M extends Message, E extends string> {
     const wanted = this.#kind.effects(state);
     if (wanted.length === 0 && this.#slots === null) return;
     const slots = (this.#slots ??= new Map());
-    const keysByName = new Map<E, Set<string>>();
-    for (const { name, key } of wanted)
-      keysByName.set(name, (keysByName.get(name) ?? new Set()).add(key));
-    for (const name of keysByName.keys()) if (!slots.has(name)) slots.set(name, slot());
-    for (const [name, current] of slots) {
-      want(current, keysByName.get(name) ?? new Set(), trace);
-      this.#pump(name, current);
+    const keysBySlot = new Map<string, Set<string>>();
+    for (const { name, key, lane } of wanted) {
+      const id = lane === undefined ? name : `${name} ${lane}`;
+      keysBySlot.set(id, (keysBySlot.get(id) ?? new Set()).add(key));
+      if (!slots.has(id)) slots.set(id, slot(name));
+    }
+    for (const [id, current] of slots) {
+      want(current, keysBySlot.get(id) ?? new Set(), trace);
+      this.#pump(current);
     }
   }
 
   /** Looks for what may start now that an outcome has been taken in. */
   pump(): void {
-    for (const [name, current] of this.#slots ?? []) this.#pump(name, current);
+    for (const current of this.#slots?.values() ?? []) this.#pump(current);
   }
 
   /** Calls everything off and starts nothing any more. Resolves when all runs have ended. */
@@ -84,10 +88,11 @@ export class EffectRunner<S, M extends Message, E extends string> {
   }
 
   inspect(): readonly EffectInspection[] {
-    return [...(this.#slots ?? [])].flatMap(([name, current]) => inspectSlot(name, current));
+    return [...(this.#slots?.values() ?? [])].flatMap(inspectSlot);
   }
 
-  #pump(name: E, current: Slot<S, M>): void {
+  #pump(current: Slot<S, M, E>): void {
+    const { name } = current;
     if (current.active !== null) note(current, current.active);
     if (this.#isClosed || current.active !== null) return;
     for (const [key, trace] of current.wanted) {
@@ -99,7 +104,7 @@ export class EffectRunner<S, M extends Message, E extends string> {
       void run.ended.then(() => {
         note(current, run);
         current.active = null;
-        this.#pump(name, current);
+        this.#pump(current);
         if (!this.#isClosed && this.isEmpty) this.onRest();
       });
       return;
@@ -107,12 +112,13 @@ export class EffectRunner<S, M extends Message, E extends string> {
   }
 }
 
-function slot<S, M extends Message>(): Slot<S, M> {
-  return { wanted: new Map(), succeeded: new Set(), failed: new Set(), active: null, noted: null };
+function slot<S, M extends Message, E extends string>(name: E): Slot<S, M, E> {
+  const none = { active: null, noted: null };
+  return { name, wanted: new Map(), succeeded: new Set(), failed: new Set(), ...none };
 }
 
-function want<S, M extends Message>(
-  current: Slot<S, M>,
+function want<S, M extends Message, E extends string>(
+  current: Slot<S, M, E>,
   keys: ReadonlySet<string>,
   trace: string,
 ): void {
@@ -125,7 +131,10 @@ function want<S, M extends Message>(
 }
 
 /** Once per run: a key that is wanted again after its failure must not be marked a second time. */
-function note<S, M extends Message>(current: Slot<S, M>, run: EffectRun<S, M>): void {
+function note<S, M extends Message, E extends string>(
+  current: Slot<S, M, E>,
+  run: EffectRun<S, M>,
+): void {
   const { key } = run.spec;
   if (run.end === null || run === current.noted) return;
   current.noted = run;
@@ -137,11 +146,10 @@ function note<S, M extends Message>(current: Slot<S, M>, run: EffectRun<S, M>): 
   if (oldest !== undefined) current.succeeded.delete(oldest);
 }
 
-function inspectSlot<S, M extends Message>(
-  name: string,
-  current: Slot<S, M>,
+function inspectSlot<S, M extends Message, E extends string>(
+  current: Slot<S, M, E>,
 ): readonly EffectInspection[] {
-  const { active } = current;
+  const { name, active } = current;
   const others = [...current.wanted].filter(([key]) => key !== active?.spec.key);
   const rows = others.map(([key, trace]): EffectInspection => {
     const phase = current.succeeded.has(key)

@@ -112,6 +112,8 @@ export function refuse<S>(state: S, code: ErrorCode, reason: string): Step<S> {
 export interface Wanted<E extends string> {
   readonly name: E;
   readonly key: string;
+  /** Effects of one name run one by one; those of different lanes side by side. */
+  readonly lane?: string;
 }
 
 /** Why an object is on its way, until when, and how to call it off. */

@@ -1,11 +1,13 @@
 // One machine: the only pinned kind, decided by its own daemon. It owns the machine's executors (executors.ts),
 // and records what the machine is, where it differs from what is wanted, and to whom it is promised (reservations.ts).
-import { defineKind, next, refuse } from '../kernel/kind.ts';
-import type { EventDraft, KernelMessage, Step, Turn } from '../kernel/kind.ts';
+import { defineKind, next, refuse, STANDING } from '../kernel/kind.ts';
+import type { EventDraft, KernelMessage, Step, Turn, Wanted } from '../kernel/kind.ts';
 import { failure, newLife } from '../kernel/object.ts';
 import { adopt, measured, release, reserve, unmarked } from './reservations.ts';
 import { nodeSnapshot } from './snapshot.ts';
 import { decodeNodeMessage, type NodeMessage, type NodeState } from './state.ts';
+
+export type NodeEffect = 'announce';
 
 /** Of one audit; a machine with more differences than that has one problem, not many. */
 const MOST_DRIFTS = 100;
@@ -16,6 +18,8 @@ export const initial: NodeState = {
   machine: null,
   gauges: null,
   reservations: {},
+  isDraining: false,
+  drainChanges: 0,
   drifts: [],
   ...newLife,
 };
@@ -43,6 +47,10 @@ function transition(
       return release(state, message);
     case 'adopt':
       return adopt(state, message, turn);
+    case 'set-draining':
+      return setDraining(state, message.isDraining);
+    case 'announced':
+      return next(state);
     case 'effect-failed':
     case 'time-reached':
       return next(state);
@@ -63,6 +71,20 @@ function register(state: NodeState, message: Of<'register'>, turn: Turn): Step<N
   ]);
 }
 
+/** What runs there runs on; nothing new comes. */
+function setDraining(state: NodeState, isDraining: boolean): Step<NodeState> {
+  if (state.isDraining === isDraining) return next(state);
+  const message = isDraining ? 'draining: takes nothing more' : 'takes work again';
+  const drainChanges = state.drainChanges + 1;
+  return next({ ...state, isDraining, drainChanges }, [{ type: 'audit', message }]);
+}
+
+/** How much of the shards the machine's daemon is to carry: told to the cluster at each start, and at each change. */
+function effects(state: NodeState): Wanted<NodeEffect>[] {
+  if (state.phase !== 'created') return [];
+  return [{ name: 'announce', key: `${state.bootId} ${state.drainChanges}` }];
+}
+
 /** What the last audit found already, and could not repair, is not told again: audits go on for ever. */
 function driftFound(state: NodeState, { drifts }: Of<'drift-found'>): Step<NodeState> {
   const known = new Set(state.drifts);
@@ -77,14 +99,14 @@ function nameOf({ resource, name, problem }: Of<'drift-found'>['drifts'][number]
   return `${resource} ${name} ${problem}`;
 }
 
-export const node = defineKind<NodeState, NodeMessage, never>({
+export const node = defineKind<NodeState, NodeMessage, NodeEffect>({
   kind: 'node',
   placement: 'pinned',
   initial,
   decodeMessage: decodeNodeMessage,
   transition,
-  effects: () => [],
-  policies: {},
+  effects,
+  policies: { announce: STANDING },
   passing: () => null,
   timer: () => null,
   index: () => null,

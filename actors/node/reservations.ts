@@ -31,6 +31,7 @@ const GRANTED: Grant = { isGranted: true };
 function refusalOf(state: NodeState, wanted: Of<'reserve'>) {
   const unusable = { check: 'hypervisors' } as const;
   if (!hasRole(state, 'hypervisor')) return { ...unusable, reason: 'is no hypervisor' };
+  if (state.isDraining) return { ...unusable, reason: 'is being drained' };
   const held = Object.keys(state.reservations).length;
   if (held >= MOST_RESERVATIONS) return { ...unusable, reason: `holds ${held} instances` };
   const capacity = capacityOf(state, wanted.instanceId);

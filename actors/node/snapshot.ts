@@ -18,5 +18,12 @@ function withCapacity(old: unknown): unknown {
   const state = old as { readonly machine: object | null };
   const { machine } = state;
   const known = machine === null ? null : { ...machine, roles: [...ROLES], limits: LIMITS };
-  return { ...state, machine: known, gauges: null, reservations: {} };
+  return {
+    ...state,
+    machine: known,
+    gauges: null,
+    reservations: {},
+    isDraining: false,
+    drainChanges: 0,
+  };
 }

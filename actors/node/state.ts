@@ -83,6 +83,10 @@ export const NodeState = closed({
   gauges: nullable(Gauges),
   /** By instance: what is promised to those that are placed here, from their placing to their end. */
   reservations: Type.Record(Type.String(), Reservation),
+  /** It takes no more instances, shards or copies. */
+  isDraining: Type.Boolean(),
+  /** How often that has changed: each change is announced. */
+  drainChanges: Type.Integer(),
   /** What the last audit found and could not repair. */
   drifts: Type.Array(Type.String()),
   ...lifeMembers,
@@ -113,6 +117,9 @@ const MESSAGES = {
   release: { instanceIds: Type.Array(Type.String()) },
   /** Instances that are placed here, as they say themselves, and have no reservation: taken in whatever the limits. */
   adopt: { instances: Type.Array(closed({ instanceId: Type.String(), ...amountMembers })) },
+  'set-draining': { isDraining: Type.Boolean() },
+  /** Outcome of announce. */
+  announced: {},
   /** An audit found differences between what is wanted, recorded and there. */
   'drift-found': { drifts: Type.Array(DriftRow) },
 };

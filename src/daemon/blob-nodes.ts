@@ -1,5 +1,6 @@
 // Which nodes can hold blobs, and what blobs are told when those come and go.
 import { planCopies, type NodeView } from '../../actors/blob/copies.ts';
+import { canHoldBlobs } from '../../actors/node/capacity.ts';
 import { blobRef, type BlobMessage } from '../../actors/blob/state.ts';
 import type { Address } from '../../actors/kernel/kind.ts';
 import type { ReadModel } from '../read/read-model.ts';
@@ -8,7 +9,8 @@ import type { ReadModel } from '../read/read-model.ts';
 export function blobNodes(read: ReadModel, isUp: (node: string) => boolean): NodeView[] {
   return [...read.nodes.all()].flatMap(({ id, state }) => {
     if (state.machine === null) return [];
-    return [{ node: id, isUp: state.phase === 'created' && isUp(id) }];
+    const takesMore = canHoldBlobs(state) && !state.isDraining;
+    return [{ node: id, isUp: state.phase === 'created' && isUp(id), takesMore }];
   });
 }
 

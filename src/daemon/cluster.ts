@@ -83,6 +83,12 @@ export class Cluster implements Ownership, Routes {
     return this.memberOf(node) !== undefined;
   }
 
+  /** Carries this share of the shards from now on; the others see it, and shards move. Errors: `store/*`. */
+  async carry(weight: number): Promise<void> {
+    if (this.#membership === null) throw new TroupeError('store/lease-lost', 'not a member now');
+    await this.#membership.carry(weight);
+  }
+
   /** Shards that this daemon owns. */
   get shardCount(): number {
     return this.#membership?.shards.length ?? 0;

@@ -140,7 +140,8 @@ async function startActors(
   const executors = startExecutors(options, host, router);
   runtime.connect(router);
   const isMember = (node: string) => cluster.isMember(node);
-  registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, isMember });
+  const carry = (weight: number) => cluster.carry(weight);
+  registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, isMember, carry });
   const news = tellNews(options, host, { executors, router });
   undo.push(
     () => Promise.resolve(news.stop()),

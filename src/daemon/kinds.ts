@@ -12,6 +12,7 @@ import type { Runtime } from '../../actors/kernel/runtime.ts';
 import { namespace } from '../../actors/namespace/namespace.ts';
 import { networkPerformers } from '../../actors/network/effects.ts';
 import { network } from '../../actors/network/network.ts';
+import { nodePerformers, type Standing } from '../../actors/node/effects.ts';
 import { node } from '../../actors/node/node.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
@@ -21,7 +22,7 @@ import { candidates } from './candidates.ts';
 /** One attempt at a download; what has come is kept for the next. */
 const FETCH_TIMEOUT_MS = 1_800_000;
 
-export interface KindOptions {
+export interface KindOptions extends Standing {
   readonly config: Pick<Config, 'zone' | 'upstreamDns' | 'floatingBlock' | 'image' | 'node'>;
   readonly claims: Claims;
   readonly read: ReadModel;
@@ -32,11 +33,11 @@ export interface KindOptions {
 /** Makes all kinds known to the runtime. */
 export function registerKinds(
   runtime: Pick<Runtime, 'register'>,
-  { config, claims, read, isMember }: KindOptions,
+  { config, claims, read, isMember, carry }: KindOptions,
 ): void {
   const { zone, upstreamDns, floatingBlock, image } = config;
   const vtepOf = (name: string) => read.nodes.get(name)?.state.machine?.vtep || undefined;
-  runtime.register(node, {});
+  runtime.register(node, nodePerformers({ carry }));
   runtime.register(namespace, {});
   runtime.register(
     network,

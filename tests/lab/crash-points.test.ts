@@ -27,6 +27,7 @@ const MAKING = [
   'artifact/tell-waiters',
   'blob/fetch',
   'blob/tell-users',
+  'blob/place-copies',
   'network/claim-vni',
   'network/reserve-egress',
   'network/sync-segments',

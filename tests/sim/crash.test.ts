@@ -29,7 +29,8 @@ const compare = (a: string, b: string) => (a < b ? -1 : 1);
 test('the path has every effect of every kind, and all four stages', async () => {
   const { creating, removing } = await pathOf(SEED);
   const effects = new Set([...creating, ...removing].map((name) => name.split('/')[1]));
-  const expected = `attach claim-vni create-interfaces delete-interfaces fetch fetch-version place
+  const expected =
+    `announce attach claim-vni create-interfaces delete-interfaces fetch fetch-version place
     place-copies place-interfaces release release-blobs release-images remove-domain remove-replicas request-images
     reserve reserve-egress start-preflight sync-domain sync-segments tear-down tell-instance tell-users
     tell-waiters turn`.split(/\s+/);

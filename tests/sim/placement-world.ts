@@ -19,6 +19,7 @@ import type { Router } from '../../actors/kernel/ports.ts';
 import { localRouter } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
 import { nodeOfExecutor } from '../../actors/node/executor-message.ts';
+import { nodePerformers } from '../../actors/node/effects.ts';
 import { node } from '../../actors/node/node.ts';
 import { nodeRef, type Gauges, type NodeState } from '../../actors/node/state.ts';
 import { candidates } from '../../src/daemon/candidates.ts';
@@ -165,7 +166,7 @@ export class PlacementWorld {
     const watchers = [measuring, new ReservationAudit(parts)];
     const local = localRouter(runtime, { executor });
     const daemon: Daemon = { runtime, router: local, watchers, isDead: false };
-    runtime.register(node, {});
+    runtime.register(node, nodePerformers({ carry: () => Promise.resolve() }));
     const isMember = (one: string) => !this.knowsOfDeath || this.isUp(one);
     const known = (id: string) => candidates(read, id, isMember);
     runtime.register(instance, instancePerformers({ candidates: known }));

@@ -23,6 +23,7 @@ import { namespaceRef } from '../../actors/namespace/state.ts';
 import { networkPerformers } from '../../actors/network/effects.ts';
 import { network } from '../../actors/network/network.ts';
 import { FLOATING, networkRef } from '../../actors/network/state.ts';
+import { nodePerformers } from '../../actors/node/effects.ts';
 import { node } from '../../actors/node/node.ts';
 import { nodeRef } from '../../actors/node/state.ts';
 import { apiRoutes } from '../../src/api/routes.ts';
@@ -270,11 +271,15 @@ function registerKinds(runtime: Runtime, read: ReadModel): void {
   const claims = new MemoryClaims();
   const vtepOf = () => '127.0.0.1';
   const dns = { zone: ZONE, upstreamDns: '192.0.2.53', floatingBlock: FLOATING_BLOCK };
-  runtime.register(node, {});
+  runtime.register(node, nodePerformers({ carry: () => Promise.resolve() }));
   runtime.register(namespace, {});
   runtime.register(network, networkPerformers({ claims, vtepOf, ...dns }));
   runtime.register(interfaceKind, interfacePerformers(claims));
-  const copies = { copies: 2, patienceMs: 300_000, nodes: () => [{ node: NODE, isUp: true }] };
+  const copies = {
+    copies: 2,
+    patienceMs: 300_000,
+    nodes: () => [{ node: NODE, isUp: true, takesMore: true }],
+  };
   const fetching = { maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 };
   runtime.register(blob, blobPerformers({ ...fetching, ...copies }));
   runtime.register(artifact, artifactPerformers());

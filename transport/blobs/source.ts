@@ -24,7 +24,7 @@ import { CLOSE, shortReason, type BlobWire } from './wire.ts';
 
 export const WINDOW_BYTES = 1024 * 1024;
 /** Credit is told when this much has been taken in. */
-const GRANT_BYTES = WINDOW_BYTES / 4;
+const GRANT_BYTES = WINDOW_BYTES / 2;
 
 /** The blob that is wanted. */
 export interface WantedBlob {

@@ -35,6 +35,7 @@ export class Membership implements Ownership {
   readonly #options: MembershipOptions;
   readonly #lease: Lease;
   readonly #memberEpoch: number;
+  #weight: number;
   readonly #epochs = new Map<number, number>();
   /** Given up, under this epoch; the key may still be there. */
   readonly #leaving = new Map<number, number>();
@@ -45,6 +46,7 @@ export class Membership implements Ownership {
     this.#options = options;
     this.#lease = lease;
     this.#memberEpoch = memberEpoch;
+    this.#weight = options.member.weight;
   }
 
   /** Errors: `host/locked` when a daemon of another installation uses this node's name; `store/*`. */
@@ -72,6 +74,20 @@ export class Membership implements Ownership {
   /** The shards that this daemon owns. */
   get shards(): readonly number[] {
     return [...this.#epochs.keys()];
+  }
+
+  /** Says in its member key what share of the shards it carries; quiet when that is said. Errors: `store/*`. */
+  async carry(weight: number): Promise<void> {
+    if (weight === this.#weight) return;
+    const { store, keys, member } = this.#options;
+    const key = keys.member(member.node);
+    const value = encodeEnvelope({ schema: 1, state: { ...member, weight } });
+    const { succeeded } = await store.txn({
+      compare: [{ target: 'create', key, is: '==', than: this.#memberEpoch }],
+      then: [{ op: 'put', key, value, lease: this.#lease.id }],
+    });
+    if (!succeeded) throw new TroupeError('store/lease-lost', 'the member key is another one now');
+    this.#weight = weight;
   }
 
   /** Takes those of the shards that nobody owns. Errors: `store/*`; what was taken before stays taken. */

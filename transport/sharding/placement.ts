@@ -3,7 +3,7 @@
 //
 // P1  Of all members the one with the highest score for a shard is meant. A member that joins takes shards
 //     only for itself, one that leaves gives up only its own: nothing moves between the others.
-// P2  A member gets shards in proportion to its weight; weight 0 gets none.
+// P2  A member gets shards in proportion to its weight; weight 0 gets none, unless all have it: somebody has to decide.
 // P3  The scores are part of the protocol: daemons of two versions must place alike.
 import { createHash } from 'node:crypto';
 import { SHARDS } from './shard.ts';
@@ -17,7 +17,9 @@ export interface Carrier {
 
 /** The wanted owner of each shard, by shard; null where nobody carries actors. */
 export function placeShards(members: readonly Carrier[]): readonly (string | null)[] {
+  const isAnybody = members.some(({ weight }) => weight > 0);
   const carriers = members
+    .map(({ node, weight }) => ({ node, weight: isAnybody ? weight : 1 }))
     .filter(({ weight }) => weight > 0)
     .map(({ node, weight }) => ({ node, weight, seed: seedOf(node) }))
     .toSorted((a, b) => (a.node < b.node ? -1 : 1));

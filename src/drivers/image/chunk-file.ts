@@ -2,12 +2,12 @@
 // the bytes, and beside them a map of the chunks that are verified. Used on a worker thread.
 //
 // Y1  A chunk is in the map only after its bytes are on the disk: what a crash leaves, also of the machine, is right.
-// Y2  The map belongs to one content (its SHA-512): for another everything begins anew.
+// Y2  The map belongs to one content (its SHA-512) and to a file of its size: for another everything begins anew.
 // Y3  The map is what is kept beside the replica later (chunk-digests.ts): 32 bytes a chunk, zeros for one that is not
 //     here yet, after 64 bytes of the SHA-512.
 // Y4  The frontier only moves over chunks that are verified and never written again.
 import { closeSync, constants, fdatasync, fdatasyncSync, ftruncateSync, openSync } from 'node:fs';
-import { readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import { readFileSync, renameSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { CHUNK_BYTES, chunkCount, DIGEST_BYTES } from './chunk-digests.ts';
 import { Frontier } from './follow-hash.ts';
@@ -119,7 +119,9 @@ export class ChunkFile {
   /** Undefined when there is none of this content: the copy then begins anew. */
   #readMap(): Buffer | undefined {
     try {
-      const bytes = readFileSync(mapPath(this.#options.path));
+      const { path, sizeBytes } = this.#options;
+      if (statSync(path).size !== sizeBytes) return undefined;
+      const bytes = readFileSync(mapPath(path));
       const isOurs = bytes.subarray(0, HEAD_BYTES).equals(this.#head());
       if (!isOurs || bytes.length !== HEAD_BYTES + this.#count * DIGEST_BYTES) return undefined;
       return bytes.subarray(HEAD_BYTES);

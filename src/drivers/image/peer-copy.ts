@@ -97,7 +97,7 @@ export class PeerCopy {
   async #prepare(): Promise<void> {
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     const names = await readdir(this.#dir);
-    const canGoOn = names.includes(MAP);
+    const canGoOn = names.includes(MAP) && names.includes(COPY);
     for (const name of names) {
       if (canGoOn && (name === COPY || name === MAP)) continue;
       await rm(join(this.#dir, name), { recursive: true, force: true });

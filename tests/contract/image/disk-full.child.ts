@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { appendFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf, reasonOf } from '../../../actors/kernel/errors.ts';
+import { ChunkFile } from '../../../src/drivers/image/chunk-file.ts';
 import { makeRig, tree, wantedBy } from './rig.ts';
 import { rudeServer } from './rude-server.ts';
 
@@ -17,6 +18,17 @@ const silent = await rudeServer((_request, response) => {
   response.write(body.subarray(0, 100));
   response.end(body.subarray(100));
 });
+
+const CONTENT = {
+  sourceSizeBytes: 1,
+  sourceSha256: 'cd'.repeat(32),
+  sourceFormat: 'qcow2',
+  format: 'qcow2',
+  mimeType: 'application/octet-stream',
+  virtualSizeBytes: 1,
+  etag: null,
+  lastModified: null,
+} as const;
 
 interface Outcome {
   readonly work: string;
@@ -48,7 +60,20 @@ await record('download of unknown length', () => rig.ensure('x2', silent.url));
 await record('copy', () => rig.ensure('x3', join(sources, 'large.raw')));
 await record('conversion', () => rig.ensure('x4', join(sources, 'medium.raw')));
 await record('unpacking', () => rig.ensure('x5', join(sources, 'bomb.raw.gz')));
-fill(join(mountPoint, 'ballast'));
+await record('copy from a peer', () => {
+  // There was room when it began.
+  rig.driver.connect({
+    fetch: ({ path, sizeBytes, sha512, frontier }) => {
+      const file = new ChunkFile({ path, sizeBytes, sha512, frontier });
+      fill(join(mountPoint, 'ballast'));
+      file.write(0, body.subarray(0, sizeBytes));
+      return Promise.resolve(file.digests);
+    },
+  });
+  const content = { ...CONTENT, sizeBytes: 4 * 2 ** 20, sha512: 'ab'.repeat(64) };
+  const source = { kind: 'peers', nodes: ['a'], content } as const;
+  return rig.ensure('x7', '/unused', { source, sha512: content.sha512 });
+});
 const by = wantedBy('instance/x6');
 await record('config drive', () =>
   rig.driver.ensureConfigDrive('x6', { large: Buffer.alloc(400_000) }, by),

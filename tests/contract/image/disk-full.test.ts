@@ -38,6 +38,7 @@ test('each kind of work says so in one sentence and leaves nothing', () => {
     'copy',
     'conversion',
     'unpacking',
+    'copy from a peer',
     'config drive',
     'disk',
     'disk once there is room',

@@ -319,7 +319,8 @@ export class SimDaemon {
     };
     const config = { ...ZONE, floatingBlock: FLOATING_BLOCK, image, node: this.#host.name };
     const isMember = (node: string) => this.cluster.isMember(node);
-    registerKinds({ register }, { config, claims, read: this.read, isMember });
+    const carry = (weight: number) => this.cluster.carry(weight);
+    registerKinds({ register }, { config, claims, read: this.read, isMember, carry });
   }
 
   /** As the real one, less what only people need: its login. */

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import * as assert from 'uvu/assert';
 import { plainEqual } from '../../../actors/kernel/equal.ts';
 import type { ErrorCode } from '../../../actors/kernel/errors.ts';
-import type { Kind, KernelMessage, Message, Step } from '../../../actors/kernel/kind.ts';
+import type { Kind, KernelMessage, Message, Step, Wanted } from '../../../actors/kernel/kind.ts';
 import { seededRandom } from '../../support/kernel.ts';
 
 export interface Walk<S extends { readonly phase: string }, M extends Message, E extends string> {
@@ -135,7 +135,7 @@ class Walker<S extends { readonly phase: string }, M extends Message, E extends 
     if (dice < 0.05) return { kind: 'time-reached', atMs: this.#now };
     if (dice < 0.12) {
       const wanted = kind.effects(this.#state);
-      const effect = this.#pick(...wanted, { name: 'an-old-effect', key: '0' });
+      const effect = this.#pick<Wanted<string>>(...wanted, { name: 'an-old-effect', key: '0' });
       const code = this.#pick<ErrorCode>('host/tool-failed', 'actor/crashed', 'object/deadline');
       return {
         kind: 'effect-failed',

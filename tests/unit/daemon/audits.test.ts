@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { localRouter } from '../../../actors/kernel/router.ts';
+import { nodePerformers } from '../../../actors/node/effects.ts';
 import { node } from '../../../actors/node/node.ts';
 import { nodeRef } from '../../../actors/node/state.ts';
 import type { Drift } from '../../../actors/network/ports.ts';
@@ -26,7 +27,7 @@ const drift: Drift = {
 async function world() {
   const kernel = makeWorld();
   const { runtime, clock, random, journal } = kernel;
-  runtime.register(node, {});
+  runtime.register(node, nodePerformers({ carry: () => Promise.resolve() }));
   const router = localRouter(runtime, {});
   runtime.connect(router);
   const register = { kind: 'register', bootId: 'b1', machine: MACHINE, gauges: GAUGES } as const;

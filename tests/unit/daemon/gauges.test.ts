@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { initial as noInstance } from '../../../actors/instance/instance.ts';
 import { instanceRef, type Observed } from '../../../actors/instance/state.ts';
 import { localRouter } from '../../../actors/kernel/router.ts';
+import { nodePerformers } from '../../../actors/node/effects.ts';
 import { node } from '../../../actors/node/node.ts';
 import { nodeRef, type Gauges, type NodeState } from '../../../actors/node/state.ts';
 import { Measuring } from '../../../src/daemon/gauges.ts';
@@ -19,7 +20,7 @@ const QUIET_MS = 15_000;
 async function world() {
   const kernel = makeWorld();
   const { runtime, clock, random, journal } = kernel;
-  runtime.register(node, {});
+  runtime.register(node, nodePerformers({ carry: () => Promise.resolve() }));
   const router = localRouter(runtime, {});
   runtime.connect(router);
   const trace = { trace: 't' };

@@ -59,6 +59,37 @@ test('an effect knows its actor, trace, epoch and attempt', async () => {
   assert.is(run?.context.attempt, 1);
 });
 
+test('keys of one name run one by one, those of different lanes side by side (E1)', async () => {
+  const { runs, perform } = manualWork();
+  const keysOf = () => runs.map(({ context }) => context.key);
+  const wanted = (lanes: boolean) => ({
+    effects: ({ generation }: JobState) =>
+      generation === 0
+        ? []
+        : ['a 1', 'b 1', 'b 2'].map((key) => ({
+            name: 'work' as const,
+            key,
+            ...(lanes ? { lane: key.slice(0, 1) } : {}),
+          })),
+  });
+  await withWork(perform, wanted(false));
+  assert.equal(keysOf(), ['a 1']);
+  runs.length = 0;
+  const { inspect } = await withWork(perform, wanted(true));
+  assert.equal(keysOf(), ['a 1', 'b 1']);
+  assert.equal(
+    inspect()?.effects.map(({ key, phase }) => [key, phase]),
+    [
+      ['a 1', 'performing'],
+      ['b 1', 'performing'],
+      ['b 2', 'queued'],
+    ],
+  );
+  runs[1]?.succeed();
+  await settle();
+  assert.equal(keysOf(), ['a 1', 'b 1', 'b 2']);
+});
+
 test('a failing effect is tried again with growing pauses until it succeeds', async () => {
   const { runs, perform } = manualWork();
   const { clock, stateOf, runtime, inspect } = await withWork(perform);

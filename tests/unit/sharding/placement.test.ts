@@ -17,9 +17,8 @@ function countOf(placed: readonly (string | null)[]): Map<string, number> {
   return counts;
 }
 
-test('nobody carries anything in an empty cluster, or where all weights are 0', () => {
+test('nobody carries anything in an empty cluster', () => {
   assert.ok(placeShards([]).every((node) => node === null));
-  assert.ok(placeShards(members(3, 0)).every((node) => node === null));
   assert.is(placeShards([]).length, SHARDS);
 });
 
@@ -65,6 +64,14 @@ test('who joins takes shards only for itself, and who leaves gives up only its o
     now.forEach((node, shard) => assert.ok(node === joined.node || node === old[shard]));
     assert.equal(placeShards(before), old);
   }
+});
+
+test('who carries nothing gets nothing, unless nobody carries anything', () => {
+  const a = { node: 'a', weight: 0 };
+  assert.equal([...new Set(placeShards([a, { node: 'b', weight: 1 }]))], ['b']);
+  const both = new Set(placeShards([a, { node: 'b', weight: 0 }]));
+  assert.equal(both, new Set(['a', 'b']));
+  assert.equal([...new Set(placeShards([]))], [null]);
 });
 
 test.run();

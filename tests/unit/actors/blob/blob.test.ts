@@ -114,7 +114,11 @@ function message(pick: Pick, state: BlobState): BlobMessage {
   const user = pick('artifact/a', 'instance/b', 'instance/c');
   const node = pick('n1', 'n2', 'n3', 'n4');
   const generation = state.replicas[node]?.generation ?? 0;
-  const nodes = ['n1', 'n2', 'n3', 'n4'].map((name) => ({ node: name, isUp: pick(true, false) }));
+  const nodes = ['n1', 'n2', 'n3', 'n4'].map((name) => ({
+    node: name,
+    isUp: pick(true, false),
+    takesMore: pick(true, true, false),
+  }));
   return pick<BlobMessage>(
     CREATE,
     fetched,

@@ -11,8 +11,8 @@ type Row = Partial<Replica> & Pick<Replica, 'phase'>;
 const AWAY = { awayUntilMs: 5 };
 
 function replica(row: Row): Replica {
-  const base = { generation: 1, awayUntilMs: null, isInUse: false, failure: null, retryAtMs: null };
-  return { ...base, ...row };
+  const base = { generation: 1, awayUntilMs: null, isInUse: false, failure: null };
+  return { ...base, failures: 0, retryAtMs: null, ...row };
 }
 
 /** Nodes whose names begin with `-` are down. */
@@ -27,6 +27,7 @@ function view(
     nodes: nodes.split(' ').map((name) => ({
       node: name.replace('-', ''),
       isUp: !name.startsWith('-'),
+      takesMore: true,
     })),
     replicas: Object.fromEntries(Object.entries(replicas).map(([n, row]) => [n, replica(row)])),
     needed: new Set(),

@@ -37,7 +37,7 @@ const nodes = (names: string, copies = 2): BlobMessage => ({
   patienceMs: AWAY_MS,
   nodes: names
     .split(' ')
-    .map((name) => ({ node: name.replace('-', ''), isUp: !name.startsWith('-') })),
+    .map((name) => ({ node: name.replace('-', ''), isUp: !name.startsWith('-'), takesMore: true })),
 });
 const copied = (one: Stepper, node: string): BlobMessage => ({
   kind: 'copied',
@@ -143,6 +143,26 @@ test('a copy that cannot be made fails its user, and is tried elsewhere', () => 
   assert.equal(phases(one), { n1: 'verified', n2: 'failed', n3: 'copying' });
 });
 
+test('a node that stays full is tried ever more rarely, and tells of it ever more rarely', () => {
+  const one = made().send(nodes('n1 n2'));
+  const pauses: number[] = [];
+  for (let failures = 1; failures <= 10; failures++) {
+    const wanted = blob.effects(one.state).find(({ name }) => name === 'copy');
+    const failing = { code: 'image/not-fetched', reason: 'no room' } as const;
+    one.send({ kind: 'effect-failed', effect: 'copy', key: wanted?.key ?? '', ...failing });
+    const timer = blob.timer(one.state) ?? 0;
+    const before = one.time().state.replicas['n2']?.retryAtMs;
+    assert.is(before, timer, 'not before its time');
+    one.pass(86_400_000).time().send(nodes('n1 n2'));
+    pauses.push(one.state.replicas['n2']?.failures ?? 0);
+  }
+  assert.equal(pauses, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  const told = (text: string) => one.events.filter((event) => event === text).length;
+  assert.equal([told('a copy could not be made'), told('copying')], [4, 1]);
+  one.send(copied(one, 'n2'));
+  assert.is(one.state.replicas['n2']?.failures, 0);
+});
+
 test('a copy that a disk is based on stays, and is asked for again', () => {
   const one = made().send({ kind: 'need', user: 'instance/vm', node: 'n2' });
   one.send(copied(one, 'n2')).send({ kind: 'unuse', user: 'instance/vm' }).send(nodes('n1 n2', 1));
@@ -195,7 +215,7 @@ class Model {
 
   tellNodes(): void {
     const there = [...this.machines].filter(([, { isGone }]) => !isGone);
-    const views = there.map(([node, { isUp }]) => ({ node, isUp }));
+    const views = there.map(([node, { isUp }]) => ({ node, isUp, takesMore: true }));
     this.send({ kind: 'nodes-changed', nodes: views, copies: this.copies, patienceMs: AWAY_MS });
   }
 

@@ -79,6 +79,16 @@ test('a map that is cut short, or nonsense, is no map', async () => {
   }
 });
 
+test('a map without its bytes is no map', async () => {
+  const { path, file } = open();
+  put(file, 0);
+  await file.close(false);
+  writeFileSync(path, '');
+  const again = open(path);
+  assert.is(again.file.missing().length, 5);
+  await again.file.close(true);
+});
+
 test('many chunks are kept while it goes on', async () => {
   const path = join(dir, 'large');
   const frontier = Frontier.make();

@@ -1,0 +1,78 @@
+// Which blobs are told of the nodes, and what.
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { initial as noBlob } from '../../../actors/blob/blob.ts';
+import { newReplica } from '../../../actors/blob/replicas.ts';
+import type { Replica } from '../../../actors/blob/state.ts';
+import { initial as noNode } from '../../../actors/node/node.ts';
+import { blobNodes, blobsToTell } from '../../../src/daemon/blob-nodes.ts';
+import type { ReadModel } from '../../../src/read/read-model.ts';
+import { MACHINE as machine } from '../../support/machine-facts.ts';
+
+const test = suite('blobs hear of nodes');
+
+const rows = (states: Record<string, object>) => {
+  const all = Object.entries(states).map(([id, state]) => ({ id, state, revision: 1 }));
+  return { all: () => all };
+};
+const good = (changes: Partial<Replica> = {}): Replica => {
+  return { ...newReplica(1), phase: 'verified', ...changes };
+};
+const here = { ...noNode, phase: 'created', machine };
+const NODES = {
+  n1: here,
+  n2: here,
+  n3: here,
+  unknown: noNode,
+  broken: { ...here, phase: 'error' },
+  draining: { ...here, isDraining: true },
+  compute: { ...here, machine: { ...machine, roles: ['hypervisor'] } },
+};
+const isUp = (node: string) => node !== 'n3';
+
+function read(replicas: Record<string, Replica>, phase = 'created'): ReadModel {
+  const blobs = rows({ b: { ...noBlob, phase, replicas } });
+  return { nodes: rows(NODES), blobs } as unknown as ReadModel;
+}
+
+function isTold(replicas: Record<string, Replica>, phase?: string): boolean {
+  const told = [...blobsToTell({ read: read(replicas, phase), isUp, copies: 2, patienceMs: 7 })];
+  return told.length > 0;
+}
+
+test('nodes that have said what they are: whether they are members, and take more', () => {
+  assert.equal(blobNodes(read({}), isUp), [
+    { node: 'n1', isUp: true, takesMore: true },
+    { node: 'n2', isUp: true, takesMore: true },
+    { node: 'n3', isUp: false, takesMore: true },
+    { node: 'broken', isUp: false, takesMore: false },
+    { node: 'draining', isUp: true, takesMore: false },
+    { node: 'compute', isUp: true, takesMore: false },
+  ]);
+});
+
+test('a blob is told when it knows a node otherwise than it is', () => {
+  assert.not(isTold({ n1: good(), n2: good() }), 'all is well');
+  assert.ok(isTold({ n1: good(), n2: good(), n3: good() }), 'n3 is away');
+  assert.not(isTold({ n1: good(), n2: good(), n3: good({ awayUntilMs: 9 }) }), 'and known to be');
+  assert.ok(isTold({ n1: good(), n2: good({ awayUntilMs: 9 }) }), 'n2 is back');
+});
+
+test('a blob is told when another node could keep what is missing, or too many do', () => {
+  assert.ok(isTold({ n1: good() }));
+  assert.ok(isTold({ n1: good(), n2: good(), draining: good() }));
+  assert.not(isTold({ n1: good() }, 'delete-wait'));
+  assert.not(isTold({ n1: good(), n2: newReplica(2) }), 'it is on its way');
+});
+
+test('it is told of all nodes, how many copies there are to be, and how long to wait', () => {
+  const options = { read: read({ n1: good() }), isUp, copies: 2, patienceMs: 7 };
+  const [told] = [...blobsToTell(options)];
+  const nodes = blobNodes(options.read, isUp);
+  assert.equal(told, {
+    to: { kind: 'blob', id: 'b' },
+    message: { kind: 'nodes-changed', nodes, copies: 2, patienceMs: 7 },
+  });
+});
+
+test.run();
