@@ -44,6 +44,8 @@ import { LocalClock } from './virtual-clock.ts';
 
 /** A /28: small enough to run out. */
 export const FLOATING_BLOCK = '192.168.20.0/28';
+/** To the store and back, each way, on a good day. */
+const MOST_STORE_DELAY_MS = 20;
 const GIB = 2 ** 30;
 const ZONE = { zone: 'cloud.test', upstreamDns: '9.9.9.9' };
 const IMAGE = { maxDownloadBytes: GIB, maxDiskBytes: GIB, keepFreeBytes: GIB };
@@ -122,7 +124,8 @@ export class SimDaemon {
     this.#clock = new LocalClock(host.clock);
     const timing = { clock: this.#clock, random: this.#number };
     this.store = new SimStore(site.server, { node, bootId: this.bootId }, timing);
-    this.store.faults.delayMs = 1;
+    // No two alike: what overtakes what differs from run to run.
+    this.store.faults.delayMs = this.#random.number() * MOST_STORE_DELAY_MS;
     this.read = new ReadModel(this.#clock, this.#log);
     const commits = { store: this.store, clock: this.#clock };
     this.#commits = site.bug?.commits?.(commits) ?? new GroupCommit(commits);

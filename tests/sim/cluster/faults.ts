@@ -167,9 +167,10 @@ export class Faults {
     const { name, daemon } = this.#choices.pick(this.#nodes);
     if (daemon === null) return;
     const { faults } = daemon.store;
+    const usual = faults.delayMs;
     faults.delayMs = this.#choices.between(50, 3_000);
     this.#begin(`store-delay for ${name}`, this.#choices.between(1_000, 20_000), () => {
-      faults.delayMs = 1;
+      faults.delayMs = Math.min(usual, faults.delayMs);
     });
   }
 

@@ -42,7 +42,7 @@ export class SimNode implements Host {
     return this.#daemon?.isServing ?? false;
   }
 
-  /** Starts a daemon unless one runs; one that cannot start dies. */
+  /** Starts a daemon unless one runs; one that cannot start gives up what it has taken, and ends. */
   boot(): void {
     if (this.#daemon !== null) return;
     const { trace } = this.#site;
@@ -54,7 +54,9 @@ export class SimNode implements Host {
     daemon.start().then(
       () => trace.note(`${daemon.bootId} serves`),
       (error: unknown) => {
-        if (this.#daemon === daemon) this.kill(`cannot start: ${String(error)}`);
+        if (this.#daemon !== daemon) return;
+        trace.note(`${daemon.bootId} cannot start: ${String(error)}`);
+        this.#end(daemon);
       },
     );
   }
@@ -71,8 +73,12 @@ export class SimNode implements Host {
   stop(): void {
     const daemon = this.#daemon;
     if (daemon === null || !daemon.isServing) return;
+    this.#site.trace.note(`${daemon.bootId} stops`);
+    this.#end(daemon);
+  }
+
+  #end(daemon: SimDaemon): void {
     const { trace } = this.#site;
-    trace.note(`${daemon.bootId} stops`);
     daemon.stop().then(
       () => {
         if (this.#daemon === daemon) this.#daemon = null;

@@ -50,6 +50,8 @@ export interface RunReport {
 
 /** The longest that an object may need to end: a download's own 30 minutes and what comes after it. */
 const LONGEST_END_MS = 7_200_000;
+/** For the leases of the dead to end, and some attempts. */
+const LONGEST_START_MS = 90_000;
 /** Setbacks pause up to 10 minutes: everything that was set back has been tried once more. */
 const QUIET_MS = 900_000;
 const LOOK_MS = 5_000;
@@ -100,9 +102,10 @@ class Simulation {
 
   async run(): Promise<void> {
     for (const node of this.#nodes) node.boot();
-    await this.#until(() => this.#nodes.every((node) => node.isServing), 60_000);
+    await this.#untilServing();
     for (let step = 0; step < this.#options.steps && !this.#isBroken; step++) await this.#step();
     this.#faults.heal();
+    await this.#untilServing();
     await this.#until(() => this.#isOver(), LONGEST_END_MS);
     await this.#pass(QUIET_MS);
     if (this.#isBroken) return;
@@ -156,6 +159,18 @@ class Simulation {
     if (this.#isBroken) return;
     await this.#pass(RETENTION_MS + QUIET_MS);
     checkForgotten(this.#checked);
+  }
+
+  /** 5: a daemon of a healthy cluster joins it. */
+  async #untilServing(): Promise<void> {
+    await this.#until(() => this.#nodes.every((node) => node.isServing), LONGEST_START_MS);
+    for (const node of this.#nodes)
+      if (!node.isServing)
+        this.#watch.broken(
+          5,
+          node.name,
+          `does not serve after ${LONGEST_START_MS / 1000} s of health`,
+        );
   }
 
   #isOver(): boolean {
