@@ -76,6 +76,16 @@ async function untilAllServed(by: readonly string[], timeoutMs: number): Promise
   await waitUntil(`all shards are served by ${by.join()}`, isServed, timeoutMs);
 }
 
+/** A guest, or its network on that node, may still be on its way up. */
+function untilAllReachAll(): Promise<void> {
+  const reach = () =>
+    crossPing(world.guests).then(
+      (count) => count === 6,
+      () => false,
+    );
+  return waitUntil('every guest reaches every other', reach, 120_000);
+}
+
 async function events(client: Client, path: string): Promise<string[]> {
   return (await client.list(`${path}/events`)).map((event) => String(event['message']));
 }
@@ -151,12 +161,7 @@ test('a machine that is lost: its instances say so, its entries go, its blobs ar
   await powerOn(world.lab, world.node('n3'));
   await startDaemon(world.node('n3'));
   await untilView(client, path, (view) => view['error_message'] === null, 60_000);
-  await world.guest('n3').link.ping(120_000);
-  await waitUntil(
-    'all reach each other again',
-    () => crossPing(world.guests).then((count) => count === 6),
-    120_000,
-  );
+  await untilAllReachAll();
 });
 
 test('a node cut off from etcd and peers decides nothing, its guest runs on, all is well afterwards', async () => {
@@ -174,11 +179,7 @@ test('a node cut off from etcd and peers decides nothing, its guest runs on, all
   const uuid = String(made['uuid']);
   await insist('it has caught up', () => world.client('n2').call('DELETE', `/networks/${uuid}`));
   assert.is(await qemuPids('n2'), before);
-  await waitUntil(
-    'all reach each other again',
-    () => crossPing(world.guests).then((count) => count === 6),
-    60_000,
-  );
+  await untilAllReachAll();
 });
 
 test('etcd stopped under load: no guest is disturbed, requests get a 503, nothing acknowledged is lost', async () => {
