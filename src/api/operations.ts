@@ -11,14 +11,14 @@ export function operationRoutes(services: ApiServices): Route[] {
   return [
     route('GET /stuck', {
       access: 'system',
-      handle: () => json(plain(operations.stuck())),
+      handle: async () => json(await operations.stuck()),
     }),
     route('GET /actors/:ref', {
       access: 'system',
-      handle: ({ params }) => {
+      handle: async ({ params }) => {
         const found = findAddresses(services.read, params['ref'] ?? '');
         if (found.length === 0) throw notFound(`object ${params['ref']}`);
-        return json(found.map((address) => shown(services, address)));
+        return json(await Promise.all(found.map((address) => shown(services, address))));
       },
     }),
     route('POST /actors/:kind/:id/cancel', {
@@ -42,10 +42,9 @@ export function operationRoutes(services: ApiServices): Route[] {
 }
 
 /** A live actor says what it does; one that is not running has nothing to do. */
-function shown(services: ApiServices, address: Address): Json {
-  const inspection = services.operations.inspect(address);
-  if (inspection !== undefined) return plain(inspection);
-  return { address: formatAddress(address), status: 'not running: nothing to do' };
+async function shown(services: ApiServices, address: Address): Promise<Json> {
+  const inspection = await services.operations.inspect(address);
+  return inspection ?? { address: formatAddress(address), status: 'not running: nothing to do' };
 }
 
 /** Every object with that id or name, of whatever kind. */
@@ -64,8 +63,4 @@ function findAddresses(read: ReadModel, ref: string): Address[] {
     if (collection.get(ref) !== undefined) ids.add(ref);
     return [...ids].map((id) => ({ kind, id }));
   });
-}
-
-function plain(value: unknown): Json {
-  return JSON.parse(JSON.stringify(value)) as Json;
 }

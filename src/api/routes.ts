@@ -5,6 +5,7 @@ import { instanceRoutes } from './instances.ts';
 import { interfaceRoutes } from './interfaces.ts';
 import { loginRoutes } from './login.ts';
 import { networkRoutes } from './networks.ts';
+import { nodeRoutes } from './nodes.ts';
 import { operationRoutes } from './operations.ts';
 import { rootRoutes } from './root.ts';
 import type { Route } from './route.ts';
@@ -19,6 +20,7 @@ export function apiRoutes(services: ApiServices): Route[] {
     ...networkRoutes(services),
     ...interfaceRoutes(services),
     ...artifactRoutes(services, images),
+    ...nodeRoutes(services),
     ...operationRoutes(services),
   ];
 }

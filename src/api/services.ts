@@ -1,28 +1,37 @@
 // What the routes need, handed in by the composition root.
 import type { Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
-import type { Inspection, Stuck } from '../../actors/kernel/inspection.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
 import type { EventRecord, Log, Random, Router } from '../../actors/kernel/ports.ts';
 import type { ReadModel } from '../read/read-model.ts';
 
-/** What is under way on this daemon. */
+/** What is under way, wherever it is decided. */
 export interface Operations {
-  inspect(address: Address): Inspection | undefined;
-  stuck(): readonly Stuck[];
+  /** What the object's actor is doing; null: it does not run. Errors: of who has to be asked. */
+  inspect(address: Address): Promise<Json>;
+  /** What is past its deadline on all members. */
+  stuck(): Promise<Json>;
   /** The message that the object's passing state names; undefined when it is in none. */
   cancelMessage(address: Address): Promise<Message | undefined>;
 }
 
-/** The serial console of instances on this node. */
+/** The serial console of instances, wherever they are. */
 export interface Consoles {
   readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
   clearConsole(instanceId: string): Promise<void>;
 }
 
+/** Who is there. */
+export interface ClusterMember {
+  readonly node: string;
+  readonly version: string;
+}
+
 export interface ApiServices {
   readonly node: string;
+  /** As far as this daemon knows; none while it is no member itself. */
+  readonly members: () => readonly ClusterMember[];
   readonly zone: string;
   readonly read: ReadModel;
   readonly router: Router;

@@ -5,6 +5,7 @@ import { CLUSTER_COMMANDS } from './cluster.ts';
 import type { Command } from './command.ts';
 import { INSTANCE_COMMANDS } from './instance.ts';
 import { NETWORK_COMMANDS } from './network.ts';
+import { NODE_COMMANDS } from './node.ts';
 import { versionCommand } from './version.ts';
 
 export const COMMANDS: readonly Command[] = [
@@ -13,5 +14,6 @@ export const COMMANDS: readonly Command[] = [
   ...ARTIFACT_COMMANDS,
   ...ACTOR_COMMANDS,
   ...CLUSTER_COMMANDS,
+  ...NODE_COMMANDS,
   versionCommand,
 ];

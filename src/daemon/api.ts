@@ -2,7 +2,6 @@
 import { systemClock } from '../../actors/kernel/clock.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
-import type { Runtime } from '../../actors/kernel/runtime.ts';
 import { instance } from '../../actors/instance/instance.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
 import { network } from '../../actors/network/network.ts';
@@ -12,24 +11,28 @@ import type { StoreJournal } from '../../transport/sharding/journal.ts';
 import type { ApiServices } from '../api/services.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
-import type { Host } from './host.ts';
+import type { Cluster } from './cluster.ts';
+import { consoles, operations } from './cluster-wide.ts';
 
 export interface ApiParts {
   readonly config: Config;
   readonly read: ReadModel;
   readonly router: Router;
-  readonly runtime: Runtime;
+  readonly cluster: Pick<Cluster, 'members' | 'nodeOf'>;
   readonly journal: StoreJournal;
-  readonly host: Host;
   readonly random: Random;
   readonly log: Log;
   readonly tokenSecret: Uint8Array;
 }
 
 export function apiServices(parts: ApiParts): ApiServices {
-  const { config, read, router, runtime, journal, host, random, log, tokenSecret: secret } = parts;
+  const { config, read, router, cluster, journal, random, log, tokenSecret: secret } = parts;
+  const members = () => cluster.members ?? [];
+  const nodeOf = (address: Address) => cluster.nodeOf(address);
+  const wide = { node: config.node, read, router, log, nodeOf, members };
   return {
     node: config.node,
+    members,
     zone: config.zone,
     read,
     router,
@@ -38,11 +41,10 @@ export function apiServices(parts: ApiParts): ApiServices {
     log,
     tokenSecret: secret,
     operations: {
-      inspect: (address) => runtime.inspect(address) ?? undefined,
-      stuck: () => runtime.stuck(systemClock.nowMs()),
+      ...operations(wide),
       cancelMessage: (address) => Promise.resolve(cancelMessage(read, address)),
     },
-    consoles: host.hypervisor,
+    consoles: consoles(wide),
     events: (address, limit, type) => journal.events(address, { limit, type }),
   };
 }

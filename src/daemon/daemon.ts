@@ -38,6 +38,7 @@ import { openHost, type Host } from './host.ts';
 import { identityOf } from './identity.ts';
 import { Inventory } from './inventory.ts';
 import { registerKinds } from './kinds.ts';
+import { machineService } from './machine-service.ts';
 import { openAmong } from './mesh.ts';
 import { Presence } from './presence.ts';
 import { Measuring } from './gauges.ts';
@@ -123,6 +124,7 @@ async function startActors(
   const runtime = makeRuntime(options, journal, cluster);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
+    machine: machineService({ runtime, consoles: host.hypervisor, clock: systemClock }),
   });
   const among = await openAmong({
     config,
@@ -155,14 +157,14 @@ async function startActors(
   startWatching(options, { host, journal, executors, router, cluster, read }, undo);
   startMeasuring(options, read, router, undo);
   if (config.roles.includes('api')) {
-    await serveApi(options, { ...parts, journal, runtime, router }, undo);
+    await serveApi(options, { ...parts, journal, cluster, router }, undo);
   }
   return { login, resumed };
 }
 
 async function serveApi(
   options: DaemonOptions,
-  parts: Parts & Pick<ApiParts, 'journal' | 'runtime' | 'router'>,
+  parts: Parts & Pick<ApiParts, 'journal' | 'cluster' | 'router'>,
   undo: (() => Promise<void>)[],
 ): Promise<void> {
   const secret = await tokenSecret(parts.store, parts.keys);

@@ -31,6 +31,8 @@ import { hashSecret } from '../../src/api/secret.ts';
 import { apiServer, closeServer, SERVER_LIMITS, type ServerLimits } from '../../src/api/server.ts';
 import type { ApiServices } from '../../src/api/services.ts';
 import { signToken } from '../../src/api/token.ts';
+import { consoles, operations } from '../../src/daemon/cluster-wide.ts';
+import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
 import { FakeMachine, FedJournal, MemoryClaims, ShiftedClock } from './api-machine.ts';
 import { candidates } from '../../src/daemon/candidates.ts';
@@ -101,11 +103,16 @@ export class ApiWorld {
     this.runtime = new Runtime({ node: NODE, clock, random, journal, ownership, log });
     const router = localRouter(this.runtime, {
       executor: (to, message) => this.machine.handle(to, message),
+      machine: machineService({ runtime: this.runtime, consoles: this.machine, clock }),
     });
     this.runtime.connect(router);
     registerKinds(this.runtime, this.read);
+    const members = () => [{ node: NODE, version: '0.1.0' }];
+    const { read } = this;
+    const wide = { node: NODE, read, router, log, members, nodeOf: () => NODE };
     this.services = {
       node: NODE,
+      members,
       zone: ZONE,
       read: this.read,
       router,
@@ -114,11 +121,10 @@ export class ApiWorld {
       log,
       tokenSecret: Buffer.from('a secret of this test alone'),
       operations: {
-        inspect: (address) => this.runtime.inspect(address) ?? undefined,
-        stuck: () => this.runtime.stuck(clock.nowMs()),
+        ...operations(wide),
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
       },
-      consoles: this.machine,
+      consoles: consoles(wide),
       events: (address, limit, type) => {
         const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
         const wanted = all.filter((event) => type === null || event.type === type);

@@ -199,7 +199,7 @@ test('a breakdown of ours is a 500 that says so, and is logged once with its tra
   });
   world.machine.consoleFailure = undefined;
   assert.is(reply.status, 500);
-  assert.equal(reply.json, { error: 'server error: boom', status: 500 });
+  assert.equal(reply.json, { error: 'server error: machine/n1 failed: boom', status: 500 });
   const logged = world.lines.filter(
     ({ fields }) => fields['trace'] === 'broken-1' && fields['error'] !== undefined,
   );
