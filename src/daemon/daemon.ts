@@ -37,7 +37,7 @@ import { FenceSweep } from './fence-sweep.ts';
 import { openHost, type Host } from './host.ts';
 import { identityOf } from './identity.ts';
 import { Inventory } from './inventory.ts';
-import { registerKinds } from './kinds.ts';
+import { registerKinds, STORED_FORMAT } from './kinds.ts';
 import { machineService } from './machine-service.ts';
 import { openAmong } from './mesh.ts';
 import { Presence } from './presence.ts';
@@ -207,6 +207,7 @@ function describeSelf({ config }: DaemonOptions, host: Host): Self {
       api: servesApi ? apiUrl : '',
       mesh,
       vtep,
+      format: STORED_FORMAT,
       weight: 1,
     },
   };

@@ -19,6 +19,11 @@ import type { ReadModel } from '../read/read-model.ts';
 import { blobNodes } from './blob-nodes.ts';
 import { candidates } from './candidates.ts';
 
+/** Grows with every change of a kind's snapshot: see Member.format. */
+export const STORED_FORMAT = [artifact, blob, instance, interfaceKind, namespace, network, node]
+  .map(({ snapshot }) => snapshot.schema)
+  .reduce((sum, schema) => sum + schema, 0);
+
 /** One attempt at a download; what has come is kept for the next. */
 const FETCH_TIMEOUT_MS = 1_800_000;
 

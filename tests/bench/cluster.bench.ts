@@ -95,7 +95,7 @@ class Installation {
       return 'pass';
     };
     const identity = { node, installation: node, bootId: node, version: '1' };
-    const member = { ...identity, api: '', mesh: null, vtep: '', weight: 1 };
+    const member = { ...identity, api: '', mesh: null, vtep: '', format: 1, weight: 1 };
     const common = { store, keys, clock, log: () => {} };
     const cluster = new Cluster({
       ...common,

@@ -1,13 +1,16 @@
 // What a daemon says of itself under its member key.
 import { closed, decoder, nullable, Type, type Static } from '../../actors/kernel/schema.ts';
 
-export const Member = closed({
+/** Unknown members are ignored: a newer daemon may say more of itself. */
+export const Member = Type.Object({
   node: Type.String(),
   /** Random, kept in the data directory: tells a restart from a stranger of the same name. */
   installation: Type.String(),
   /** New for each start of the daemon. */
   bootId: Type.String(),
   version: Type.String(),
+  /** Grows with every change of what is stored; a daemon cannot read what one with a higher number has written. */
+  format: Type.Integer(),
   /** Base URL of its API. */
   api: Type.String(),
   /** Where its mesh listens; null: it has none, and the cluster is this daemon alone. */

@@ -15,6 +15,15 @@ export interface Carrier {
   readonly weight: number;
 }
 
+/**
+ * Those that may carry shards: of the newest format there is. The others could not read what those write, and would have
+ * to leave it alone; while a cluster is being upgraded the new daemons decide for all.
+ */
+export function carriersOf<M extends { readonly format: number }>(members: readonly M[]): M[] {
+  const newest = Math.max(...members.map(({ format }) => format));
+  return members.filter(({ format }) => format === newest);
+}
+
 /** The wanted owner of each shard, by shard; null where nobody carries actors. */
 export function placeShards(members: readonly Carrier[]): readonly (string | null)[] {
   const isAnybody = members.some(({ weight }) => weight > 0);

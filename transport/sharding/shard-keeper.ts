@@ -13,7 +13,7 @@ import { reasonOf } from '../../actors/kernel/errors.ts';
 import type { Log } from '../../actors/kernel/ports.ts';
 import type { Directory } from './directory.ts';
 import type { Membership } from './membership.ts';
-import { placeShards } from './placement.ts';
+import { carriersOf, placeShards } from './placement.ts';
 import { SHARDS } from './shard.ts';
 
 const RETRY_MS = 500;
@@ -119,7 +119,7 @@ export class ShardKeeper {
   /** What placement means us to run, by what we know of the members now. */
   #wanted(): ReadonlySet<number> {
     const { node, directory } = this.#options;
-    const placed = placeShards(directory.members);
+    const placed = placeShards(carriersOf(directory.members));
     return new Set(placed.flatMap((owner, shard) => (owner === node ? [shard] : [])));
   }
 

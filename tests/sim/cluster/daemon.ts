@@ -200,7 +200,8 @@ export class SimDaemon {
     const { keys } = this.#site;
     const { name: node, installation, vtep } = this.#host;
     const identity = { node, installation, bootId: this.bootId };
-    const member = { ...identity, version: '1', api: '', mesh: null, vtep, weight: 1 };
+    const what = { version: '1', format: 1, api: '', mesh: null, vtep, weight: 1 };
+    const member = { ...identity, ...what };
     const timing = { clock: this.#clock, log: this.#log };
     return new Cluster({
       store,

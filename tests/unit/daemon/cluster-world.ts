@@ -21,6 +21,7 @@ export function world() {
     work: JobPerformers['work'],
     onJoined: () => Promise<void> = async () => {},
     node = 'n1',
+    format = 1,
   ) => {
     const store = new MemoryStore({ cluster: server });
     const { log, lines } = keptLog();
@@ -32,6 +33,7 @@ export function world() {
       api: '',
       vtep: '',
       mesh: null,
+      format,
       weight: 1,
     };
     const membership = { store, keys, clock, log, member, leaseTtlMs: TTL_MS };

@@ -79,7 +79,7 @@ const net = (boot: string | null) => ({
 
 function member(bootId: string): Member {
   const common = { node: 'n2', installation: 'i', version: '1', api: '', vtep: '10.0.0.2' };
-  return { ...common, bootId, mesh: null, weight: 1 };
+  return { ...common, bootId, mesh: null, format: 1, weight: 1 };
 }
 
 function standing(boot: string | null = null) {

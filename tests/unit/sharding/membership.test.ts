@@ -36,6 +36,7 @@ function member(node: string, installation: string, bootId: string): Member {
     api: 'http://127.0.0.1:1',
     vtep: '',
     mesh: null,
+    format: 1,
     weight: 1,
   };
 }

@@ -1,7 +1,7 @@
 // Which member is meant to run which shard.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { placeShards, type Carrier } from '../../../transport/sharding/placement.ts';
+import { carriersOf, placeShards, type Carrier } from '../../../transport/sharding/placement.ts';
 import { SHARDS } from '../../../transport/sharding/shard.ts';
 import { seededRandom } from '../../support/kernel.ts';
 
@@ -72,6 +72,13 @@ test('who carries nothing gets nothing, unless nobody carries anything', () => {
   const both = new Set(placeShards([a, { node: 'b', weight: 0 }]));
   assert.equal(both, new Set(['a', 'b']));
   assert.equal([...new Set(placeShards([]))], [null]);
+});
+
+test('daemons of the newest format carry all; with one format everybody does', () => {
+  const [a, b, c] = [{ format: 7 }, { format: 8 }, { format: 8 }];
+  assert.equal(carriersOf([a, b, c]), [b, c]);
+  assert.equal(carriersOf([a]), [a]);
+  assert.equal(carriersOf([]), []);
 });
 
 test.run();
