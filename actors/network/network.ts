@@ -28,6 +28,7 @@ import {
   attach,
   isInUse,
   isPool,
+  newWish,
   releaseOwner,
   reserveAddress,
   sawNode,
@@ -54,6 +55,7 @@ export const initial: NetworkState = {
   released: {},
   ports: {},
   generation: 0,
+  convergingSinceMs: null,
   nodes: [],
   boots: {},
   setback: null,
@@ -90,9 +92,9 @@ function transition(
     case 'attach':
       return attach(state, message, turn);
     case 'segments-synced':
-      return segmentsSynced(state, message);
+      return segmentsSynced(state, message, turn);
     case 'node-seen':
-      return sawNode(state, message);
+      return sawNode(state, message, turn);
     case 'describe': {
       const { netblock, dns, namespace } = state;
       return next(state, [], { netblock, dns, namespace });
@@ -165,8 +167,7 @@ function startDeleting(state: NetworkState, turn: Turn): Step<NetworkState> {
   if (isPool(state))
     return refuse(state, 'network/in-use', 'you cannot delete the floating network');
   if (state.phase === 'delete-wait' || state.phase === 'deleted') return next(state);
-  const generation = state.generation + 1;
-  const leaving = { phase: 'delete-wait', generation, setback: null } as const;
+  const leaving = { phase: 'delete-wait', ...newWish(state, turn) } as const;
   const message = isInUse(state) ? 'deletion waits for instances' : 'deletion requested';
   const extra = { instances: usersOf(state) };
   return next({ ...state, ...leaving, sinceMs: turn.now }, [{ type: 'audit', message, extra }]);
@@ -248,6 +249,8 @@ export const network = defineKind<NetworkState, NetworkMessage, NetworkEffect>({
   snapshot: {
     schema: 2,
     decode: decoder('network', NetworkState, 'actor/bad-snapshot'),
-    migrations: { 1: (state) => ({ ...(state as object), boots: {}, released: {} }) },
+    migrations: {
+      1: (state) => ({ ...(state as object), boots: {}, released: {}, convergingSinceMs: null }),
+    },
   },
 });

@@ -25,7 +25,11 @@ export function isMissing(state: NetworkState, node: string): boolean {
 }
 
 /** A node that is there again, or anew, is told the whole; one that is missing is withdrawn from the others. */
-export function sawNode(state: NetworkState, { node, boot }: Of<'node-seen'>): Step<NetworkState> {
+export function sawNode(
+  state: NetworkState,
+  { node, boot }: Of<'node-seen'>,
+  turn: Turn,
+): Step<NetworkState> {
   const known = state.boots[node];
   if (!state.nodes.includes(node) || known === boot) return next(state);
   const seen = { ...state, boots: { ...state.boots, [node]: boot } };
@@ -35,7 +39,7 @@ export function sawNode(state: NetworkState, { node, boot }: Of<'node-seen'>): S
     boot === MISSING
       ? { type: 'status', message: 'node is missing, its entries are withdrawn', extra }
       : { type: 'status', message: 'node is there again', extra };
-  return next({ ...seen, generation: state.generation + 1, setback: null }, [event]);
+  return next({ ...seen, ...newWish(state, turn) }, [event]);
 }
 
 /** Ids of the instances on it, placed or about to be. */
@@ -90,7 +94,7 @@ export function releaseOwner(state: NetworkState, owner: string, turn: Turn): St
     return next(released === state.released ? state : { ...state, released });
   const { [interfaceId]: _, ...ports } = state.ports;
   const reservations = { ...release(state.reservations, owner, turn.now) };
-  const wish = isAttached ? { ports, generation: state.generation + 1, setback: null } : {};
+  const wish = isAttached ? { ports, ...newWish(state, turn) } : {};
   const left = { ...state, ...wish, reservations, released };
   // The last user of a network that is to be deleted: from now on the tear-down has its own time.
   const isLast = state.phase === 'delete-wait' && !isInUse(left);
@@ -127,9 +131,8 @@ export function attach(state: NetworkState, message: Of<'attach'>, turn: Turn): 
   }
   const nodes = state.nodes.includes(node) ? state.nodes : [...state.nodes, node];
   const ports = { ...state.ports, [interfaceId]: port };
-  const generation = state.generation + 1;
   const extra = { interface: interfaceId, node };
-  return next({ ...state, ports, nodes, generation, setback: null }, [
+  return next({ ...state, ports, nodes, ...newWish(state, turn) }, [
     { type: 'mutate', message: 'attached interface', extra },
   ]);
 }
@@ -150,6 +153,7 @@ function isSamePort(a: Port, b: Port): boolean {
 export function segmentsSynced(
   state: NetworkState,
   message: Of<'segments-synced'>,
+  turn: Turn,
 ): Step<NetworkState> {
   if (message.generation !== state.generation) return next(state);
   const wanted = nodesWithPorts(state);
@@ -158,7 +162,21 @@ export function segmentsSynced(
   const boots = Object.fromEntries(
     Object.entries(state.boots).filter(([node]) => nodes.includes(node)),
   );
-  return next({ ...state, nodes, boots, setback: null });
+  const converged = { ...state, nodes, boots, convergingSinceMs: null, setback: null };
+  if (state.convergingSinceMs === null) return next(converged);
+  const durationMs = turn.now - state.convergingSinceMs;
+  const extra = { generation: message.generation, nodes: nodes.length };
+  return next(converged, [
+    { type: 'status', message: 'all nodes have it as wanted', extra, durationMs },
+  ]);
+}
+
+/** Segments are wanted otherwise from now on. */
+export function newWish(
+  { generation }: NetworkState,
+  { now }: Turn,
+): Pick<NetworkState, 'generation' | 'convergingSinceMs' | 'setback'> {
+  return { generation: generation + 1, convergingSinceMs: now, setback: null };
 }
 
 function tooLate(state: NetworkState, owner: string): Step<NetworkState> {

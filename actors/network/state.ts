@@ -68,6 +68,8 @@ export const NetworkState = closed({
   ports: Type.Record(Type.String(), Port),
   /** Of the wanted segments; grows with every change of ports. */
   generation: Type.Integer(),
+  /** When it last grew, ms since the epoch; null: all nodes have said since that they have it so. */
+  convergingSinceMs: nullable(Type.Number()),
   /** Nodes that have, or may still have, a segment: told until they say it is gone. */
   nodes: Type.Array(Type.String()),
   /** Of those nodes: the daemon's boot that was told, or MISSING (actors/node/presence.ts). */

@@ -137,6 +137,29 @@ test('a daemon that is stopped hands its shards over at once, and leaves its gue
   assert.is(await qemuPids('n3'), before);
 });
 
+test('a drained machine keeps its guests and gets nothing new; any node shows its console and what is under way', async () => {
+  const client = world.client('n1');
+  const before = await qemuPids('n3');
+  await client.call('POST', '/nodes/n3/drain');
+  await untilAllServed(['n1', 'n2'], 10_000);
+  await waitUntil('it decides nothing', () => !world.history.owners().includes('n3'));
+  assert.is(await qemuPids('n3'), before);
+  const refused = await createTiny(client, 'not-there', null, 'n3').catch(String);
+  assert.match(String(refused), 'n3');
+  const { instance } = world.guest('n3');
+  const uuid = String(instance['uuid']);
+  const text = (await client.bytes(`/instances/${uuid}/consoledata`)).toString();
+  assert.match(text, 'troupe-guest: ready');
+  const [actor] = await client.list(`/actors/${uuid}`);
+  assert.is(actor?.['status'], 'active', JSON.stringify(actor));
+  assert.equal(await client.list('/stuck'), []);
+  await client.call('POST', '/nodes/n3/undrain');
+  await untilAllServed(['n1', 'n2', 'n3'], 10_000);
+  for (const one of await client.list('/instances'))
+    if (one['name'] === 'not-there')
+      await client.call('DELETE', `/instances/${String(one['uuid'])}`);
+});
+
 test('a machine that is lost: its instances say so, its entries go, its blobs are copied again', async () => {
   const client = world.client('n1');
   const image = await imageOn('n3');
@@ -272,13 +295,19 @@ const isDeleted = (view: View) => view['state'] === 'deleted';
 const hasEnded = (view: View) =>
   (view['state'] === 'created' && view['power_state'] === 'on') || view['state'] === 'error';
 
-function createTiny(client: Client, name: string, network: string): Promise<View> {
+function createTiny(
+  client: Client,
+  name: string,
+  network: string | null,
+  node?: string,
+): Promise<View> {
   return client.view('POST', '/instances', {
     name,
     cpus: 1,
     memory: 64,
     disk: [{ size: 1, base: null, bus: 'virtio', type: 'disk' }],
-    network: [{ network_uuid: network }],
+    network: network === null ? [] : [{ network_uuid: network }],
+    ...(node === undefined ? {} : { placed_on: node }),
     ssh_key: null,
     video: { model: 'cirrus', memory: 16384, vdi: 'vnc' },
     side_channels: [],
