@@ -1,6 +1,8 @@
 // Image artifacts by URL: finds the one that a namespace may use, or makes it (contract: artifacts 5.1).
 //
 // G1  Two requests for the same URL at the same time make one artifact: whoever comes second gets the first one's.
+import { TroupeError } from '../../actors/kernel/errors.ts';
+import { canHoldBlobs } from '../../actors/node/capacity.ts';
 import { artifactRef, type ArtifactState } from '../../actors/artifact/state.ts';
 import { SYSTEM } from '../../actors/namespace/state.ts';
 import type { ReadObject } from '../read/collection.ts';
@@ -63,8 +65,24 @@ export class ImageCache {
     return isTrustedNamespace(this.#services, namespace, state.namespace);
   }
 
+  /** This one, where a file would be; else, if it keeps no images, the first that is there and does. Error: 507. */
+  #fetchingNode(kind: 'url' | 'file'): string {
+    const { node, read, members } = this.#services;
+    const own = read.nodes.get(node)?.state;
+    if (kind === 'file' || own === undefined || canHoldBlobs(own)) return node;
+    const there = new Set(members().map((one) => one.node));
+    const others = [...read.nodes.all()].filter(
+      ({ id, state }) => there.has(id) && canHoldBlobs(state),
+    );
+    const [first] = others.map(({ id }) => id).toSorted();
+    if (first !== undefined) return first;
+    const message = 'no node of the cluster keeps images: give one the role storage (--roles)';
+    throw new TroupeError('scheduler/no-node', message);
+  }
+
   async #make({ caller, url, namespace, isShared, trace }: ImageRequest): Promise<string> {
-    const { random, node } = this.#services;
+    const { random } = this.#services;
+    const source = imageSource(url, caller);
     const id = random.uuid();
     const message = {
       kind: 'create',
@@ -72,11 +90,11 @@ export class ImageCache {
       name: url.split('/').at(-1) ?? url,
       namespace,
       sourceUrl: url,
-      source: imageSource(url, caller),
+      source,
       shared: isShared,
       maxVersions: MAX_VERSIONS,
       blobId: random.uuid(),
-      node,
+      node: this.#fetchingNode(source.kind),
     } as const;
     await change(this.#services, artifactRef(id), message, trace);
     return id;

@@ -1,6 +1,7 @@
 // Nodes through the API: views, events, draining; for the system namespace.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { nodeRef } from '../../../actors/node/state.ts';
 import { NODE, openApiWorld, type ApiWorld } from '../../support/api-world.ts';
 
 const test = suite('api: nodes');
@@ -54,6 +55,25 @@ test('a drained node takes no instance until it is called off; it says so in its
   const events = (await call('GET', `/nodes/${NODE}/events`)).json as View[];
   const messages = events.map((event) => event['message']);
   assert.equal(messages.slice(0, 2), ['takes work again', 'draining: takes nothing more']);
+});
+
+test('an image is fetched by a node that keeps images, and by nobody where none does', async () => {
+  const cache = (url: string) => world.call('POST', '/artifacts', { as: 'system', body: { url } });
+  assert.is((await cache('http://images.test/a.qcow2')).status, 200);
+  const registered = world.read.nodes.get(NODE)?.state;
+  assert.ok(registered?.machine);
+  const machine = { ...registered.machine, roles: ['hypervisor', 'api'] } as const;
+  const message = {
+    kind: 'register',
+    bootId: 'again',
+    machine,
+    gauges: registered.gauges,
+  } as const;
+  const reply = await world.services.router.ask(nodeRef(NODE), message as never, { trace: 't' });
+  await world.read.reached(reply.revision);
+  const refused = await cache('http://images.test/b.qcow2');
+  assert.is(refused.status, 507);
+  assert.match(JSON.stringify(refused.json), 'role storage');
 });
 
 test.run();
