@@ -43,9 +43,16 @@ function seconds(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-async function qemuPids(name: string): Promise<string> {
-  const list = ['sh', '-c', 'pgrep -x qemu-system-x86 || pgrep -f ^.*qemu-system | head -50'];
-  return (await runIn(world.node(name).machine, list, { okCodes: [0, 1] })).stdout;
+/** Processes by what the kernel calls them, one a line. */
+async function pidsOf(name: string, program: string): Promise<string> {
+  const look = `for each in /proc/[0-9]*; do
+    read -r name 2>/dev/null <"$each/comm" && [ "$name" = ${program} ] && echo "\${each#/proc/}"
+  done; true`;
+  return (await runIn(world.node(name).machine, ['sh', '-c', look])).stdout;
+}
+
+function qemuPids(name: string): Promise<string> {
+  return pidsOf(name, 'qemu-system-x86');
 }
 
 /** Tries again what may be tried again; resolves with the answer. */
@@ -223,8 +230,10 @@ test('etcd stopped under load: no guest is disturbed, requests get a 503, nothin
     }
   })();
   await waitUntil('some are made', () => acknowledged.length > 3);
-  const etcd = async (signal: string) =>
-    runIn(world.node('n1').machine, ['pkill', `-${signal}`, '-x', 'etcd']);
+  const etcd = async (signal: string) => {
+    const pid = (await pidsOf('n1', 'etcd')).trim();
+    await runIn(world.node('n1').machine, ['sh', '-c', `kill -${signal} ${pid}`]);
+  };
   await etcd('STOP');
   await seconds(NO_ETCD_MS);
   await etcd('CONT');
@@ -316,10 +325,10 @@ function createTiny(
 
 /** One QEMU, one tap, one VXLAN device: those of the tour. */
 async function isTidy(name: string): Promise<boolean> {
-  const look =
-    'pgrep -fc "^[^ ]*qemu-system"; ls /sys/class/net | grep -c ^tp; ls /sys/class/net | grep -c ^vx';
-  const { stdout } = await runIn(world.node(name).machine, ['sh', '-c', `${look}; true`]);
-  return stdout.trim().split('\n').join() === '1,1,1';
+  const links = 'ls /sys/class/net | grep -c ^tp; ls /sys/class/net | grep -c ^vx; true';
+  const { stdout } = await runIn(world.node(name).machine, ['sh', '-c', links]);
+  const guests = (await qemuPids(name)).trim().split('\n');
+  return guests.length === 1 && stdout.trim() === '1\n1';
 }
 
 /** An image that n3 fetches, with a second copy elsewhere; resolves to the blob's id. */
