@@ -1,7 +1,10 @@
 // A cluster is made, machines are invited and join it: real certificates, real TLS, a store in memory.
 import { rejects, throws } from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, sign, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -12,6 +15,7 @@ import { clusterFiles, readIdentity } from '../../../src/cluster/files.ts';
 import { initCluster } from '../../../src/cluster/init.ts';
 import { invite, readInvitation, type Terms } from '../../../src/cluster/invitation.ts';
 import { joinCluster } from '../../../src/cluster/join.ts';
+import { claimOf } from '../../../src/cluster/join-messages.ts';
 import { Mesh } from '../../../transport/mesh/mesh.ts';
 import { clusterKeys } from '../../../transport/store/keys.ts';
 import { MemoryCluster } from '../../../transport/store/memory-cluster.ts';
@@ -136,6 +140,38 @@ test('the answer that was lost is given again to the same machine', async () => 
     readFileSync(clusterFiles(first).authority, 'utf8'),
   );
 });
+
+test('who found a used invitation and knows the public key of its node is told nothing', async () => {
+  const text = await invitation();
+  const dataDir = newDirectory();
+  await joinAs('n12', text, dataDir);
+  // Anybody learns it who connects with the node: a server shows its certificate first.
+  const { publicKey } = new X509Certificate(readIdentity({ dataDir, node: 'n12' }).certificate);
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  const application = { node: 'n12', publicKey: pem, address: '10.0.0.66' };
+  const thief = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  const { subject } = new X509Certificate(readInvitation(text).certificate);
+  const claim = claimOf(subject.slice(3), application);
+  for (const proof of ['', 'AAAA', sign('sha256', claim, thief).toString('base64')]) {
+    const { status, body } = await post(text, { ...application, proof });
+    assert.is(status, 403, body);
+    assert.match(body, /proof is no signature/);
+  }
+  assert.is((await post(text, application)).status, 400);
+});
+
+/** What the door answers to a request that bears the invitation. */
+async function post(text: string, body: object): Promise<{ status?: number; body: string }> {
+  const { address, authority: ca, certificate: cert, key } = readInvitation(text);
+  const sent = request({ ...address, path: '/join', method: 'POST', ca, cert, key, ...ANY_NAME });
+  sent.end(JSON.stringify(body));
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  let answer = '';
+  for await (const chunk of response) answer += String(chunk);
+  return { status: response.statusCode ?? 0, body: answer };
+}
+
+const ANY_NAME = { agent: false, checkServerIdentity: () => undefined };
 
 test('a name is given once, unless the invitation is for it', async () => {
   await joinAs('n6', await invitation());
