@@ -28,7 +28,8 @@ export async function joinCluster(invitation: Invitation, node: NewNode): Promis
   const { dataDir } = node;
   refuseSecond(dataDir);
   const { directory } = clusterFiles(dataDir);
-  const unfinished = filesIn(`${directory}.new`);
+  // Not where initCluster() works: what it left may hold the keys of authorities.
+  const unfinished = filesIn(`${directory}.joining`);
   await mkdir(unfinished.directory, { recursive: true, mode: 0o700 });
   // A try whose answer was lost left its key: the cluster knows it again.
   const publicKey = (await publicKeyOf(unfinished.key)) ?? (await newKeyPair(unfinished.key));
@@ -37,10 +38,10 @@ export async function joinCluster(invitation: Invitation, node: NewNode): Promis
     publicKey,
     sign: (claim) => signWith(unfinished.key, claim),
   });
-  await writeFile(unfinished.authority, invitation.authority);
-  await writeFile(unfinished.certificate, admitted.certificate);
+  await writeFile(unfinished.authority, invitation.authority, { flush: true });
+  await writeFile(unfinished.certificate, admitted.certificate, { flush: true });
   const etcd = await writeEtcdFiles(unfinished, clusterFiles(dataDir), admitted);
-  await rename(unfinished.directory, directory);
+  // Settings first: with them alone a daemon does not start, and says that the machine has to join.
   addSettings(dataDir, {
     ...(admitted.settings as Settings),
     ...etcd,
@@ -49,6 +50,7 @@ export async function joinCluster(invitation: Invitation, node: NewNode): Promis
     'mesh-address': address,
     'mesh-port': node.port,
   });
+  await rename(unfinished.directory, directory);
   return { host: address, port: node.port };
 }
 
@@ -62,7 +64,7 @@ async function writeEtcdFiles(
   if (!etcd.endpoints.some((endpoint) => endpoint.startsWith('https:'))) return settings;
   const put = async (name: string, pem: string | null, initial: string) => {
     if (pem === null) return initial;
-    await writeFile(joinPath(unfinished.directory, name), pem, { mode: 0o600 });
+    await writeFile(joinPath(unfinished.directory, name), pem, { mode: 0o600, flush: true });
     return joinPath(files.directory, name);
   };
   const isOwn = etcd.ca === null;

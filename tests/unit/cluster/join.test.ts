@@ -2,7 +2,16 @@
 import { rejects, throws } from 'node:assert/strict';
 import { generateKeyPairSync, sign, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -11,7 +20,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { systemClock } from '../../../actors/kernel/clock.ts';
 import { admission, isGuest } from '../../../src/cluster/admission.ts';
-import { clusterFiles, readIdentity } from '../../../src/cluster/files.ts';
+import { clusterFiles, isInCluster, readIdentity } from '../../../src/cluster/files.ts';
 import { initCluster } from '../../../src/cluster/init.ts';
 import { invite, readInvitation, type Terms } from '../../../src/cluster/invitation.ts';
 import { joinCluster } from '../../../src/cluster/join.ts';
@@ -35,6 +44,8 @@ const shared = {
   settings: { zone: 'lab.test', 'floating-block': '192.0.2.0/24' },
   etcd: { endpoints: ['https://10.0.0.1:2379'], ca: null, certificate: null, key: null },
 };
+
+const FIRST = () => ({ dataDir: first, node: 'first' });
 
 function newDirectory(): string {
   return join(directory, `node-${++made}`);
@@ -133,7 +144,7 @@ test('the answer that was lost is given again to the same machine', async () => 
   await joinAs('n5', text, dataDir);
   // As if the daemon had died before it was renamed into place.
   const { directory: place } = clusterFiles(dataDir);
-  renameSync(place, `${place}.new`);
+  renameSync(place, `${place}.joining`);
   await joinAs('n5', text, dataDir);
   assert.is(
     readIdentity({ dataDir, node: 'n5' }).ca,
@@ -172,6 +183,43 @@ async function post(text: string, body: object): Promise<{ status?: number; body
 }
 
 const ANY_NAME = { agent: false, checkServerIdentity: () => undefined };
+
+test('what could not be finished is begun again: a machine is never half in a cluster', async () => {
+  const dataDir = newDirectory();
+  mkdirSync(dataDir);
+  // Settings that cannot be written stand for a machine that went down at that point.
+  const settings = join(dataDir, 'troupe.json');
+  writeFileSync(settings, 'no JSON');
+  const text = await invitation();
+  await rejects(joinAs('n13', text, dataDir), /is not JSON/);
+  assert.not(isInCluster(dataDir));
+  rmSync(settings);
+  await joinAs('n13', text, dataDir);
+  assert.is(readIdentity({ dataDir, node: 'n13' }).ca, readIdentity(FIRST()).ca);
+});
+
+test('the same of the first machine', async () => {
+  const dataDir = newDirectory();
+  mkdirSync(dataDir);
+  const settings = join(dataDir, 'troupe.json');
+  writeFileSync(settings, 'no JSON');
+  const address = { host: '127.0.0.1', port: 1 };
+  const options = { dataDir, cluster: 'lab', node: 'one', address };
+  await rejects(initCluster(options), /is not JSON/);
+  assert.not(isInCluster(dataDir));
+  rmSync(settings);
+  await initCluster(options);
+  assert.ok(existsSync(settings));
+});
+
+test('a machine that was about to make its own cluster takes none of its authorities along', async () => {
+  const dataDir = newDirectory();
+  await initCluster({ dataDir, cluster: 'own', node: 'n14', address: { host: '::1', port: 1 } });
+  const { directory: place, authorityKey, inviter } = clusterFiles(dataDir);
+  renameSync(place, `${place}.new`);
+  await joinAs('n14', await invitation(), dataDir);
+  for (const file of [authorityKey, inviter]) assert.not(existsSync(file), file);
+});
 
 test('a name is given once, unless the invitation is for it', async () => {
   await joinAs('n6', await invitation());
