@@ -53,6 +53,8 @@ export interface DaemonOptions {
   readonly random: Random;
   readonly log: Log;
   readonly trace: string;
+  /** Aborted when the daemon is to stop, also while it starts. */
+  readonly signal: AbortSignal;
   /** The daemon cannot go on: stop the process. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -150,7 +152,9 @@ async function startActors(
     () => runtime.stop(),
   );
   const resumed = await cluster.join(runtime);
-  const login = await bootstrap({ ...config, router, read, apiUrl: self.apiUrl, trace });
+  const patience = { clock: systemClock, ...options };
+  const { apiUrl } = self;
+  const login = await bootstrap({ ...config, router, read, apiUrl, trace, patience });
   host.hypervisor.lookAgain();
   startWatching(options, { host, journal, executors, router, cluster, read }, undo);
   startMeasuring(options, read, router, undo);
