@@ -5,7 +5,9 @@
 // P2  A daemon tells only what it owns itself; a daemon without a lease owns nothing, so one that is cut off declares
 //     nobody missing.
 // P3  A machine is missing once its member key has been away for `lostAfterMs` by our own clock, counted from when we
-//     saw it go, or from our own start.
+//     saw it go, or from our own joining: after an outage of the store all come back in any order.
+// P4  A boot is told of once the node's own record says the same: who is told goes by that record, the machine's address
+//     for one, and is not told again.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import { reasonOf } from '../../actors/kernel/errors.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
@@ -73,7 +75,10 @@ export class Presence {
     const { cluster, log } = this.#options;
     const { members } = cluster;
     if (this.#isStopped) return;
-    if (members === null) return this.#lookIn(LOOK_AGAIN_MS);
+    if (members === null) {
+      this.#awaySince.clear();
+      return this.#lookIn(LOOK_AGAIN_MS);
+    }
     const wrong = [...this.#wrong(this.#boots(members)), ...this.#wrongBlobs(members)];
     for (let at = 0; at < wrong.length && !this.#isStopped; at += AT_ONCE) {
       const told = wrong.slice(at, at + AT_ONCE).map((one) => this.#tell(one));
@@ -89,10 +94,14 @@ export class Presence {
   #boots(members: readonly Member[]): Map<string, string> {
     const { read, clock, lostAfterMs } = this.#options;
     const now = clock.monoMs();
-    const boots = new Map(members.map(({ node, bootId }) => [node, bootId]));
-    for (const { id } of read.nodes.all()) {
-      if (boots.has(id)) {
+    const boots = new Map<string, string>();
+    const there = new Map(members.map(({ node, bootId }) => [node, bootId]));
+    for (const { id, state } of read.nodes.all()) {
+      const boot = there.get(id);
+      if (boot !== undefined) {
         this.#awaySince.delete(id);
+        if (boot === state.bootId) boots.set(id, boot);
+        else this.#lookIn(LOOK_AGAIN_MS);
         continue;
       }
       const sinceMono = this.#awaySince.get(id) ?? now;
