@@ -149,6 +149,21 @@ test('a daemon that has not said yet what its machine is now is told of to nobod
   assert.is(clock.pending, 0);
 });
 
+test('what comes to a machine while no daemon comes or goes is told of the boot too', async () => {
+  const { clock, told, state, members, put } = standing('b1');
+  members(member('b1'));
+  await clock.advance(5_000);
+  put('instance', 'j', instance.snapshot.schema, vm(null));
+  put('network', 'm', network.snapshot.schema, net(null));
+  await clock.advance(2_000);
+  assert.equal(told, ['instance/j: n2 b1', 'network/m: n2 b1']);
+  put('instance', 'j', instance.snapshot.schema, { ...vm('b1'), generation: 2 });
+  assert.is(clock.pending, 0, 'what is known is not looked at again');
+  state.owned = false;
+  put('instance', 'k', instance.snapshot.schema, vm(null));
+  assert.is(clock.pending, 0, "another's to tell");
+});
+
 test('after an outage of our own others get the whole time to come back', async () => {
   const { clock, told, state, members } = standing('b1');
   members();
