@@ -152,7 +152,7 @@ async function startAll(options: StartOptions): Promise<Daemon> {
   };
   const daemon = await progress.phase(
     'daemon',
-    () => startDaemon({ config, etcd, libvirtSocket, probed, random, log, trace, onFatal }),
+    () => startDaemon({ config, etcd, libvirtSocket, probed, random, log, trace, signal, onFatal }),
     ({ resumed }) => `${served(config)}, ${resumed} actors resumed`,
   );
   undo.push(async () => {

@@ -22,7 +22,7 @@ import {
   withSetback,
 } from '../kernel/setback.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
-import { replicasByNode } from './migrate.ts';
+import { replicasByNode, withDepartures } from './migrate.ts';
 import {
   copied,
   copyFailed,
@@ -65,6 +65,7 @@ export const initial: BlobState = {
   replicas: {},
   users: [],
   needs: {},
+  departures: 0,
   progress: { step: '', percent: null },
   generation: 0,
   setback: null,
@@ -177,7 +178,8 @@ function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<Blob
   const needs = Object.fromEntries(
     Object.entries(state.needs).filter(([user]) => !gone.includes(user)),
   );
-  const left = { ...state, users, needs, replicas: notInUse(state.replicas) };
+  const departures = state.departures + 1;
+  const left = { ...state, users, needs, departures, replicas: notInUse(state.replicas) };
   if (left.users.length > 0 || state.phase === 'delete-wait' || state.phase === 'deleted') {
     return next(left);
   }
@@ -290,7 +292,7 @@ function keepingEffects(state: BlobState): Wanted<BlobEffect>[] {
 /** A new one to be told is told at once; the ones told before hear it again, harmlessly. */
 function tellEffect(state: BlobState): Wanted<BlobEffect>[] {
   const told = toBeTold(state).map(({ user, failed }) => (failed ? `${user} failed` : user));
-  return told.length > 0 ? [{ name: 'tell-users', key: told.join() }] : [];
+  return told.length > 0 ? [{ name: 'tell-users', key: `${state.departures} ${told.join()}` }] : [];
 }
 
 /** Half made, or needed by nobody. */
@@ -347,8 +349,8 @@ export const blob = defineKind<BlobState, BlobMessage, BlobEffect>({
   onCrash: restartThenPark,
   parked,
   snapshot: {
-    schema: 2,
+    schema: 3,
     decode: decoder('blob', BlobState, 'actor/bad-snapshot'),
-    migrations: { 1: replicasByNode },
+    migrations: { 1: replicasByNode, 2: withDepartures },
   },
 });

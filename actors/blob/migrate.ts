@@ -16,3 +16,8 @@ export function replicasByNode(old: unknown): unknown {
   const replicas = Object.fromEntries(nodes.map((node) => [node, { phase, generation, ...known }]));
   return { ...rest, replicas, needs: {} };
 }
+
+/** Nobody counted who had gone. */
+export function withDepartures(old: unknown): unknown {
+  return { ...(old as object), departures: 0 };
+}

@@ -89,7 +89,10 @@ export function nodeGone(state: BlobState, { node }: Of<'node-gone'>, turn: Turn
 }
 
 /** Keeps it, and has it on this node. */
-export function neededOn(state: BlobState, user: string, node: string): BlobState {
+export function neededOn(before: BlobState, user: string, node: string): BlobState {
+  const had = before.needs[user];
+  const isElsewhere = had !== undefined && had !== node;
+  const state = { ...before, departures: before.departures + (isElsewhere ? 1 : 0) };
   const needs = { ...state.needs, [user]: node };
   const there = state.replicas[node];
   const isComing = there?.phase === 'verified' || there?.phase === 'copying';

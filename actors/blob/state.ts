@@ -64,6 +64,8 @@ export const BlobState = closed({
   users: Type.Array(Type.String()),
   /** User to the node on which it needs a replica. */
   needs: Type.Record(Type.String(), Type.String()),
+  /** How often users have gone, or needed it elsewhere: one that comes back is told again. */
+  departures: Type.Integer(),
   /** Last progress that was worth an event, per cent of the step. */
   progress: closed({ step: Type.String(), percent: nullable(Type.Integer()) }),
   generation: Type.Integer(),

@@ -14,9 +14,11 @@ export function sawNode(state: State, { node, boot }: NodeSeen): Step<State> {
   const events: EventDraft[] = isBack
     ? [{ type: 'status', message: 'node is there again', extra: { node } }]
     : [];
+  // What could not be given back there is tried at once.
+  const ready = { ...seen, setback: null };
+  if (!isStanding(state)) return next(ready, events);
   // A generation more: the daemon there is told anew, and says what it finds.
-  const told = { ...seen, generation: state.generation + 1, setback: null };
-  return next(isStanding(state) ? { ...told, failure: null } : seen, events);
+  return next({ ...ready, generation: state.generation + 1, failure: null }, events);
 }
 
 function missing(state: State, node: string): Step<State> {

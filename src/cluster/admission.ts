@@ -2,7 +2,8 @@
 //
 // D1  Who gets here has proved by TLS that it bears an invitation; nothing of others is read.
 // D2  An invitation admits one node, and a node's name is given once. Both are recorded in the store before anything
-//     is signed. The same machine may ask again: its first answer may have been lost.
+//     is signed. The same machine may ask again: its first answer may have been lost. It proves that it has the private
+//     key: anybody can learn the public one, and the answer may hold the key to an etcd.
 // D3  An invitation for a named node gives that name again: the machine was made anew.
 import { createHash, createPublicKey } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -15,7 +16,8 @@ import type { Compare, Entry, Store } from '../../transport/store/store.ts';
 import { certifyNode } from './authority.ts';
 import type { ClusterFiles } from './files.ts';
 import { GUEST_PREFIX } from './invitation.ts';
-import { decodeApplication, type Admitted, type Application } from './join-messages.ts';
+import { claimOf, decodeApplication, type Admitted, type Application } from './join-messages.ts';
+import { isSignedBy } from './key-pair.ts';
 
 const MAX_BODY_BYTES = 16 * 1024;
 
@@ -55,6 +57,9 @@ async function admit(
   }
   const application = decodeApplication(await bodyOf(request));
   const publicKey = readPublicKey(application.publicKey);
+  if (!isSignedBy(publicKey, claimOf(guest, application), application.proof)) {
+    throw new TroupeError('api/forbidden', 'proof is no signature by the key of publicKey');
+  }
   await record(options, guest, application, publicKey);
   const signer = { certificate: files.authority, key: files.authorityKey };
   const subject = { publicKey, name: application.node };

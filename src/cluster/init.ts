@@ -33,9 +33,10 @@ export async function initCluster({ dataDir, cluster, node, address }: FirstNode
   const publicKey = await newKeyPair(unfinished.key);
   const certificate = await certifyNode(nodes, { publicKey, name: node }, address.host, trace);
   await writeFile(unfinished.certificate, certificate, { flush: true });
-  await rename(unfinished.directory, directory);
   const { host, port } = address;
+  // Settings first: with them alone a daemon does not start, and says that the cluster has to be made.
   addSettings(dataDir, { node, cluster, 'mesh-address': host, 'mesh-port': port });
+  await rename(unfinished.directory, directory);
 }
 
 /** Errors: `config/invalid` when the machine is in a cluster already. */

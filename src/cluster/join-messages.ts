@@ -10,9 +10,19 @@ export const Application = closed({
   publicKey: Type.String({ maxLength: 4096 }),
   /** By which the others will reach it. */
   address: Type.String({ pattern: '^[0-9A-Za-z.:-]{1,253}$' }),
+  /** Signature of claimOf() by that key, base64: a public key is known to whoever has spoken with its machine. */
+  proof: Type.String({ maxLength: 1024 }),
 });
 export type Application = Static<typeof Application>;
 export const decodeApplication = decoder('application', Application, 'api/bad-request');
+
+/** What a machine signs: who it wants to be, by which invitation. */
+export function claimOf(
+  guest: string,
+  { node, publicKey, address }: Omit<Application, 'proof'>,
+): Buffer {
+  return Buffer.from(JSON.stringify(['troupe join', guest, node, publicKey, address]));
+}
 
 /** Unknown members are ignored: a newer node may say more. */
 export const Admitted = Type.Object({

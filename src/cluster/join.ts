@@ -1,4 +1,5 @@
 // Makes this machine a node of the cluster that an invitation leads to.
+import { X509Certificate } from 'node:crypto';
 import { request } from 'node:https';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join as joinPath } from 'node:path';
@@ -7,8 +8,8 @@ import type { PeerAddress } from '../../transport/mesh/socket.ts';
 import { clusterFiles, filesIn, type ClusterFiles } from './files.ts';
 import { refuseSecond } from './init.ts';
 import type { Invitation } from './invitation.ts';
-import { decodeAdmitted, type Admitted, type Application } from './join-messages.ts';
-import { newKeyPair, publicKeyOf } from './key-pair.ts';
+import { claimOf, decodeAdmitted, type Admitted, type Application } from './join-messages.ts';
+import { newKeyPair, publicKeyOf, signWith } from './key-pair.ts';
 import { addSettings, type Settings } from './settings-file.ts';
 
 const TIMEOUT_MS = 30_000;
@@ -27,15 +28,20 @@ export async function joinCluster(invitation: Invitation, node: NewNode): Promis
   const { dataDir } = node;
   refuseSecond(dataDir);
   const { directory } = clusterFiles(dataDir);
-  const unfinished = filesIn(`${directory}.new`);
+  // Not where initCluster() works: what it left may hold the keys of authorities.
+  const unfinished = filesIn(`${directory}.joining`);
   await mkdir(unfinished.directory, { recursive: true, mode: 0o700 });
   // A try whose answer was lost left its key: the cluster knows it again.
   const publicKey = (await publicKeyOf(unfinished.key)) ?? (await newKeyPair(unfinished.key));
-  const { address, admitted } = await apply(invitation, { ...node, publicKey });
-  await writeFile(unfinished.authority, invitation.authority);
-  await writeFile(unfinished.certificate, admitted.certificate);
+  const { address, admitted } = await apply(invitation, {
+    ...node,
+    publicKey,
+    sign: (claim) => signWith(unfinished.key, claim),
+  });
+  await writeFile(unfinished.authority, invitation.authority, { flush: true });
+  await writeFile(unfinished.certificate, admitted.certificate, { flush: true });
   const etcd = await writeEtcdFiles(unfinished, clusterFiles(dataDir), admitted);
-  await rename(unfinished.directory, directory);
+  // Settings first: with them alone a daemon does not start, and says that the machine has to join.
   addSettings(dataDir, {
     ...(admitted.settings as Settings),
     ...etcd,
@@ -44,6 +50,7 @@ export async function joinCluster(invitation: Invitation, node: NewNode): Promis
     'mesh-address': address,
     'mesh-port': node.port,
   });
+  await rename(unfinished.directory, directory);
   return { host: address, port: node.port };
 }
 
@@ -57,7 +64,7 @@ async function writeEtcdFiles(
   if (!etcd.endpoints.some((endpoint) => endpoint.startsWith('https:'))) return settings;
   const put = async (name: string, pem: string | null, initial: string) => {
     if (pem === null) return initial;
-    await writeFile(joinPath(unfinished.directory, name), pem, { mode: 0o600 });
+    await writeFile(joinPath(unfinished.directory, name), pem, { mode: 0o600, flush: true });
     return joinPath(files.directory, name);
   };
   const isOwn = etcd.ca === null;
@@ -71,6 +78,12 @@ async function writeEtcdFiles(
   return settings;
 }
 
+interface Applicant extends NewNode {
+  readonly publicKey: string;
+  /** By the private key. */
+  readonly sign: (claim: Uint8Array) => string;
+}
+
 interface Outcome {
   readonly address: string;
   readonly admitted: Admitted;
@@ -78,8 +91,9 @@ interface Outcome {
 
 function apply(
   { address: { host, port }, authority, certificate, key }: Invitation,
-  { node, address, publicKey }: NewNode & { readonly publicKey: string },
+  { node, address, publicKey, sign }: Applicant,
 ): Promise<Outcome> {
+  const guest = commonNameOf(certificate);
   const options = {
     host,
     port,
@@ -107,15 +121,16 @@ function apply(
     });
     sent.on('socket', (socket) =>
       socket.once('secureConnect', () => {
-        const application: Application = {
-          node,
-          publicKey,
-          address: address ?? socket.localAddress ?? '',
-        };
+        const claim = { node, publicKey, address: address ?? socket.localAddress ?? '' };
+        const application: Application = { ...claim, proof: sign(claimOf(guest, claim)) };
         sent.end(JSON.stringify(application));
       }),
     );
   });
+}
+
+function commonNameOf(certificate: string): string {
+  return new X509Certificate(certificate).subject.replace(/^CN=/, '');
 }
 
 async function readAnswer(

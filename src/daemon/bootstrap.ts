@@ -1,5 +1,6 @@
 // What a cluster needs before anybody can use it: the administrator's namespace and key, the floating pool, the
-// secret that tokens are signed with. Each step is done once, and repeated harmlessly.
+// secret that tokens are signed with. Each step is done once, and repeated harmlessly. Who finds it done asks nobody: a
+// machine starts while the daemon that decides for the pool is away.
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,6 +13,7 @@ import type { Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
 import { hashSecret, matches, newSecret } from '../api/secret.ts';
 import type { ReadModel } from '../read/read-model.ts';
+import { retry, type Patience } from './retry.ts';
 
 /** What a client on this machine logs in with; read by `troupe` and printed by the tour. */
 export interface Login {
@@ -51,24 +53,41 @@ export interface BootstrapOptions {
   readonly apiUrl: string;
   readonly floatingBlock: string;
   readonly trace: string;
+  readonly patience: Omit<Patience, 'patienceMs'>;
 }
+
+/** A daemon that has died is replaced within its lease's TTL; one that only we cannot reach stays. */
+const PATIENCE_MS = 60_000;
+const WAY_OUT =
+  'the daemon that decides for it has to be reached from here (mesh-address, mesh-port of both); then start this one again';
 
 /** Makes the first objects, and a login for this machine's administrator (mode 0600, in the data directory). */
 export async function bootstrap(options: BootstrapOptions): Promise<Login> {
-  const { router, trace } = options;
-  await makePool(options);
-  const { revision } = await router.ask(namespaceRef(SYSTEM), { kind: 'create' }, { trace });
-  await options.read.reached(revision);
-  const login = { apiurl: options.apiUrl, namespace: SYSTEM, key: await currentKey(options) };
+  const patience = { ...options.patience, patienceMs: PATIENCE_MS };
+  const key = await retry(patience, () => makeAll(options), WAY_OUT);
+  const login = { apiurl: options.apiUrl, namespace: SYSTEM, key };
   await writePrivately(loginFile(options.dataDir), `${JSON.stringify(login, null, 2)}\n`);
   return login;
 }
 
+/** Resolves to this machine's key. */
+async function makeAll(options: BootstrapOptions): Promise<string> {
+  const { router, read, trace } = options;
+  await makePool(options);
+  if (read.namespaces.get(SYSTEM) === undefined) {
+    const { revision } = await router.ask(namespaceRef(SYSTEM), { kind: 'create' }, { trace });
+    await read.reached(revision);
+  }
+  return currentKey(options);
+}
+
 /** The pool's block stays what it was first: addresses of it are in use. */
 async function makePool({ router, read, floatingBlock, trace }: BootstrapOptions): Promise<void> {
-  const message = { kind: 'create-pool', netblock: floatingBlock } as const;
-  const { revision } = await router.ask(networkRef(FLOATING), message, { trace });
-  await read.reached(revision);
+  if (read.networks.get(FLOATING) === undefined) {
+    const message = { kind: 'create-pool', netblock: floatingBlock } as const;
+    const { revision } = await router.ask(networkRef(FLOATING), message, { trace });
+    await read.reached(revision);
+  }
   checkPool(read, floatingBlock);
 }
 

@@ -44,6 +44,7 @@ import { Presence } from './presence.ts';
 import { Measuring } from './gauges.ts';
 import { describeMachine, readGauges } from './machine.ts';
 import { ReservationAudit } from './reservation-audit.ts';
+import { unwind, type Undo } from './undo.ts';
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -54,6 +55,8 @@ export interface DaemonOptions {
   readonly random: Random;
   readonly log: Log;
   readonly trace: string;
+  /** Aborted when the daemon is to stop, also while it starts. */
+  readonly signal: AbortSignal;
   /** The daemon cannot go on: stop the process. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -74,10 +77,8 @@ const API_GRACE_MS = 5_000;
 /** Errors: what the machine or the services lack, each with the way out. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, log } = options;
-  const undo: (() => Promise<void>)[] = [];
-  const stop = async () => {
-    for (const step of undo.splice(0).reverse()) await step();
-  };
+  const undo: Undo = [];
+  const stop = () => unwind(undo, log);
   try {
     const store = new EtcdStore({ ...options.etcd, clock: systemClock });
     undo.push(() => store.close());
@@ -110,7 +111,7 @@ interface Parts {
 async function startActors(
   options: DaemonOptions,
   parts: Parts,
-  undo: (() => Promise<void>)[],
+  undo: Undo,
 ): Promise<{ login: Login; resumed: number }> {
   const { config, log, trace } = options;
   const { store, keys, read, host } = parts;
@@ -152,7 +153,9 @@ async function startActors(
     () => runtime.stop(),
   );
   const resumed = await cluster.join(runtime);
-  const login = await bootstrap({ ...config, router, read, apiUrl: self.apiUrl, trace });
+  const patience = { clock: systemClock, ...options };
+  const { apiUrl } = self;
+  const login = await bootstrap({ ...config, router, read, apiUrl, trace, patience });
   host.hypervisor.lookAgain();
   startWatching(options, { host, journal, executors, router, cluster, read }, undo);
   startMeasuring(options, read, router, undo);
@@ -165,7 +168,7 @@ async function startActors(
 async function serveApi(
   options: DaemonOptions,
   parts: Parts & Pick<ApiParts, 'journal' | 'cluster' | 'router'>,
-  undo: (() => Promise<void>)[],
+  undo: Undo,
 ): Promise<void> {
   const secret = await tokenSecret(parts.store, parts.keys);
   const services = apiServices({ ...options, ...parts, tokenSecret: secret });
@@ -278,7 +281,7 @@ interface Watched {
 function startWatching(
   { config, random, log }: DaemonOptions,
   { host, journal, executors, router, cluster, read }: Watched,
-  undo: (() => Promise<void>)[],
+  undo: Undo,
 ): void {
   const clock = systemClock;
   const lostAfterMs = config.missingAfterMs;
@@ -305,7 +308,7 @@ function startMeasuring(
   { config, random, log }: DaemonOptions,
   read: ReadModel,
   router: Router,
-  undo: (() => Promise<void>)[],
+  undo: Undo,
 ): void {
   const { node, dataDir } = config;
   const parts = { node, read, router, clock: systemClock, random, log };
@@ -317,11 +320,7 @@ function startMeasuring(
   );
 }
 
-async function serve(
-  { address, port }: Config['api'],
-  server: Server,
-  undo: (() => Promise<void>)[],
-): Promise<void> {
+async function serve({ address, port }: Config['api'], server: Server, undo: Undo): Promise<void> {
   const listening = once(server, 'listening');
   server.listen(port, address);
   try {

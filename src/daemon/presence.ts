@@ -1,11 +1,14 @@
 // Tells what has something on a machine whether that machine's daemon is there: which boot of it, or that it is missing.
 //
 // P1  Level-triggered: what an object knows of a machine, as the read model shows it, is compared with the members. Who
-//     knows otherwise is told again until the read model agrees. When all agree nothing runs.
+//     knows otherwise is told again until the read model agrees. When all agree nothing runs, until members change or
+//     something comes to a machine.
 // P2  A daemon tells only what it owns itself; a daemon without a lease owns nothing, so one that is cut off declares
 //     nobody missing.
 // P3  A machine is missing once its member key has been away for `lostAfterMs` by our own clock, counted from when we
-//     saw it go, or from our own start.
+//     saw it go, or from our own joining: after an outage of the store all come back in any order.
+// P4  A boot is told of once the node's own record says the same: who is told goes by that record, the machine's address
+//     for one, and is not told again.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import { reasonOf } from '../../actors/kernel/errors.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
@@ -28,7 +31,7 @@ export interface PresenceOptions {
   readonly blobs: Pick<BlobsOptions, 'copies' | 'patienceMs'>;
 }
 
-/** While somebody is known to know otherwise. */
+/** While somebody is known to know otherwise, or may be. */
 const LOOK_AGAIN_MS = 1_000;
 /** A burst of changes, as when shards move, is looked at once. */
 const SETTLE_MS = 100;
@@ -38,7 +41,7 @@ export class Presence {
   readonly #options: PresenceOptions;
   /** When each machine was seen to be away, by our monotonic clock. */
   readonly #awaySince = new Map<string, number>();
-  readonly #forget: () => void;
+  readonly #forget: readonly (() => void)[];
   #timer: Timer | null = null;
   #dueAtMono = Infinity;
   #isStopped = false;
@@ -46,15 +49,34 @@ export class Presence {
 
   constructor(options: PresenceOptions) {
     this.#options = options;
-    this.#forget = options.cluster.onChange(() => this.#lookIn(SETTLE_MS));
+    this.#forget = [
+      options.cluster.onChange(() => this.#lookIn(SETTLE_MS)),
+      options.read.onChange((changes) => {
+        if (changes.some((change) => this.#isUnseen(change))) this.#lookIn(LOOK_AGAIN_MS);
+      }),
+    ];
     this.#lookIn(SETTLE_MS);
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true;
-    this.#forget();
+    for (const forget of this.#forget) forget();
     this.#timer?.cancel();
     await this.#running;
+  }
+
+  /** Has come to a machine whose daemon it has not been told of. Ours to tell, and no member need come or go for it. */
+  #isUnseen({ kind, id }: Address): boolean {
+    const { read, cluster } = this.#options;
+    if (kind === 'instance') {
+      const state = read.instances.get(id)?.state;
+      const isPlaced = state !== undefined && state.node !== null && state.phase !== 'deleted';
+      return isPlaced && state.nodeBoot === null && cluster.epochOf({ kind, id }) !== null;
+    }
+    if (kind !== 'network') return false;
+    const { nodes = [], boots = {} } = read.networks.get(id)?.state ?? {};
+    const isUnseen = nodes.some((node) => boots[node] === undefined);
+    return isUnseen && cluster.epochOf({ kind, id }) !== null;
   }
 
   #lookIn(ms: number): void {
@@ -73,7 +95,10 @@ export class Presence {
     const { cluster, log } = this.#options;
     const { members } = cluster;
     if (this.#isStopped) return;
-    if (members === null) return this.#lookIn(LOOK_AGAIN_MS);
+    if (members === null) {
+      this.#awaySince.clear();
+      return this.#lookIn(LOOK_AGAIN_MS);
+    }
     const wrong = [...this.#wrong(this.#boots(members)), ...this.#wrongBlobs(members)];
     for (let at = 0; at < wrong.length && !this.#isStopped; at += AT_ONCE) {
       const told = wrong.slice(at, at + AT_ONCE).map((one) => this.#tell(one));
@@ -89,10 +114,14 @@ export class Presence {
   #boots(members: readonly Member[]): Map<string, string> {
     const { read, clock, lostAfterMs } = this.#options;
     const now = clock.monoMs();
-    const boots = new Map(members.map(({ node, bootId }) => [node, bootId]));
-    for (const { id } of read.nodes.all()) {
-      if (boots.has(id)) {
+    const boots = new Map<string, string>();
+    const there = new Map(members.map(({ node, bootId }) => [node, bootId]));
+    for (const { id, state } of read.nodes.all()) {
+      const boot = there.get(id);
+      if (boot !== undefined) {
         this.#awaySince.delete(id);
+        if (boot === state.bootId) boots.set(id, boot);
+        else this.#lookIn(LOOK_AGAIN_MS);
         continue;
       }
       const sinceMono = this.#awaySince.get(id) ?? now;

@@ -46,6 +46,7 @@ export class ReadModel {
   readonly #byKind = new Map<string, Pick<Collection<unknown>, 'apply' | 'clear'>>();
   readonly #log: Log;
   readonly #waiters: Waiters;
+  readonly #listeners = new Set<(changes: readonly ObjectChange[]) => void>();
   #revision = 0;
   #isStale = false;
 
@@ -89,6 +90,13 @@ export class ReadModel {
     }
     this.#revision = revision;
     this.#waiters.wake(REVISION);
+    for (const listener of this.#listeners) listener(changes);
+  }
+
+  /** Calls after each apply(); the returned function ends it. */
+  onChange(listener: (changes: readonly ObjectChange[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   linkChanged(isUp: boolean): void {

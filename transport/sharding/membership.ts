@@ -35,7 +35,8 @@ export class Membership implements Ownership {
   readonly #options: MembershipOptions;
   readonly #lease: Lease;
   readonly #memberEpoch: number;
-  #weight: number;
+  /** What the member key says; null: not known, the answer to the last change was lost. */
+  #weight: number | null;
   readonly #epochs = new Map<number, number>();
   /** Given up, under this epoch; the key may still be there. */
   readonly #leaving = new Map<number, number>();
@@ -82,6 +83,7 @@ export class Membership implements Ownership {
     const { store, keys, member } = this.#options;
     const key = keys.member(member.node);
     const value = encodeEnvelope({ schema: 1, state: { ...member, weight } });
+    this.#weight = null;
     const { succeeded } = await store.txn({
       compare: [{ target: 'create', key, is: '==', than: this.#memberEpoch }],
       then: [{ op: 'put', key, value, lease: this.#lease.id }],

@@ -41,6 +41,9 @@ test('an instance of a missing node can be deleted: the deletion waits for the n
   assert.equal(vm.effects, ['remove-domain']);
   vm.fail('mesh/unreachable', 'no such member');
   assert.is(vm.state.setback?.reason, 'no such member');
+  assert.equal(vm.effects, []);
+  vm.send(nodeIs('boot-2'));
+  assert.equal(vm.effects, ['remove-domain'], 'it is back: nothing to pause for');
 });
 
 const port = (node: string) => ({ mac: `02:${node}`, hostname: 'vm', node, instanceId: 'vm' });

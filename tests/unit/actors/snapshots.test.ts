@@ -51,14 +51,20 @@ test('a stored value of schema 1 of every kind is read', () => {
   }
 });
 
-test('a stored value of schema 2 is read as it is, of the kinds that have one', () => {
-  const stored = fixtures(2);
+test('a stored value of schema 3 is read as it is, of the kinds that have one', () => {
+  const stored = fixtures(3);
   assert.equal([...stored.keys()], ['blob']);
   for (const [kind, value] of stored) {
     const { snapshot } = KINDS.find((one) => one.kind === kind) ?? {};
     if (snapshot === undefined) throw new Error(`no kind ${kind}`);
     assert.equal(readSnapshot(snapshot, value), value.state, kind);
   }
+});
+
+test('a blob of schema 2 has counted no departures of users', () => {
+  const stored = fixtures(2).get('blob') ?? { schema: 0, state: null };
+  const state = readSnapshot(blob.snapshot, stored);
+  assert.equal(state, { ...(stored.state as object), departures: 0 });
 });
 
 test('a blob of schema 1 keeps its replicas: what was fetched counts, what was not does not', () => {

@@ -1,17 +1,30 @@
 // A cluster is made, machines are invited and join it: real certificates, real TLS, a store in memory.
 import { rejects, throws } from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { generateKeyPairSync, sign, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { systemClock } from '../../../actors/kernel/clock.ts';
 import { admission, isGuest } from '../../../src/cluster/admission.ts';
-import { clusterFiles, readIdentity } from '../../../src/cluster/files.ts';
+import { clusterFiles, isInCluster, readIdentity } from '../../../src/cluster/files.ts';
 import { initCluster } from '../../../src/cluster/init.ts';
 import { invite, readInvitation, type Terms } from '../../../src/cluster/invitation.ts';
 import { joinCluster } from '../../../src/cluster/join.ts';
+import { claimOf } from '../../../src/cluster/join-messages.ts';
 import { Mesh } from '../../../transport/mesh/mesh.ts';
 import { clusterKeys } from '../../../transport/store/keys.ts';
 import { MemoryCluster } from '../../../transport/store/memory-cluster.ts';
@@ -31,6 +44,8 @@ const shared = {
   settings: { zone: 'lab.test', 'floating-block': '192.0.2.0/24' },
   etcd: { endpoints: ['https://10.0.0.1:2379'], ca: null, certificate: null, key: null },
 };
+
+const FIRST = () => ({ dataDir: first, node: 'first' });
 
 function newDirectory(): string {
   return join(directory, `node-${++made}`);
@@ -129,12 +144,81 @@ test('the answer that was lost is given again to the same machine', async () => 
   await joinAs('n5', text, dataDir);
   // As if the daemon had died before it was renamed into place.
   const { directory: place } = clusterFiles(dataDir);
-  renameSync(place, `${place}.new`);
+  renameSync(place, `${place}.joining`);
   await joinAs('n5', text, dataDir);
   assert.is(
     readIdentity({ dataDir, node: 'n5' }).ca,
     readFileSync(clusterFiles(first).authority, 'utf8'),
   );
+});
+
+test('who found a used invitation and knows the public key of its node is told nothing', async () => {
+  const text = await invitation();
+  const dataDir = newDirectory();
+  await joinAs('n12', text, dataDir);
+  // Anybody learns it who connects with the node: a server shows its certificate first.
+  const { publicKey } = new X509Certificate(readIdentity({ dataDir, node: 'n12' }).certificate);
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  const application = { node: 'n12', publicKey: pem, address: '10.0.0.66' };
+  const thief = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  const { subject } = new X509Certificate(readInvitation(text).certificate);
+  const claim = claimOf(subject.slice(3), application);
+  for (const proof of ['', 'AAAA', sign('sha256', claim, thief).toString('base64')]) {
+    const { status, body } = await post(text, { ...application, proof });
+    assert.is(status, 403, body);
+    assert.match(body, /proof is no signature/);
+  }
+  assert.is((await post(text, application)).status, 400);
+});
+
+/** What the door answers to a request that bears the invitation. */
+async function post(text: string, body: object): Promise<{ status?: number; body: string }> {
+  const { address, authority: ca, certificate: cert, key } = readInvitation(text);
+  const sent = request({ ...address, path: '/join', method: 'POST', ca, cert, key, ...ANY_NAME });
+  sent.end(JSON.stringify(body));
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  let answer = '';
+  for await (const chunk of response) answer += String(chunk);
+  return { status: response.statusCode ?? 0, body: answer };
+}
+
+const ANY_NAME = { agent: false, checkServerIdentity: () => undefined };
+
+test('what could not be finished is begun again: a machine is never half in a cluster', async () => {
+  const dataDir = newDirectory();
+  mkdirSync(dataDir);
+  // Settings that cannot be written stand for a machine that went down at that point.
+  const settings = join(dataDir, 'troupe.json');
+  writeFileSync(settings, 'no JSON');
+  const text = await invitation();
+  await rejects(joinAs('n13', text, dataDir), /is not JSON/);
+  assert.not(isInCluster(dataDir));
+  rmSync(settings);
+  await joinAs('n13', text, dataDir);
+  assert.is(readIdentity({ dataDir, node: 'n13' }).ca, readIdentity(FIRST()).ca);
+});
+
+test('the same of the first machine', async () => {
+  const dataDir = newDirectory();
+  mkdirSync(dataDir);
+  const settings = join(dataDir, 'troupe.json');
+  writeFileSync(settings, 'no JSON');
+  const address = { host: '127.0.0.1', port: 1 };
+  const options = { dataDir, cluster: 'lab', node: 'one', address };
+  await rejects(initCluster(options), /is not JSON/);
+  assert.not(isInCluster(dataDir));
+  rmSync(settings);
+  await initCluster(options);
+  assert.ok(existsSync(settings));
+});
+
+test('a machine that was about to make its own cluster takes none of its authorities along', async () => {
+  const dataDir = newDirectory();
+  await initCluster({ dataDir, cluster: 'own', node: 'n14', address: { host: '::1', port: 1 } });
+  const { directory: place, authorityKey, inviter } = clusterFiles(dataDir);
+  renameSync(place, `${place}.new`);
+  await joinAs('n14', await invitation(), dataDir);
+  for (const file of [authorityKey, inviter]) assert.not(existsSync(file), file);
 });
 
 test('a name is given once, unless the invitation is for it', async () => {

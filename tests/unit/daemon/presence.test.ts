@@ -56,12 +56,20 @@ function world() {
     lostAfterMs: LOST_MS,
     blobs: { copies: 2, patienceMs: 1 },
   });
-  put('node', 'n2', node.snapshot.schema, { ...newNode, phase: 'created' });
+  const register = (bootId: string) =>
+    put('node', 'n2', node.snapshot.schema, { ...newNode, phase: 'created', bootId });
+  register('b0');
+  /** Each has registered, as all do that are done with joining. */
   const members = (...list: Member[]) => {
+    for (const { bootId } of list) register(bootId);
     state.members = list;
     changed();
   };
-  return { clock, told, state, members, put, presence };
+  const joining = (one: Member) => {
+    state.members = [one];
+    changed();
+  };
+  return { clock, told, state, members, joining, register, put, presence };
 }
 
 const vm = (boot: string | null) => ({
@@ -128,6 +136,45 @@ test('what was not heard is told again', async () => {
   await clock.advance(5_000);
   assert.is(told.length, tries + 2);
   assert.is(clock.pending, 0);
+});
+
+test('a daemon that has not said yet what its machine is now is told of to nobody', async () => {
+  const { clock, told, joining, register } = standing('b1');
+  joining(member('b2'));
+  await clock.advance(3 * LOST_MS);
+  assert.equal(told, [], 'a network would be told by the old address of the machine');
+  register('b2');
+  await clock.advance(2_000);
+  assert.equal(told, ['instance/i: n2 b2', 'network/n: n2 b2']);
+  assert.is(clock.pending, 0);
+});
+
+test('what comes to a machine while no daemon comes or goes is told of the boot too', async () => {
+  const { clock, told, state, members, put } = standing('b1');
+  members(member('b1'));
+  await clock.advance(5_000);
+  put('instance', 'j', instance.snapshot.schema, vm(null));
+  put('network', 'm', network.snapshot.schema, net(null));
+  await clock.advance(2_000);
+  assert.equal(told, ['instance/j: n2 b1', 'network/m: n2 b1']);
+  put('instance', 'j', instance.snapshot.schema, { ...vm('b1'), generation: 2 });
+  assert.is(clock.pending, 0, 'what is known is not looked at again');
+  state.owned = false;
+  put('instance', 'k', instance.snapshot.schema, vm(null));
+  assert.is(clock.pending, 0, "another's to tell");
+});
+
+test('after an outage of our own others get the whole time to come back', async () => {
+  const { clock, told, state, members } = standing('b1');
+  members();
+  await clock.advance(LOST_MS / 2);
+  state.members = null;
+  await clock.advance(2 * LOST_MS);
+  members();
+  await clock.advance(LOST_MS - 2_000);
+  assert.equal(told, []);
+  await clock.advance(4_000);
+  assert.equal(told, ['instance/i: n2 ', 'network/n: n2 ']);
 });
 
 test('who owns nothing, or is no member, tells nobody', async () => {

@@ -5,9 +5,10 @@ import * as assert from 'uvu/assert';
 import { TroupeError, type ErrorCode } from '../../../actors/kernel/errors.ts';
 import type { TurnWrite } from '../../../actors/kernel/ports.ts';
 import { StoreClaims, StoreJournal } from '../../../transport/sharding/journal.ts';
-import type { Member } from '../../../transport/sharding/member.ts';
+import { decodeMember, type Member } from '../../../transport/sharding/member.ts';
 import { Membership } from '../../../transport/sharding/membership.ts';
 import { SHARDS, shardOf } from '../../../transport/sharding/shard.ts';
+import { decodeEnvelope } from '../../../transport/store/codec.ts';
 import { GroupCommit } from '../../../transport/store/group-commit.ts';
 import { clusterKeys } from '../../../transport/store/keys.ts';
 import { MemoryCluster } from '../../../transport/store/memory-cluster.ts';
@@ -116,6 +117,22 @@ test('a stranger with the same node name is refused, and the first goes on', asy
   await takeAll(first);
   await rejects(join(client(), clock, member('n1', 'other', 'b9')), refusedWith('host/locked'));
   assert.type(first.epochOf(address), 'number');
+});
+
+test('a weight whose answer was lost is not taken for the one before', async () => {
+  const { clock, client } = world();
+  const store = client();
+  const membership = await join(store, clock, member('n1', 'i1', 'b1'));
+  store.faults.fate = (call) => (call === 'txn' ? 'lose-answer' : 'pass');
+  const drained = rejects(membership.carry(0), refusedWith('store/unavailable'));
+  await clock.advance(6_000);
+  await drained;
+  store.faults.fate = () => 'pass';
+  await membership.carry(1);
+  const entry = await client().get(keys.member('n1'));
+  const decoded = entry === null ? null : decodeEnvelope(entry.value);
+  assert.ok(decoded?.ok);
+  assert.is(decodeMember(decoded.envelope.state).weight, 1);
 });
 
 test('a join whose answer was lost does not shut the next one out', async () => {

@@ -115,12 +115,33 @@ test('a machine that is gone for good is forgotten, but for the last trace of th
 test('a user is told once the replica it needs is on its node', () => {
   const one = made().send({ kind: 'need', user: 'instance/vm', node: 'n3' });
   assert.equal(phases(one), { n1: 'verified', n3: 'copying' });
-  const told = () => blob.effects(one.state).find(({ name }) => name === 'tell-users')?.key;
-  assert.is(told(), 'artifact/a');
+  assert.is(tellKey(one), '0 artifact/a');
   one.send(copied(one, 'n3'));
-  assert.is(told(), 'artifact/a,instance/vm');
+  assert.is(tellKey(one), '0 artifact/a,instance/vm');
   one.send({ kind: 'need', user: 'instance/two', node: 'n1' });
-  assert.is(told(), 'artifact/a,instance/vm,instance/two');
+  assert.is(tellKey(one), '0 artifact/a,instance/vm,instance/two');
+});
+
+const tellKey = ({ state }: Stepper) =>
+  blob.effects(state).find(({ name }) => name === 'tell-users')?.key;
+
+test('a user that went and comes back is told again, also when all is as it was', () => {
+  const one = made().send({ kind: 'need', user: 'instance/vm', node: 'n1' });
+  // What has been done under a key is not done again under it.
+  const keys = new Set([tellKey(one)]);
+  const isNew = () => keys.size < keys.add(tellKey(one)).size;
+  one.send({ kind: 'unuse', user: 'instance/vm' });
+  assert.ok(isNew());
+  one.send({ kind: 'need', user: 'instance/vm', node: 'n1' });
+  assert.ok(isNew(), 'it had left by itself');
+  one.send({ kind: 'users-gone', users: ['instance/vm'] });
+  assert.ok(isNew());
+  one.send({ kind: 'use', user: 'instance/vm' });
+  assert.ok(isNew(), 'it did not know the blob when it was told');
+  one.send({ kind: 'need', user: 'instance/vm', node: 'n1' });
+  assert.not(isNew(), 'asked for again: it was told');
+  one.send({ kind: 'need', user: 'instance/vm', node: 'n2' }).send(copied(one, 'n2'));
+  assert.ok(isNew(), 'on another node');
 });
 
 test('one that was needed before the bytes were known is made as soon as they are', () => {
@@ -137,8 +158,7 @@ test('a copy that cannot be made fails its user, and is tried elsewhere', () => 
   const failing = { code: 'image/not-fetched', reason: 'no room' } as const;
   one.send({ kind: 'effect-failed', effect: 'copy', key: wanted?.key ?? '', ...failing });
   assert.equal(phases(one), { n1: 'verified', n2: 'failed' });
-  const told = blob.effects(one.state).find(({ name }) => name === 'tell-users')?.key;
-  assert.is(told, 'artifact/a,instance/vm failed');
+  assert.is(tellKey(one), '0 artifact/a,instance/vm failed');
   one.send({ kind: 'unuse', user: 'instance/vm' }).send(nodes('n1 n2 n3'));
   assert.equal(phases(one), { n1: 'verified', n2: 'failed', n3: 'copying' });
 });
