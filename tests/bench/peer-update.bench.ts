@@ -95,12 +95,14 @@ class Installation {
       mesh.join({ node: `bare ${name}`, clock: new LocalClock(clock), ...taker }),
     );
     const asker = { node: 'bare', clock: new LocalClock(clock), ...taker };
-    const { ask } = mesh.peersOf(asker);
+    const peers = mesh.peersOf(asker);
     const begin = () => {
       for (const { name } of this.#nodes) {
         const to = { kind: 'segment', id: name };
         const options = { trace: 'bench' };
-        void ask(`bare ${name}`, to, { ...want, kind: 'want' }, options).then(() => answered++);
+        void peers
+          .ask(`bare ${name}`, to, { ...want, kind: 'want' }, options)
+          .then(() => answered++);
       }
     };
     return this.#spend(begin, () => answered === leaves.length).finally(() => {
