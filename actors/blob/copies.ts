@@ -44,11 +44,20 @@ export function planCopies(view: CopiesView): CopiesPlan {
   const all = Object.entries(replicas);
   const good = all.flatMap(([node, one]) => (isGood(one) ? [node] : []));
   const counted = all.filter(([node, one]) => isCounted(one) && !passing.has(node)).length;
-  const free = up.filter((node) => mayMake(replicas[node])).toSorted(byScore);
-  const best = free.toSorted((a, b) => rankOf(replicas[a]) - rankOf(replicas[b]));
-  const make = best.slice(0, Math.max(0, copies - counted));
+  const missing = copies - counted;
+  const make = missing > 0 ? candidatesFor(view, up, byScore).slice(0, missing) : [];
   const lasting = good.filter((node) => !passing.has(node));
   return { make, giveUp: surplus(view, { good, lasting }, byScore) };
+}
+
+/** Best first. Nodes are scored only when a copy is missing: all blobs are planned at each change of members. */
+function candidatesFor(
+  { replicas }: CopiesView,
+  up: readonly string[],
+  byScore: (a: string, b: string) => number,
+): string[] {
+  const free = up.filter((node) => mayMake(replicas[node])).toSorted(byScore);
+  return free.toSorted((a, b) => rankOf(replicas[a]) - rankOf(replicas[b]));
 }
 
 /** Good copies beyond the wanted number, and those half made that are not wanted any more. */

@@ -29,6 +29,9 @@ import type { Loaded, LogLevel, Performers } from './ports.ts';
 import type { ActorCell, Posted } from './cell.ts';
 import { isFailure, Turns, unusable, type TurnFailure, type TurnResult } from './turn.ts';
 
+/** Why an actor is stopped from outside: the daemon stops, or the shard is given up. */
+export type StopCode = 'actor/stopped' | 'shard/not-owner';
+
 /** Why a life ended of itself. */
 export type LifeEnd =
   | { readonly how: 'not-owner' }
@@ -67,7 +70,8 @@ export class Activation<S, M extends Message, E extends string> implements Effec
   #effectsEnded: Promise<void> | null = null;
   #retry: { readonly timer: Timer; readonly atMs: number } | null = null;
   #storeFailures = 0;
-  #lostOwnership = false;
+  /** What a message is told that comes too late. */
+  #closed: StopCode = 'actor/stopped';
   #inHand: Mail<M> | null = null;
   #turnSinceMs = 0;
   #usedMono: number;
@@ -126,8 +130,12 @@ export class Activation<S, M extends Message, E extends string> implements Effec
     this.wake(this.#env.random.uuid());
   }
 
-  /** Calls the effects off and hands back what waited. The turn in hand goes on; see `ended`. */
-  close(): readonly Mail<M>[] {
+  /**
+   * Calls the effects off and hands back what waited. The turn in hand goes on; see `ended`. One that has not begun,
+   * because its object is being loaded, is refused with `code`.
+   */
+  close(code: StopCode = 'actor/stopped'): readonly Mail<M>[] {
+    if (!this.#cell.isClosed) this.#closed = code;
     const waiting = this.#cell.close();
     this.#alarm.cancel();
     this.#retry?.timer.cancel();
@@ -361,8 +369,8 @@ export class Activation<S, M extends Message, E extends string> implements Effec
 
   #finish(end: LifeEnd): void {
     if (this.#cell.isClosed) return;
-    this.#lostOwnership = end.how === 'not-owner';
-    this.#onEnd(end, this.close());
+    const code = end.how === 'not-owner' ? 'shard/not-owner' : 'actor/stopped';
+    this.#onEnd(end, this.close(code));
   }
 
   #refuse(mail: Mail<M>, error: TroupeError): void {
@@ -374,7 +382,8 @@ export class Activation<S, M extends Message, E extends string> implements Effec
   /** Why a message that came too late is not carried out. */
   #absence(): TroupeError {
     const address = formatAddress(this.address);
-    if (!this.#lostOwnership) return new TroupeError('actor/stopped', `${address} has stopped`);
+    if (this.#closed === 'actor/stopped')
+      return new TroupeError('actor/stopped', `${address} has stopped`);
     return new TroupeError('shard/not-owner', `${address} is not owned here any more`);
   }
 

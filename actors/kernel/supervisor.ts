@@ -7,7 +7,7 @@
 // V3  stop() refuses new messages, lets the turn in hand finish, waits for the effects, and answers what
 //     waited with `actor/stopped`. Giving up or losing the shard does the same with `shard/not-owner`: whoever
 //     sent it looks for the next owner.
-import { Activation, type LifeEnd, type LifeOptions } from './activation.ts';
+import { Activation, type LifeEnd, type LifeOptions, type StopCode } from './activation.ts';
 import { backoffMs } from './backoff.ts';
 import type { Timer } from './clock.ts';
 import { decodeSent } from './decode-sent.ts';
@@ -25,9 +25,6 @@ import { refuseMail, type Mail, type Reply } from './mail.ts';
 import type { Loaded, Performers } from './ports.ts';
 import { Restarts } from './restarts.ts';
 import { within } from './within.ts';
-
-/** Why an actor is stopped from outside: the daemon stops, or the shard is given up. */
-export type StopCode = 'actor/stopped' | 'shard/not-owner';
 
 /** An actor of whatever kind, as the runtime sees it. */
 export interface SupervisedActor {
@@ -108,7 +105,7 @@ export class Supervisor<S, M extends Message, E extends string> implements Super
   }
 
   stop(code: StopCode): Promise<void> {
-    return this.#leave(code, this.#life.close());
+    return this.#leave(code, this.#life.close(code));
   }
 
   retire(idleMs: number): boolean {

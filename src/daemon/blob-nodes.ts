@@ -17,6 +17,8 @@ export function blobNodes(read: ReadModel, isUp: (node: string) => boolean): Nod
 export interface BlobsOptions {
   readonly read: ReadModel;
   readonly isUp: (node: string) => boolean;
+  /** Whether this daemon decides for it: the others are left to theirs, before anything is planned. */
+  readonly isOurs: (blob: Address) => boolean;
   /** How many nodes keep each blob. */
   readonly copies: number;
   readonly patienceMs: number;
@@ -26,13 +28,15 @@ export interface BlobsOptions {
 export function* blobsToTell({
   read,
   isUp,
+  isOurs,
   copies,
   patienceMs,
 }: BlobsOptions): Generator<{ readonly to: Address; readonly message: BlobMessage }> {
   const nodes = blobNodes(read, isUp);
   const message = { kind: 'nodes-changed', nodes, copies, patienceMs } as const;
   for (const { id, state } of read.blobs.all()) {
-    if (state.phase !== 'created') continue;
+    const to = blobRef(id);
+    if (state.phase !== 'created' || !isOurs(to)) continue;
     const { replicas, needs } = state;
     const isNews = nodes.some(({ node, isUp: is }) => {
       const replica = replicas[node];
@@ -40,7 +44,6 @@ export function* blobsToTell({
     });
     const needed = new Set(Object.values(needs));
     const plan = planCopies({ blobId: id, copies, nodes, replicas, needed });
-    if (isNews || plan.make.length > 0 || plan.giveUp.length > 0)
-      yield { to: blobRef(id), message };
+    if (isNews || plan.make.length > 0 || plan.giveUp.length > 0) yield { to, message };
   }
 }

@@ -1,7 +1,7 @@
 // Feeds the read model from the store, and reads what a shard's actors start from.
 import type { Clock } from '../../actors/kernel/clock.ts';
 import type { Address } from '../../actors/kernel/kind.ts';
-import type { Log, StoredSnapshot } from '../../actors/kernel/ports.ts';
+import type { Loaded, Log } from '../../actors/kernel/ports.ts';
 import type { ResumeEntry } from '../../actors/kernel/runtime.ts';
 import { readEntry } from '../../transport/sharding/journal.ts';
 import { follow, type Follow } from '../../transport/store/follow.ts';
@@ -50,13 +50,13 @@ function toObjectChange(keys: Keys, change: Change, log: Log): ObjectChange | un
   const { kind, id } = parsed;
   const { revision } = change;
   if (change.kind === 'delete') return { kind, id, revision, snapshot: null };
-  const snapshot = readable(change.entry, log);
-  return snapshot === undefined ? undefined : { kind, id, revision, snapshot };
+  const loaded = readable(change.entry, log);
+  return loaded && { kind, id, revision, snapshot: loaded.snapshot };
 }
 
-function readable(entry: Entry, log: Log): StoredSnapshot | undefined {
+function readable(entry: Entry, log: Log): Loaded | undefined {
   try {
-    return readEntry(entry).snapshot;
+    return readEntry(entry);
   } catch (error) {
     log('error', 'unreadable value in the store', { key: entry.key, error });
     return undefined;
@@ -75,8 +75,9 @@ export async function* storedObjects(
       const parsed = keys.parse(entry.key);
       if (parsed?.area !== 'objects') continue;
       const address = { kind: parsed.kind, id: parsed.id };
-      if (!isMeant(address) || readable(entry, log) === undefined) continue;
-      yield { address, loaded: readEntry(entry) };
+      if (!isMeant(address)) continue;
+      const loaded = readable(entry, log);
+      if (loaded !== undefined) yield { address, loaded };
     }
   }
 }

@@ -156,12 +156,15 @@ export class Presence {
     }
   }
 
-  *#wrongBlobs(members: readonly Member[]): Generator<Wrong> {
+  #wrongBlobs(members: readonly Member[]): Iterable<Wrong> {
     const { read, cluster, blobs } = this.#options;
     const there = new Set(members.map(({ node }) => node));
-    for (const one of blobsToTell({ read, isUp: (node) => there.has(node), ...blobs })) {
-      if (cluster.epochOf(one.to) !== null) yield one;
-    }
+    return blobsToTell({
+      read,
+      isUp: (node) => there.has(node),
+      isOurs: (blob) => cluster.epochOf(blob) !== null,
+      ...blobs,
+    });
   }
 
   async #tell({ to, message }: Wrong): Promise<void> {

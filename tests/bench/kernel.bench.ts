@@ -1,10 +1,9 @@
 // Local messages and idle actors, against bare nact in the same run.
 import { dispatch, query, spawn, start, stop, type Ref } from 'nact';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { defineKind, next } from '../../actors/kernel/kind.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
 import { systemClock } from '../../actors/kernel/clock.ts';
+import { heapUsed } from './memory.ts';
 import type { Report } from './row.ts';
 
 const MESSAGES = 100_000;
@@ -131,22 +130,11 @@ async function benchAsks(report: Report): Promise<void> {
   stop(system);
 }
 
-/** Collects all garbage, whatever options node was started with. */
-function collect(): void {
-  setFlagsFromString('--expose-gc');
-  const gc: unknown = runInNewContext('gc');
-  if (typeof gc === 'function') gc();
-}
-
 /** Heap bytes per actor that `make` leaves behind. */
 async function bytesEach(make: () => Promise<unknown>): Promise<number> {
-  const used = () => {
-    collect();
-    return process.memoryUsage().heapUsed;
-  };
-  const before = used();
+  const before = heapUsed();
   const kept = await make();
-  const bytes = (used() - before) / ACTORS;
+  const bytes = (heapUsed() - before) / ACTORS;
   void kept;
   return bytes;
 }

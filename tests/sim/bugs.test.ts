@@ -6,7 +6,7 @@ import { simulate } from './cluster/simulation.ts';
 
 const test = suite('bugs put back');
 const SIZE = { nodes: 3, steps: 120 };
-const MOST_SEEDS = 30;
+const MOST_SEEDS = 100;
 
 for (const make of BUGS) {
   const { name, what } = make();

@@ -24,17 +24,28 @@ export function carriersOf<M extends { readonly format: number }>(members: reado
   return members.filter(({ format }) => format === newest);
 }
 
+type Placed = readonly (string | null)[];
+
+/** The last answer. It is asked for at each change of an owner too, of which a hand-over makes many and moves no member. */
+let last: { readonly carriers: string; readonly placed: Placed } | null = null;
+
 /** The wanted owner of each shard, by shard; null where nobody carries actors. */
-export function placeShards(members: readonly Carrier[]): readonly (string | null)[] {
+export function placeShards(members: readonly Carrier[]): Placed {
   const isAnybody = members.some(({ weight }) => weight > 0);
   const carriers = members
     .map(({ node, weight }) => ({ node, weight: isAnybody ? weight : 1 }))
     .filter(({ weight }) => weight > 0)
-    .map(({ node, weight }) => ({ node, weight, seed: seedOf(node) }))
     .toSorted((a, b) => (a.node < b.node ? -1 : 1));
+  const name = JSON.stringify(carriers);
+  if (last?.carriers !== name) last = { carriers: name, placed: place(carriers) };
+  return last.placed;
+}
+
+function place(carriers: readonly Carrier[]): Placed {
+  const seeded = carriers.map(({ node, weight }) => ({ node, weight, seed: seedOf(node) }));
   return Array.from({ length: SHARDS }, (_, shard) => {
     let [best, highest] = [null as string | null, -1];
-    for (const { node, weight, seed } of carriers) {
+    for (const { node, weight, seed } of seeded) {
       const score = weight / -Math.log(uniform(seed, shard));
       if (score > highest) [best, highest] = [node, score];
     }

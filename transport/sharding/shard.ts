@@ -1,10 +1,10 @@
 // Which shard an address belongs to. Never changes once released: it decides who owns what.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Address } from '../../actors/kernel/kind.ts';
 
 export const SHARDS = 256;
 
 /** Uniform over the shards whatever the ids look like: the first byte of SHA-256 of `kind/id`. */
 export function shardOf(address: Address): number {
-  return createHash('sha256').update(`${address.kind}/${address.id}`).digest()[0] ?? 0;
+  return Number.parseInt(hash('sha256', `${address.kind}/${address.id}`, 'hex').slice(0, 2), 16);
 }

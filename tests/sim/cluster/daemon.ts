@@ -49,11 +49,10 @@ const MOST_STORE_DELAY_MS = 20;
 const GIB = 2 ** 30;
 const ZONE = { zone: 'cloud.test', upstreamDns: '9.9.9.9' };
 const IMAGE = { maxDownloadBytes: GIB, maxDiskBytes: GIB, keepFreeBytes: GIB };
-const MACHINE: Omit<Machine, 'vtep'> = {
+const MACHINE: Omit<Machine, 'vtep' | 'cpus'> = {
   roles: [...ROLES],
   limits: LIMITS,
   mtu: 1450,
-  cpus: 8,
   memoryMiB: 65_536,
   diskGiB: 500,
   accelerator: 'tcg',
@@ -83,6 +82,8 @@ export interface Host {
   readonly installation: string;
   readonly vtep: string;
   readonly machine: SimMachine;
+  /** CPUs. */
+  readonly cpus: number;
   /** Stands still while the machine is paused. */
   readonly clock: LocalClock;
 }
@@ -329,9 +330,9 @@ export class SimDaemon {
 
   /** As the real one, less what only people need: its login. */
   async #introduce(): Promise<void> {
-    const { name, vtep } = this.#host;
+    const { name, vtep, cpus } = this.#host;
     const trace = this.#random.uuid();
-    const machine: Machine = { ...MACHINE, vtep };
+    const machine: Machine = { ...MACHINE, vtep, cpus };
     const { bootId, router } = this;
     const registered = await router.ask(
       nodeRef(name),

@@ -6,6 +6,7 @@ import { LocalClock } from './virtual-clock.ts';
 
 /** Where simulated images come from. */
 export const URLS = ['http://images.test/a', 'http://images.test/b'] as const;
+const CPUS = 8;
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
 
@@ -13,6 +14,7 @@ export class SimNode implements Host {
   readonly name: string;
   readonly installation: string;
   readonly vtep: string;
+  readonly cpus: number;
   readonly machine: SimMachine;
   readonly clock: LocalClock;
   /** Domains whose loss is nobody's fault but the simulation's. */
@@ -21,8 +23,9 @@ export class SimNode implements Host {
   #daemon: SimDaemon | null = null;
   #boots = 0;
 
-  constructor(site: Site, index: number) {
+  constructor(site: Site, index: number, cpus = CPUS) {
     this.#site = site;
+    this.cpus = cpus;
     this.name = `n${index}`;
     this.installation = `installation of ${this.name}`;
     this.vtep = `192.0.2.${index}`;

@@ -138,6 +138,22 @@ test('V3: a stop waits for effects, but not beyond its deadline', async () => {
   assert.ok(lines.some(({ message }) => /still busy 15000 ms after/.test(message)));
 });
 
+// It was told `actor/stopped`, which nobody sends on: a client got an error from a hand-over, and a daemon that joined
+// beside others could fail to start.
+test('a message whose object is being loaded when its shard is drained is sent on', async () => {
+  const { runtime, ask, create, journal } = makeJobs();
+  await create('a');
+  await runtime.stop(() => true);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const load = journal.load.bind(journal);
+  journal.load = (address) => promise.then(() => load(address));
+  const asked = rejects(ask('a', { kind: 'read' }), { code: 'shard/not-owner' });
+  await settle();
+  const drained = runtime.stop(() => true);
+  resolve();
+  await Promise.all([asked, drained]);
+});
+
 test('draining stops the matching actors only, and refuses their addresses meanwhile', async () => {
   const world = makeJobs();
   const { runtime, ask, create } = world;

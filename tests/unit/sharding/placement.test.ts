@@ -40,6 +40,17 @@ test('the order in which members are listed does not matter', () => {
   assert.equal(placeShards(members(7)), placeShards(members(7).toReversed()));
 });
 
+test('an answer is that of its own members, whoever asked before', () => {
+  const [few, many] = [placeShards(members(2)), placeShards(members(7))];
+  assert.equal(placeShards(members(2)), few);
+  assert.equal(placeShards(members(7)), many);
+  const [first, ...others] = members(7);
+  assert.ok(first !== undefined);
+  const without = placeShards([{ ...first, weight: 0 }, ...others]);
+  assert.equal(without, placeShards(others));
+  assert.not.equal(without, many);
+});
+
 test('every member of many gets its share, by weight', () => {
   for (const count of [2, 3, 5, 10]) {
     const counts = countOf(placeShards(members(count)));
