@@ -79,6 +79,7 @@ export const initial: State = {
   hardReboots: 0,
   softReboots: 0,
   generation: 0,
+  observedGeneration: 0,
   builtDisks: [],
   observed: null,
   lostAtMs: [],
@@ -196,6 +197,6 @@ export const instance = defineKind<State, InstanceMessage, InstanceEffect>({
   snapshot: {
     schema: 2,
     decode: decoder('instance', InstanceState, 'actor/bad-snapshot'),
-    migrations: { 1: (state) => ({ ...(state as object), nodeBoot: null }) },
+    migrations: { 1: (state) => ({ ...(state as object), nodeBoot: null, observedGeneration: 0 }) },
   },
 });

@@ -20,7 +20,7 @@ export function domainObserved(state: State, message: Observation, turn: Turn): 
   const builtDisks = message.builtDisks ?? state.builtDisks;
   // What is told without having been asked for ends a setback only if it shows the wish fulfilled.
   const setback = observed.power === state.power ? null : state.setback;
-  const seen = { ...state, observed, builtDisks, setback };
+  const seen = { ...state, observed, observedGeneration: message.generation, builtDisks, setback };
   if (observed.power === 'crashed') {
     return fail(seen, failure('hypervisor/refused', 'the guest crashed'), turn);
   }

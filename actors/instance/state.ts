@@ -120,6 +120,8 @@ export const InstanceState = closed({
   softReboots: Type.Integer(),
   /** Of the wanted domain. */
   generation: Type.Integer(),
+  /** The newest one whose domain has been observed: what was asked for until then has been carried out. */
+  observedGeneration: Type.Integer(),
   builtDisks: Type.Array(BuiltDisk),
   observed: nullable(Observed),
   /** When the domain was lately lost without anybody's wish, ms since the epoch; see crash loops. */

@@ -15,6 +15,7 @@ export const CODES = {
   'object/not-found': { http: 404, retry: 'never' },
   'object/exists': { http: 409, retry: 'never' },
   'object/wrong-phase': { http: 409, retry: 'never' },
+  'object/not-ready': { http: 406, retry: 'backoff' },
   'object/deadline': { http: 504, retry: 'never' },
   'object/nothing-to-cancel': { http: 409, retry: 'never' },
   'shard/not-owner': { http: 503, retry: 'after-refresh' },

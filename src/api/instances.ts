@@ -12,6 +12,7 @@ import { instanceBody, instanceSpec, withArtifacts } from './instance-spec.ts';
 import { instanceView } from './instance-view.ts';
 import { findInterface } from './interfaces.ts';
 import { interfaceView } from './interface-view.ts';
+import { powerRoutes } from './power.ts';
 import { finder, listed } from './reference.ts';
 import { instances } from './resources.ts';
 import { json, optional, route, type ApiRequest, type Route } from './route.ts';
@@ -43,6 +44,7 @@ export function instanceRoutes(services: ApiServices, images: ImageCache): Route
     deleteRoute(services, object),
     ...memberRoutes(services, object),
     ...consoleRoutes(services, object),
+    ...powerRoutes(services, object),
   ];
 }
 

@@ -6,10 +6,12 @@ import type { Command } from './command.ts';
 import { INSTANCE_COMMANDS } from './instance.ts';
 import { NETWORK_COMMANDS } from './network.ts';
 import { NODE_COMMANDS } from './node.ts';
+import { POWER_COMMANDS } from './power.ts';
 import { versionCommand } from './version.ts';
 
 export const COMMANDS: readonly Command[] = [
   ...INSTANCE_COMMANDS,
+  ...POWER_COMMANDS,
   ...NETWORK_COMMANDS,
   ...ARTIFACT_COMMANDS,
   ...ACTOR_COMMANDS,

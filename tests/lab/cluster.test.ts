@@ -291,6 +291,17 @@ test('fifty instances at once: all end, no address twice, and nothing is left of
   }
   const nodes = new Set(created.map((view) => view['node']));
   assert.is(nodes.size, 3, 'all nodes take their share');
+  const [some] = created;
+  const powered = `/instances/${String(some?.['uuid'])}`;
+  for (const [action, power] of [
+    ['pause', 'paused'],
+    ['unpause', 'on'],
+    ['poweroff', 'off'],
+    ['poweron', 'on'],
+  ] as const) {
+    await insist(action, () => client.call('POST', `${powered}/${action}`));
+    assert.is((await client.view('GET', powered))['power_state'], power);
+  }
   await Promise.all(ids.map((id) => insist(id, () => client.call('DELETE', `/instances/${id}`))));
   await Promise.all(ids.map((id) => untilView(client, `/instances/${id}`, isDeleted, 300_000)));
   await insist('the network too', () => client.call('DELETE', `/networks/${uuid}`));

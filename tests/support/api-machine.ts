@@ -126,7 +126,7 @@ const REPLICA: Json = {
 };
 
 function domainReport(spec: Record<string, unknown>): Json {
-  const power = spec['power'] === 'off' ? 'off' : 'on';
+  const { power } = decodeDomainWish(spec);
   const ports = { consolePort: 31_001, vdiPort: 31_002, vdiTlsPort: null };
   const offReason = power === 'off' ? 'requested' : null;
   const observed = { power, offReason, ...ports, accelerator: 'tcg' };
