@@ -9,6 +9,7 @@ import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { PeerAddress } from '../../transport/mesh/socket.ts';
 import { certifyGuest } from './authority.ts';
 import type { ClusterFiles } from './files.ts';
+import { NODE_NAME } from './join-messages.ts';
 
 /** Begins the common name of an invitation's certificate; no node's name has a colon. */
 export const GUEST_PREFIX = 'guest:';
@@ -71,8 +72,12 @@ export function readInvitation(text: string): Invitation {
   }
 }
 
-/** A common name holds 64 characters. Error: `config/invalid` for the name of a node that does not fit in. */
+/** A common name holds 64 characters. Error: `config/invalid` for a name that does not fit in, or that no node can have. */
 function guestName(node: string | null): string {
+  if (node !== null && !NODE_NAME.test(node)) {
+    const expected = 'expected a name of up to 63 lower case letters, digits and inner hyphens';
+    throw new TroupeError('config/invalid', `name of a node: ${expected}, found ${node}`);
+  }
   const name = [
     GUEST_PREFIX,
     randomBytes(6).toString('base64url'),

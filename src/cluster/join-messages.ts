@@ -1,11 +1,12 @@
 // What a machine that joins says, and what it is told.
 import { closed, decoder, nullable, Type, type Static } from '../../actors/kernel/schema.ts';
 
-const LABEL = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
+/** What a node can be called. */
+export const NODE_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 export const Application = closed({
   /** What it will be called. */
-  node: Type.String({ pattern: LABEL }),
+  node: Type.String({ pattern: NODE_NAME.source }),
   /** PEM. */
   publicKey: Type.String({ maxLength: 4096 }),
   /** By which the others will reach it. */

@@ -5,6 +5,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join as joinPath } from 'node:path';
 import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { PeerAddress } from '../../transport/mesh/socket.ts';
+import { isSettingName } from '../config/settings.ts';
 import { clusterFiles, filesIn, type ClusterFiles } from './files.ts';
 import { refuseSecond } from './init.ts';
 import type { Invitation } from './invitation.ts';
@@ -43,7 +44,7 @@ export async function joinCluster(invitation: Invitation, node: NewNode): Promis
   const etcd = await writeEtcdFiles(unfinished, clusterFiles(dataDir), admitted);
   // Settings first: with them alone a daemon does not start, and says that the machine has to join.
   addSettings(dataDir, {
-    ...(admitted.settings as Settings),
+    ...knownSettings(admitted.settings),
     ...etcd,
     cluster: admitted.cluster,
     node: node.node,
@@ -52,6 +53,11 @@ export async function joinCluster(invitation: Invitation, node: NewNode): Promis
   });
   await rename(unfinished.directory, directory);
   return { host: address, port: node.port };
+}
+
+/** A newer node may tell more; the daemon refuses a settings file with a name that it does not know. */
+function knownSettings(told: Admitted['settings']): Settings {
+  return Object.fromEntries(Object.entries(told).filter(([name]) => isSettingName(name)));
 }
 
 /** The settings by which the daemon will reach the cluster's etcd. */
@@ -112,7 +118,10 @@ function apply(
   return new Promise((resolve, reject) => {
     const sent = request(options, (response) => {
       const ownAddress = address ?? response.socket.localAddress ?? '';
-      readAnswer(response).then((admitted) => resolve({ address: ownAddress, admitted }), reject);
+      readAnswer(response, where).then(
+        (admitted) => resolve({ address: ownAddress, admitted }),
+        reject,
+      );
     });
     sent.on('timeout', () => sent.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
     sent.on('error', (cause) => {
@@ -135,14 +144,23 @@ function commonNameOf(certificate: string): string {
 
 async function readAnswer(
   response: AsyncIterable<Buffer> & { statusCode?: number | undefined },
+  where: string,
 ): Promise<Admitted> {
   let text = '';
-  for await (const chunk of response) {
-    text += chunk.toString('utf8');
-    if (text.length > MAX_ANSWER_BYTES) throw new TroupeError('config/invalid', 'an odd answer');
+  try {
+    for await (const chunk of response) {
+      text += chunk.toString('utf8');
+      if (text.length > MAX_ANSWER_BYTES) throw new Error('too long an answer');
+    }
+    const answer: unknown = JSON.parse(text);
+    if (response.statusCode === 200) return decodeAdmitted(answer);
+    if (typeof answer === 'object' && answer !== null && 'message' in answer)
+      throw new TroupeError('config/invalid', String(answer.message));
+    throw new Error('an odd answer');
+  } catch (cause) {
+    if (cause instanceof TroupeError) throw cause;
+    const reason = `${reasonOf(cause)}, status ${response.statusCode}`;
+    const message = `no mesh of a cluster answers at ${where}: ${reason}; try again with the same invitation, or make another`;
+    throw new TroupeError('mesh/unreachable', message, {}, cause);
   }
-  const answer: unknown = JSON.parse(text);
-  if (response.statusCode === 200) return decodeAdmitted(answer);
-  const isTold = typeof answer === 'object' && answer !== null && 'message' in answer;
-  throw new TroupeError('config/invalid', isTold ? String(answer.message) : text.slice(0, 500));
 }

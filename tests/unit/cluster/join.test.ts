@@ -13,12 +13,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
-import { request } from 'node:https';
+import { createServer, request } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { systemClock } from '../../../actors/kernel/clock.ts';
+import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { admission, isGuest } from '../../../src/cluster/admission.ts';
 import { clusterFiles, isInCluster, readIdentity } from '../../../src/cluster/files.ts';
 import { initCluster } from '../../../src/cluster/init.ts';
@@ -41,7 +43,7 @@ let first = '';
 
 const shared = {
   cluster: 'lab',
-  settings: { zone: 'lab.test', 'floating-block': '192.0.2.0/24' },
+  settings: { zone: 'lab.test', 'floating-block': '192.0.2.0/24', 'of-tomorrow': 1 },
   etcd: { endpoints: ['https://10.0.0.1:2379'], ca: null, certificate: null, key: null },
 };
 
@@ -219,6 +221,35 @@ test('a machine that was about to make its own cluster takes none of its authori
   renameSync(place, `${place}.new`);
   await joinAs('n14', await invitation(), dataDir);
   for (const file of [authorityKey, inviter]) assert.not(existsSync(file), file);
+});
+
+test('a setting that a newer node tells and this version does not know is left out', async () => {
+  const dataDir = newDirectory();
+  await joinAs('n15', await invitation(), dataDir);
+  const settings = JSON.parse(readFileSync(join(dataDir, 'troupe.json'), 'utf8')) as object;
+  // The daemon refuses a settings file with a name that it does not know.
+  assert.not('of-tomorrow' in settings);
+});
+
+test('an answer that is none of a door is said to be one', async () => {
+  const { certificate, key } = readIdentity(FIRST());
+  const odd = createServer({ cert: certificate, key }, (_request, response) => {
+    response.writeHead(426).end('odd');
+  });
+  odd.listen(0, '127.0.0.1');
+  await once(odd, 'listening');
+  const { port } = odd.address() as AddressInfo;
+  const text = await invitation({ address: { host: '127.0.0.1', port } });
+  const failed = await joinAs('n16', text).catch((error: unknown) => error);
+  odd.close();
+  assert.instance(failed, TroupeError);
+  assert.match(String(failed), /no mesh of a cluster answers at 127\.0\.0\.1 port \d+: .*426/);
+});
+
+test('an invitation for a name that no node can have is not made', async () => {
+  for (const node of ['N3', 'n3/CN=n4', '']) {
+    await rejects(invitation({ node }), { code: 'config/invalid' }, node);
+  }
 });
 
 test('a name is given once, unless the invitation is for it', async () => {
