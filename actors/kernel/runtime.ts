@@ -187,6 +187,27 @@ export class Runtime {
     this.timers.close();
   }
 
+  /**
+   * As stop() does with those that match, for several groups at once: each resolves when its own actors have stopped, so
+   * that who hands groups over need not wait for the slowest of all. `groupOf` null: it stays. Groups without actors are
+   * not among them.
+   */
+  drain<G>(groupOf: (address: Address) => G | null): ReadonlyMap<G, Promise<unknown>> {
+    const isMatch = (address: Address) => groupOf(address) !== null;
+    this.#draining.add(isMatch);
+    const stops = new Map<G, Promise<void>[]>();
+    for (const actor of [...this.#actors.values()]) {
+      const group = groupOf(actor.address);
+      if (group === null) continue;
+      const all = stops.get(group) ?? [];
+      stops.set(group, all);
+      all.push(actor.stop('shard/not-owner'));
+    }
+    const groups = new Map([...stops].map(([group, all]) => [group, Promise.all(all)]));
+    void Promise.all(groups.values()).then(() => this.#draining.delete(isMatch));
+    return groups;
+  }
+
   /** Null when the actor is not in memory: it has nothing to do. */
   inspect(address: Address): Inspection | null {
     return this.#actors.get(formatAddress(address))?.inspect() ?? null;

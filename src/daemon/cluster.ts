@@ -130,11 +130,15 @@ export class Cluster implements Ownership, Routes {
 
   #actors(runtime: Runtime): ShardActors {
     const { store, keys, log } = this.#options;
+    const shardIn = (shards: ReadonlySet<number>, address: Address) => {
+      const shard = address.kind === 'node' ? null : shardOf(address);
+      return shard !== null && shards.has(shard) ? shard : null;
+    };
     const isIn = (shards: ReadonlySet<number>) => (address: Address) =>
-      address.kind !== 'node' && shards.has(shardOf(address));
+      shardIn(shards, address) !== null;
     return {
       start: (shards) => runtime.resume(() => storedObjects(store, keys, log, isIn(shards))),
-      stop: (shards) => runtime.stop(isIn(shards)),
+      stop: (shards) => runtime.drain((address) => shardIn(shards, address)),
     };
   }
 

@@ -1,22 +1,37 @@
 // From the API request to a running QEMU, against libvirt's own define and start of a like domain on the same libvirtd.
 //
 // Starts a daemon of its own. The floor's domain has a disk and consoles as ours has; ours also makes the disk, the config
-// drive, and a dozen durable writes.
+// drive, and a dozen durable writes. Before that: what the daemon itself takes while it has nothing to do, etcd and libvirtd
+// not included, against a node process that only waits.
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../../src/client/client.ts';
 import { exec } from '../../src/drivers/exec.ts';
 import { connectLibvirt, type Libvirt } from '../../src/drivers/libvirt/client.ts';
-import { clientOf, daemonInstallation, serveDaemon, untilView } from '../support/daemon.ts';
+import {
+  clientOf,
+  daemonInstallation,
+  serveDaemon,
+  untilView,
+  type RunningDaemon,
+} from '../support/daemon.ts';
 import type { Report } from './row.ts';
 
 const ROUNDS = 5;
+/** The start's own work is over. */
+const SETTLE_MS = 5_000;
+const IDLE_MS = 15_000;
+/** Of /proc/PID/stat. */
+const TICK_MS = 10;
 
 export async function bench(report: Report): Promise<void> {
   const installation = await daemonInstallation();
   const daemon = await serveDaemon(installation, ['--no-tour']);
   try {
+    await benchIdle(daemon, report);
     const { dataDir, runDir } = installation;
     const socketPath = join(runDir, 'libvirt', 'libvirt-sock');
     const disk = join(dataDir, 'floor.qcow2');
@@ -40,6 +55,30 @@ export async function bench(report: Report): Promise<void> {
     await daemon.interrupt();
     await installation.remove();
   }
+}
+
+async function benchIdle({ process: { pid = 0 } }: RunningDaemon, report: Report): Promise<void> {
+  const bare = spawn(process.execPath, ['-e', 'setInterval(() => {}, 60_000)']);
+  await delay(SETTLE_MS);
+  const before = cpuMs(pid);
+  await delay(IDLE_MS);
+  const load = ((cpuMs(pid) - before) / IDLE_MS) * 100;
+  report({ name: 'daemon at idle: CPU', ours: load, floor: 0, unit: '% of a core' });
+  const [ours, floor] = [rssMiB(pid), rssMiB(bare.pid ?? 0)];
+  report({ name: 'daemon at idle: memory', ours, floor, unit: 'MiB' });
+  bare.kill();
+}
+
+/** Of all its threads, since its start. */
+function cpuMs(pid: number): number {
+  const [, fields = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
+  const [user = 0, system = 0] = fields.split(' ').slice(11, 13).map(Number);
+  return (user + system) * TICK_MS;
+}
+
+function rssMiB(pid: number): number {
+  const [, kib = 'NaN'] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kib) / 1_024;
 }
 
 async function timeInstance(client: Client): Promise<number> {

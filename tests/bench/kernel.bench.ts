@@ -1,8 +1,7 @@
 // Local messages and idle actors, against bare nact in the same run.
 import { dispatch, query, spawn, start, stop, type Ref } from 'nact';
-import { defineKind, next } from '../../actors/kernel/kind.ts';
-import { Runtime } from '../../actors/kernel/runtime.ts';
-import { systemClock } from '../../actors/kernel/clock.ts';
+import type { Runtime } from '../../actors/kernel/runtime.ts';
+import { counterRuntime } from './counter.ts';
 import { heapUsed } from './memory.ts';
 import type { Report } from './row.ts';
 
@@ -11,46 +10,6 @@ const IN_FLIGHT = 64;
 const ACTORS = 10_000;
 const ROUNDS = 3;
 const trace = { trace: 'bench' };
-
-interface Counter {
-  readonly count: number;
-}
-
-/** The smallest kind there is: a message counts, outside of the state so that nothing is written. */
-function makeRuntime(onMessage: () => void): Runtime {
-  const runtime = new Runtime({
-    node: 'bench',
-    clock: systemClock,
-    random: { number: Math.random, uuid: () => crypto.randomUUID() },
-    journal: {
-      load: () => Promise.resolve({ snapshot: { schema: 1, state: { count: 0 } }, revision: 1 }),
-      commit: () => Promise.resolve(1),
-    },
-    ownership: { epochOf: () => 1 },
-    log: () => {},
-    limits: { mailbox: 2 * MESSAGES },
-  });
-  const kind = defineKind<Counter, { readonly kind: 'count' }, never>({
-    kind: 'counter',
-    placement: 'sharded',
-    initial: { count: 0 },
-    decodeMessage: (value) => value as { readonly kind: 'count' },
-    transition: (state) => {
-      onMessage();
-      return next(state);
-    },
-    effects: () => [],
-    policies: {},
-    passing: () => null,
-    timer: () => null,
-    index: () => null,
-    onCrash: () => 'park',
-    parked: (state) => state,
-    snapshot: { schema: 1, decode: (value) => value as Counter, migrations: {} },
-  });
-  runtime.register(kind, {});
-  return runtime;
-}
 
 /** Calls per second of `send`, which is called `count` times and is done when `done` resolves. */
 async function rate(count: number, run: () => Promise<void>): Promise<number> {
@@ -94,7 +53,7 @@ async function benchTells(report: Report): Promise<void> {
       for (let sent = 0; sent < MESSAGES; sent++) send();
       return promise;
     });
-  const runtime = makeRuntime(count);
+  const runtime = counterRuntime(count);
   const system = start();
   const bare = spawn(system, (_state: null, _message: { readonly kind: 'count' }) => {
     count();
@@ -111,7 +70,7 @@ async function benchTells(report: Report): Promise<void> {
 }
 
 async function benchAsks(report: Report): Promise<void> {
-  const runtime = makeRuntime(() => {});
+  const runtime = counterRuntime(() => {});
   const system = start();
   const bare = spawn(system, (_state: null, { asker }: { readonly asker: Ref<number> }) => {
     dispatch(asker, 1);
@@ -148,7 +107,7 @@ function answer(_state: null, { asker }: Asked): null {
 
 async function benchActors(report: Report): Promise<void> {
   const system = start();
-  const runtime = makeRuntime(() => {});
+  const runtime = counterRuntime(() => {});
   const ids = Array.from({ length: ACTORS }, (_, at) => String(at));
   const bare: Ref<Asked>[] = [];
   let startedAt = performance.now();

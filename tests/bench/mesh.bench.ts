@@ -1,55 +1,28 @@
 // Asks over a link of the mesh, against bare ws and msgpackr over the same TLS, one message a frame, both ends in
-// this process. And how long placing all shards takes.
-import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { once } from 'node:events';
-import { pack, unpack } from 'msgpackr';
-import { WebSocket, WebSocketServer } from 'ws';
+// this process. The same from effect to actor: through the router of one daemon into the mailbox of an actor of another.
+// And how long placing all shards takes.
+import { systemClock } from '../../actors/kernel/clock.ts';
+import type { Message } from '../../actors/kernel/kind.ts';
+import { localRouter } from '../../actors/kernel/router.ts';
+import type { MeshOptions } from '../../transport/mesh/mesh.ts';
 import type { MeshIdentity } from '../../transport/mesh/socket.ts';
+import { clusterRouter } from '../../transport/sharding/router.ts';
 import { placeShards } from '../../transport/sharding/placement.ts';
-import { meshLab } from '../support/mesh-lab.ts';
+import { meshLab, type MeshCluster } from '../support/mesh-lab.ts';
+import { counterRuntime } from './counter.ts';
+import { BODY, openBare, TO } from './bare-ws.ts';
 import type { Report } from './row.ts';
 
 const ROUNDS = 3;
 const ALONE = 2_000;
 const TOGETHER = 30_000;
 const IN_FLIGHT = 64;
-const TO = { kind: 'instance', id: '7feb7939-b568-48f7-b02d-822589a7c8dc' };
-const BODY = 'x'.repeat(100);
+const TELLS = 50_000;
+/** Less than a link takes. */
+const UNHEARD = 2_000;
+const TRACE = { trace: 'bench', timeoutMs: 60_000 };
 
 type AskOnce = () => Promise<unknown>;
-
-async function openBare({ ca, certificate: cert, key }: MeshIdentity) {
-  const server = createServer({ cert, key });
-  const sockets = new WebSocketServer({ server, perMessageDeflate: false });
-  sockets.on('connection', (socket) => {
-    socket.on('message', (bytes) => socket.send(pack(unpack(bytes as Buffer))));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const options = { ca, rejectUnauthorized: false, perMessageDeflate: false };
-  const socket = new WebSocket(`wss://127.0.0.1:${port}`, options);
-  const waiting = new Map<number, (value: unknown) => void>();
-  socket.on('message', (bytes) => {
-    const [seq, value] = unpack(bytes as Buffer) as [number, unknown];
-    waiting.get(seq)?.(value);
-    waiting.delete(seq);
-  });
-  await once(socket, 'open');
-  let last = 0;
-  const ask = () =>
-    new Promise((resolve) => {
-      waiting.set(++last, resolve);
-      socket.send(pack([last, BODY, TO.kind, TO.id, 'bench']));
-    });
-  const close = async () => {
-    socket.close();
-    await once(socket, 'close');
-    server.close();
-  };
-  return { ask, close };
-}
 
 /** Median time of one ask with nothing else under way, microseconds. */
 async function alone(ask: AskOnce): Promise<number> {
@@ -96,6 +69,7 @@ export async function bench(report: Report): Promise<void> {
     const options = { trace: 'bench', timeoutMs: 60_000 };
     await againstBare(() => a.mesh.ask('b', TO, BODY, options), lab.identityOf('bare'), report);
   });
+  await lab.inCluster((cluster) => remote(cluster, lab.identityOf('bare'), report));
   lab.close();
   placement(report);
 }
@@ -107,6 +81,69 @@ async function againstBare(ask: AskOnce, identity: MeshIdentity, report: Report)
   const many = await compare(together, ask, bare.ask);
   report({ name: `asks, ${IN_FLIGHT} in flight, against bare ws`, unit: '/s', ...many });
   await bare.close();
+}
+
+/** Tells and asks of an actor on another daemon. */
+async function remote(cluster: MeshCluster, identity: MeshIdentity, report: Report): Promise<void> {
+  const counts = { heard: 0 };
+  const runtime = counterRuntime(() => counts.heard++);
+  const local = localRouter(runtime, {});
+  const handle: MeshOptions['handle'] = (_from, to, body, options) =>
+    local.ask(to, body as Message, options);
+  const { mesh } = await cluster.start('a');
+  await cluster.start('b', { handle });
+  const router = clusterRouter({
+    node: 'a',
+    local,
+    peers: mesh,
+    routes: { nodeOf: () => 'b', onChange: () => () => {} },
+    clock: systemClock,
+    onLostTell: (to) => {
+      throw new Error(`lost: ${to.id}`);
+    },
+  });
+  const to = { kind: 'counter', id: 'one' };
+  const message = { kind: 'count', body: BODY } as const;
+  const ask = () => router.ask(to, message, TRACE);
+  const bare = await openBare(identity);
+  const asks = await compare(together, ask, bare.ask);
+  report({ name: `remote asks of an actor, ${IN_FLIGHT} in flight`, unit: '/s', ...asks });
+  const tells = await compareTells(
+    { tell: () => router.tell(to, message, TRACE), counts },
+    { tell: bare.tell, counts: bare.counts },
+  );
+  report({ name: 'remote tells to an actor, against bare ws', unit: '/s', ...tells });
+  await bare.close();
+  await runtime.stop();
+}
+
+interface Teller {
+  readonly tell: () => void;
+  readonly counts: { readonly heard: number };
+}
+
+/** Tells per second that arrive, at most UNHEARD of them under way. */
+async function tellMany({ tell, counts }: Teller): Promise<number> {
+  const before = counts.heard;
+  const begun = performance.now();
+  for (let sent = 0; counts.heard - before < TELLS;) {
+    while (sent < TELLS && sent - (counts.heard - before) < UNHEARD) {
+      tell();
+      sent++;
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return (TELLS / (performance.now() - begun)) * 1_000;
+}
+
+async function compareTells(ours: Teller, floor: Teller) {
+  const figures: [number[], number[]] = [[], []];
+  await tellMany(ours);
+  for (let round = 0; round < ROUNDS; round++) {
+    figures[0].push(await tellMany(floor));
+    figures[1].push(await tellMany(ours));
+  }
+  return { ours: median(figures[1]), floor: median(figures[0]) };
 }
 
 /** Ours: with the last member joined; floor: what must move, its fair share. */

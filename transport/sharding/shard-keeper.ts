@@ -6,7 +6,8 @@
 // H2  Rounds run one after another. A change during a round asks for one more.
 // H3  From claim() on shards are given up and taken; actors that have work are started from run() on. A daemon that
 //     is about to run them may need, before that, what a shard of its own decides: it must not wait for itself.
-// H4  What failed on the store is tried again after a pause, as long as the lease holds. A shard that was taken
+// H4  A shard goes when its own actors have stopped: one that is slow to end what it does keeps only its shard waiting.
+// H5  What failed on the store is tried again after a pause, as long as the lease holds. A shard that was taken
 //     although the answer was lost is found in the directory, under our lease.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import { reasonOf } from '../../actors/kernel/errors.ts';
@@ -17,13 +18,15 @@ import { carriersOf, placeShards } from './placement.ts';
 import { SHARDS } from './shard.ts';
 
 const RETRY_MS = 500;
+/** Shards whose actors stop within this are given up together. */
+const TOGETHER_MS = 100;
 
 /** The actors of shards, as who runs them sees it. */
 export interface ShardActors {
   /** Starts those that have work; resolves to how many. */
   start(shards: ReadonlySet<number>): Promise<number>;
-  /** Stops all; resolves when none of them decides or acts any more. */
-  stop(shards: ReadonlySet<number>): Promise<void>;
+  /** Stops all; for each shard that has any: until none of its own decides or acts any more. Never rejects. */
+  stop(shards: ReadonlySet<number>): ReadonlyMap<number, Promise<unknown>>;
 }
 
 export interface ShardKeeperOptions {
@@ -127,12 +130,36 @@ export class ShardKeeper {
     const { membership, actors, log } = this.#options;
     const surplus = new Set(membership.shards.filter((shard) => !wanted.has(shard)));
     if (this.#mode === null) return;
-    if (surplus.size > 0) await actors.stop(surplus);
-    for (const shard of surplus) this.#started.delete(shard);
     const leaving = new Set([...surplus, ...membership.leaving]);
     if (leaving.size === 0) return;
-    await membership.release([...leaving]);
+    const stopping = actors.stop(surplus);
+    for (const shard of surplus) this.#started.delete(shard);
+    const stopped = new Set([...leaving].filter((shard) => !stopping.has(shard)));
+    const ends = [...stopping].map(([shard, end]) => end.then(() => stopped.add(shard)));
+    const all = Promise.all(ends);
+    try {
+      for (let left = leaving.size; left > 0; left -= await this.#release(stopped))
+        await this.#atMost(TOGETHER_MS, all);
+    } finally {
+      // Before another round: it may mean a shard to stay whose actors are still on their way out.
+      await all;
+    }
     log('info', 'gave shards up', { shards: leaving.size });
+  }
+
+  /** Gives up what has been added by now, and takes it out of there; resolves to how many. */
+  async #release(stopped: Set<number>): Promise<number> {
+    const shards = [...stopped];
+    stopped.clear();
+    await this.#options.membership.release(shards);
+    return shards.length;
+  }
+
+  async #atMost(ms: number, end: Promise<unknown>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = this.#options.clock.after(ms, resolve);
+    await Promise.race([promise, end]);
+    timer.cancel();
   }
 
   async #take(wanted: ReadonlySet<number>): Promise<void> {

@@ -2,7 +2,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { codeOf } from '../../../actors/kernel/errors.ts';
-import { SHARDS } from '../../../transport/sharding/shard.ts';
+import type { Address } from '../../../actors/kernel/kind.ts';
+import { placeShards } from '../../../transport/sharding/placement.ts';
+import { SHARDS, shardOf } from '../../../transport/sharding/shard.ts';
 import { settle } from '../../support/kernel.ts';
 import { job, type JobPerformers } from '../kernel/toy.ts';
 import { endless, stop, TTL_MS, world, type Daemon } from './cluster-world.ts';
@@ -177,6 +179,38 @@ test('work that moves is over where it was before it begins elsewhere', async ()
     JOBS.map(() => 1),
   );
   const stops = daemons.map((one) => stop(one));
+  await here.clock.advance(10_000);
+  await Promise.all(stops);
+});
+
+// All shards of a hand-over waited for the slowest effect of any of them, and what was sent to their objects with them.
+test('a shard whose actors have stopped moves, while another waits for its own', async () => {
+  const here = world();
+  const placed = placeShards(['n1', 'n2'].map((node) => ({ node, weight: 1 })));
+  const [slow, ...others] = JOBS.filter((one) => placed[shardOf(one)] === 'n2');
+  const work: JobPerformers['work'] = (_, { self, signal }) =>
+    new Promise((_resolve, reject) => {
+      const end = () => reject(new Error('called off'));
+      const endsInMs = self.id === slow?.id ? 9_000 : 0;
+      signal.addEventListener('abort', () => void here.clock.after(endsInMs, end), { once: true });
+    });
+  const first = here.daemon(work, async () => {}, 'n1');
+  await first.cluster.join(first.runtime);
+  await createAll(first);
+  const second = await join(here, 'n2');
+  await here.clock.advance(500);
+  await handOver(here);
+  const isSeconds = (one: Address) => second.cluster.epochOf(one) !== null;
+  assert.ok(slow !== undefined && others.filter(isSeconds).length > 10);
+  const moved = others.filter((one) => shardOf(one) !== shardOf(slow));
+  assert.ok(moved.every(isSeconds), 'the others have moved');
+  assert.is(second.begun.length, moved.length, 'and their work goes on');
+  assert.not(isSeconds(slow), 'it still ends what it does');
+  await here.clock.advance(9_000);
+  await handOver(here);
+  assert.ok(isSeconds(slow));
+  deciders([first, second]);
+  const stops = [first, second].map((one) => stop(one));
   await here.clock.advance(10_000);
   await Promise.all(stops);
 });
