@@ -9,6 +9,7 @@
 import { defineKind, next, refuse, restartThenPark, PATIENT, STANDING } from '../kernel/kind.ts';
 import type { KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.ts';
 import { failure, isForgettable, newLife, type Failure } from '../kernel/object.ts';
+import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
 import {
   INSISTENT,
@@ -204,28 +205,30 @@ function parked(state: ArtifactState, reason: string, now: number): ArtifactStat
   return { ...state, ...why, phase: 'error', sinceMs: now };
 }
 
-export const artifact = defineKind<ArtifactState, ArtifactMessage, ArtifactEffect>({
-  kind: 'artifact',
-  placement: 'sharded',
-  initial,
-  decodeMessage: decodeArtifactMessage,
-  transition,
-  effects,
-  policies: {
-    'fetch-version': PATIENT,
-    'tell-waiters': INSISTENT,
-    'release-blobs': INSISTENT,
-    forget: STANDING,
-  },
-  passing,
-  timer: timerOf,
-  index: (state) =>
-    state.phase === 'deleted' ? null : { namespace: state.namespace, name: state.name },
-  onCrash: restartThenPark,
-  parked,
-  snapshot: {
-    schema: 1,
-    decode: decoder('artifact', ArtifactState, 'actor/bad-snapshot'),
-    migrations: {},
-  },
-});
+export const artifact = withMetadata(
+  defineKind<ArtifactState, ArtifactMessage, ArtifactEffect>({
+    kind: 'artifact',
+    placement: 'sharded',
+    initial,
+    decodeMessage: decodeArtifactMessage,
+    transition,
+    effects,
+    policies: {
+      'fetch-version': PATIENT,
+      'tell-waiters': INSISTENT,
+      'release-blobs': INSISTENT,
+      forget: STANDING,
+    },
+    passing,
+    timer: timerOf,
+    index: (state) =>
+      state.phase === 'deleted' ? null : { namespace: state.namespace, name: state.name },
+    onCrash: restartThenPark,
+    parked,
+    snapshot: {
+      schema: 1,
+      decode: decoder('artifact', ArtifactState, 'actor/bad-snapshot'),
+      migrations: {},
+    },
+  }),
+);

@@ -11,6 +11,7 @@
 import { defineKind, next, PROMPT, refuse, restartThenPark, STANDING } from '../kernel/kind.ts';
 import type { EffectPolicy, KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.ts';
 import { failure, isForgettable, newLife } from '../kernel/object.ts';
+import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
 import {
   INSISTENT,
@@ -327,30 +328,32 @@ function earliest(a: number | null, b: number | null): number | null {
   return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }
 
-export const blob = defineKind<BlobState, BlobMessage, BlobEffect>({
-  kind: 'blob',
-  placement: 'sharded',
-  initial,
-  decodeMessage: decodeBlobMessage,
-  transition,
-  effects,
-  policies: {
-    fetch: FETCHING,
-    'tell-users': INSISTENT,
-    'place-copies': PROMPT,
-    copy: FETCHING,
-    'remove-copy': INSISTENT,
-    'remove-replicas': INSISTENT,
-    forget: STANDING,
-  },
-  passing,
-  timer: (state) => earliest(timerOf(state), replicaTimer(state)),
-  index: () => null,
-  onCrash: restartThenPark,
-  parked,
-  snapshot: {
-    schema: 3,
-    decode: decoder('blob', BlobState, 'actor/bad-snapshot'),
-    migrations: { 1: replicasByNode, 2: withDepartures },
-  },
-});
+export const blob = withMetadata(
+  defineKind<BlobState, BlobMessage, BlobEffect>({
+    kind: 'blob',
+    placement: 'sharded',
+    initial,
+    decodeMessage: decodeBlobMessage,
+    transition,
+    effects,
+    policies: {
+      fetch: FETCHING,
+      'tell-users': INSISTENT,
+      'place-copies': PROMPT,
+      copy: FETCHING,
+      'remove-copy': INSISTENT,
+      'remove-replicas': INSISTENT,
+      forget: STANDING,
+    },
+    passing,
+    timer: (state) => earliest(timerOf(state), replicaTimer(state)),
+    index: () => null,
+    onCrash: restartThenPark,
+    parked,
+    snapshot: {
+      schema: 3,
+      decode: decoder('blob', BlobState, 'actor/bad-snapshot'),
+      migrations: { 1: replicasByNode, 2: withDepartures },
+    },
+  }),
+);

@@ -24,6 +24,7 @@ import {
 } from '../kernel/kind.ts';
 import type { EffectPolicy, KernelMessage, Step, Turn } from '../kernel/kind.ts';
 import { failure, isForgettable, newLife } from '../kernel/object.ts';
+import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
 import { INSISTENT, isWanted, setBack, timerOf, tryAgain } from '../kernel/setback.ts';
 import { clean, isCleaning, startCleaning } from './clean.ts';
@@ -169,34 +170,38 @@ function timeReached(state: State, turn: Turn): Step<State> {
   return next(tryAgain(state, turn.now));
 }
 
-export const instance = defineKind<State, InstanceMessage, InstanceEffect>({
-  kind: 'instance',
-  placement: 'sharded',
-  initial,
-  decodeMessage: decodeInstanceMessage,
-  transition,
-  effects,
-  policies: {
-    'create-interfaces': PROMPT,
-    place: PROMPT,
-    'start-preflight': PROMPT,
-    'request-images': PATIENT,
-    'place-interfaces': PATIENT,
-    'sync-domain': BUILDING,
-    'remove-domain': INSISTENT,
-    'delete-interfaces': INSISTENT,
-    'release-images': INSISTENT,
-    forget: STANDING,
-  },
-  passing,
-  timer: timerOf,
-  index: (state) =>
-    state.phase === 'deleted' ? null : { namespace: state.namespace, name: state.name },
-  onCrash: restartThenPark,
-  parked: crashed,
-  snapshot: {
-    schema: 2,
-    decode: decoder('instance', InstanceState, 'actor/bad-snapshot'),
-    migrations: { 1: (state) => ({ ...(state as object), nodeBoot: null, observedGeneration: 0 }) },
-  },
-});
+export const instance = withMetadata(
+  defineKind<State, InstanceMessage, InstanceEffect>({
+    kind: 'instance',
+    placement: 'sharded',
+    initial,
+    decodeMessage: decodeInstanceMessage,
+    transition,
+    effects,
+    policies: {
+      'create-interfaces': PROMPT,
+      place: PROMPT,
+      'start-preflight': PROMPT,
+      'request-images': PATIENT,
+      'place-interfaces': PATIENT,
+      'sync-domain': BUILDING,
+      'remove-domain': INSISTENT,
+      'delete-interfaces': INSISTENT,
+      'release-images': INSISTENT,
+      forget: STANDING,
+    },
+    passing,
+    timer: timerOf,
+    index: (state) =>
+      state.phase === 'deleted' ? null : { namespace: state.namespace, name: state.name },
+    onCrash: restartThenPark,
+    parked: crashed,
+    snapshot: {
+      schema: 2,
+      decode: decoder('instance', InstanceState, 'actor/bad-snapshot'),
+      migrations: {
+        1: (state) => ({ ...(state as object), nodeBoot: null, observedGeneration: 0 }),
+      },
+    },
+  }),
+);

@@ -19,6 +19,7 @@ import {
 } from '../kernel/kind.ts';
 import type { KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.ts';
 import { failure, isForgettable, newLife } from '../kernel/object.ts';
+import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
 import {
   INSISTENT,
@@ -217,28 +218,30 @@ function parked(state: InterfaceState, reason: string, now: number): InterfaceSt
   return { ...state, ...why, phase: 'error', sinceMs: now };
 }
 
-export const interfaceKind = defineKind<InterfaceState, InterfaceMessage, InterfaceEffect>({
-  kind: 'interface',
-  placement: 'sharded',
-  initial,
-  decodeMessage: decodeInterfaceMessage,
-  transition,
-  effects,
-  policies: {
-    reserve: PROMPT,
-    'tell-instance': INSISTENT,
-    attach: PATIENT,
-    release: INSISTENT,
-    forget: STANDING,
-  },
-  passing,
-  timer: timerOf,
-  index: () => null,
-  onCrash: restartThenPark,
-  parked,
-  snapshot: {
-    schema: 1,
-    decode: decoder('interface', InterfaceState, 'actor/bad-snapshot'),
-    migrations: {},
-  },
-});
+export const interfaceKind = withMetadata(
+  defineKind<InterfaceState, InterfaceMessage, InterfaceEffect>({
+    kind: 'interface',
+    placement: 'sharded',
+    initial,
+    decodeMessage: decodeInterfaceMessage,
+    transition,
+    effects,
+    policies: {
+      reserve: PROMPT,
+      'tell-instance': INSISTENT,
+      attach: PATIENT,
+      release: INSISTENT,
+      forget: STANDING,
+    },
+    passing,
+    timer: timerOf,
+    index: () => null,
+    onCrash: restartThenPark,
+    parked,
+    snapshot: {
+      schema: 1,
+      decode: decoder('interface', InterfaceState, 'actor/bad-snapshot'),
+      migrations: {},
+    },
+  }),
+);

@@ -2,6 +2,7 @@
 import { defineKind, next, refuse, restartThenPark } from '../kernel/kind.ts';
 import type { KernelMessage, Step, Turn } from '../kernel/kind.ts';
 import { failure, newLife } from '../kernel/object.ts';
+import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
 import { decodeNamespaceMessage, NamespaceState, SYSTEM, type NamespaceMessage } from './state.ts';
 
@@ -31,27 +32,29 @@ function transition(
   }
 }
 
-export const namespace = defineKind<NamespaceState, NamespaceMessage, never>({
-  kind: 'namespace',
-  placement: 'sharded',
-  initial,
-  decodeMessage: decodeNamespaceMessage,
-  transition,
-  effects: () => [],
-  policies: {},
-  passing: () => null,
-  timer: () => null,
-  index: () => null,
-  onCrash: restartThenPark,
-  parked: (state, reason, now) => ({
-    ...state,
-    phase: 'error',
-    sinceMs: now,
-    failure: failure('actor/crashed', reason),
+export const namespace = withMetadata(
+  defineKind<NamespaceState, NamespaceMessage, never>({
+    kind: 'namespace',
+    placement: 'sharded',
+    initial,
+    decodeMessage: decodeNamespaceMessage,
+    transition,
+    effects: () => [],
+    policies: {},
+    passing: () => null,
+    timer: () => null,
+    index: () => null,
+    onCrash: restartThenPark,
+    parked: (state, reason, now) => ({
+      ...state,
+      phase: 'error',
+      sinceMs: now,
+      failure: failure('actor/crashed', reason),
+    }),
+    snapshot: {
+      schema: 1,
+      decode: decoder('namespace', NamespaceState, 'actor/bad-snapshot'),
+      migrations: {},
+    },
   }),
-  snapshot: {
-    schema: 1,
-    decode: decoder('namespace', NamespaceState, 'actor/bad-snapshot'),
-    migrations: {},
-  },
-});
+);

@@ -20,6 +20,7 @@ import {
 } from '../kernel/kind.ts';
 import type { KernelMessage, Step, Turn } from '../kernel/kind.ts';
 import { failure, isForgettable, newLife, type Failure } from '../kernel/object.ts';
+import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
 import { INSISTENT, isWanted, setBack, timerOf, tryAgain } from '../kernel/setback.ts';
 import { ownReservations } from './addressing.ts';
@@ -224,33 +225,35 @@ function parked(state: NetworkState, reason: string, now: number): NetworkState 
   return { ...state, ...why, phase: 'error', sinceMs: now };
 }
 
-export const network = defineKind<NetworkState, NetworkMessage, NetworkEffect>({
-  kind: 'network',
-  placement: 'sharded',
-  initial,
-  decodeMessage: decodeNetworkMessage,
-  transition,
-  effects,
-  policies: {
-    'claim-vni': PROMPT,
-    'reserve-egress': PROMPT,
-    'sync-segments': INSISTENT,
-    'tear-down': INSISTENT,
-    forget: STANDING,
-  },
-  passing,
-  timer: timerOf,
-  index: (state) =>
-    state.phase === 'deleted' || state.namespace === null
-      ? null
-      : { namespace: state.namespace, name: state.name ?? '' },
-  onCrash: restartThenPark,
-  parked,
-  snapshot: {
-    schema: 2,
-    decode: decoder('network', NetworkState, 'actor/bad-snapshot'),
-    migrations: {
-      1: (state) => ({ ...(state as object), boots: {}, released: {}, convergingSinceMs: null }),
+export const network = withMetadata(
+  defineKind<NetworkState, NetworkMessage, NetworkEffect>({
+    kind: 'network',
+    placement: 'sharded',
+    initial,
+    decodeMessage: decodeNetworkMessage,
+    transition,
+    effects,
+    policies: {
+      'claim-vni': PROMPT,
+      'reserve-egress': PROMPT,
+      'sync-segments': INSISTENT,
+      'tear-down': INSISTENT,
+      forget: STANDING,
     },
-  },
-});
+    passing,
+    timer: timerOf,
+    index: (state) =>
+      state.phase === 'deleted' || state.namespace === null
+        ? null
+        : { namespace: state.namespace, name: state.name ?? '' },
+    onCrash: restartThenPark,
+    parked,
+    snapshot: {
+      schema: 2,
+      decode: decoder('network', NetworkState, 'actor/bad-snapshot'),
+      migrations: {
+        1: (state) => ({ ...(state as object), boots: {}, released: {}, convergingSinceMs: null }),
+      },
+    },
+  }),
+);

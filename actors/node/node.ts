@@ -1,5 +1,6 @@
 // One machine: the only pinned kind, decided by its own daemon. It owns the machine's executors (executors.ts),
 // and records what the machine is, where it differs from what is wanted, and to whom it is promised (reservations.ts).
+import { withMetadata } from '../kernel/metadata.ts';
 import { defineKind, next, refuse, STANDING } from '../kernel/kind.ts';
 import type { EventDraft, KernelMessage, Step, Turn, Wanted } from '../kernel/kind.ts';
 import { failure, newLife } from '../kernel/object.ts';
@@ -99,24 +100,26 @@ function nameOf({ resource, name, problem }: Of<'drift-found'>['drifts'][number]
   return `${resource} ${name} ${problem}`;
 }
 
-export const node = defineKind<NodeState, NodeMessage, NodeEffect>({
-  kind: 'node',
-  placement: 'pinned',
-  initial,
-  decodeMessage: decodeNodeMessage,
-  transition,
-  effects,
-  policies: { announce: STANDING },
-  passing: () => null,
-  timer: () => null,
-  index: () => null,
-  // A machine whose own record cannot be kept must not go on deciding for others.
-  onCrash: (_error, restarts) => (restarts < 5 ? 'restart' : 'stop-daemon'),
-  parked: (state, reason, now) => ({
-    ...state,
-    phase: 'error',
-    sinceMs: now,
-    failure: failure('actor/crashed', reason),
+export const node = withMetadata(
+  defineKind<NodeState, NodeMessage, NodeEffect>({
+    kind: 'node',
+    placement: 'pinned',
+    initial,
+    decodeMessage: decodeNodeMessage,
+    transition,
+    effects,
+    policies: { announce: STANDING },
+    passing: () => null,
+    timer: () => null,
+    index: () => null,
+    // A machine whose own record cannot be kept must not go on deciding for others.
+    onCrash: (_error, restarts) => (restarts < 5 ? 'restart' : 'stop-daemon'),
+    parked: (state, reason, now) => ({
+      ...state,
+      phase: 'error',
+      sinceMs: now,
+      failure: failure('actor/crashed', reason),
+    }),
+    snapshot: nodeSnapshot,
   }),
-  snapshot: nodeSnapshot,
-});
+);

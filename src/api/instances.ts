@@ -1,7 +1,6 @@
 // Instance routes (contract: instances 4, 7, 8.1, 10).
 import { instanceRef, type InstanceState } from '../../actors/instance/state.ts';
 import { TroupeError, isErrorCode } from '../../actors/kernel/errors.ts';
-import type { JsonObject } from '../../actors/kernel/json.ts';
 import { Type } from '../../actors/kernel/schema.ts';
 import type { ReadObject } from '../read/collection.ts';
 import { checkNamespace } from './access.ts';
@@ -95,10 +94,6 @@ function memberRoutes(services: ApiServices, object: FindInstance): Route[] {
       body: eventsBody,
       handle: async ({ object: { id }, body }) =>
         json(await eventList(services, [instanceRef(id)], body)),
-    }),
-    route('GET /instances/:instance_ref/metadata', {
-      object,
-      handle: ({ object: { state } }) => json(state.metadata as JsonObject),
     }),
   ];
 }

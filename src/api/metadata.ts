@@ -13,8 +13,20 @@ export function instanceMetadata(metadata: unknown): Record<string, unknown> {
 }
 
 function checkPair(key: string, value: unknown): void {
-  if (key === '') throw badRequest('no key specified');
+  plainPair(key, value);
+  checkScheduling(key, value);
+}
+
+/** Of any object but an instance. Errors: 400. */
+export function plainPair(key: unknown, value: unknown): void {
+  if (typeof key !== 'string' || key === '') throw badRequest('no key specified');
   if (isFalsy(value)) throw badRequest('no value specified');
+  // What is stored is decoded by others too, some of which take that key for something else.
+  if (key === '__proto__') throw badRequest('"__proto__" cannot be a key');
+}
+
+/** Of an instance, besides. Errors: 400. */
+export function checkScheduling(key: string, value: unknown): void {
   if (key === 'tags' && !Array.isArray(value)) {
     throw badRequest('value for "tags" key should be a JSON list');
   }

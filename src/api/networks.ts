@@ -1,6 +1,5 @@
 // Network routes (contract: networks 2).
 import { Type } from '../../actors/kernel/schema.ts';
-import type { JsonObject } from '../../actors/kernel/json.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import { parseNetblock } from '../../actors/network/netblock.ts';
 import { FLOATING, networkRef, type NetworkState } from '../../actors/network/state.ts';
@@ -52,7 +51,7 @@ export function networkRoutes(services: ApiServices): Route[] {
 }
 
 /** As every object; and the floating pool, which is no UUID and in no index, by its own name for system. */
-function networkFinder({ read }: ApiServices): FindNetwork {
+export function networkFinder({ read }: ApiServices): FindNetwork {
   const find = finder(networks(read), 'network_ref');
   return (request) => {
     const isPool =
@@ -112,10 +111,6 @@ function memberRoutes(services: ApiServices, object: FindNetwork): Route[] {
     route('GET /networks/:network_ref/addresses', {
       object,
       handle: ({ object: { state } }) => json(addressList(state)),
-    }),
-    route('GET /networks/:network_ref/metadata', {
-      object,
-      handle: ({ object: { state } }) => json(state.metadata as JsonObject),
     }),
     route('GET /networks/:network_ref/events', {
       object,

@@ -17,13 +17,18 @@ import { change, notFound, type ApiServices } from './services.ts';
 /** Schema version that existing clients expect. */
 const VERSION = 7;
 
-export function nodeRoutes(services: ApiServices): Route[] {
-  const { read } = services;
-  const object = ({ params }: ApiRequest<unknown>): ReadObject<NodeState> => {
+/** By its exact name. Error: 404. */
+export function findNode({ read }: ApiServices) {
+  return ({ params }: ApiRequest<unknown>): ReadObject<NodeState> => {
     const found = read.nodes.get(params['node'] ?? '');
     if (found === undefined) throw notFound('node');
     return found;
   };
+}
+
+export function nodeRoutes(services: ApiServices): Route[] {
+  const { read } = services;
+  const object = findNode(services);
   return [
     route('GET /nodes', {
       access: 'system',

@@ -4,6 +4,7 @@ import { ImageCache } from './image-cache.ts';
 import { instanceRoutes } from './instances.ts';
 import { interfaceRoutes } from './interfaces.ts';
 import { loginRoutes } from './login.ts';
+import { metadataRoutes } from './metadata-routes.ts';
 import { networkRoutes } from './networks.ts';
 import { nodeRoutes } from './nodes.ts';
 import { operationRoutes } from './operations.ts';
@@ -21,6 +22,7 @@ export function apiRoutes(services: ApiServices): Route[] {
     ...interfaceRoutes(services),
     ...artifactRoutes(services, images),
     ...nodeRoutes(services),
+    ...metadataRoutes(services),
     ...operationRoutes(services),
   ];
 }
