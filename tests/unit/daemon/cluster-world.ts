@@ -21,12 +21,13 @@ export function world() {
     work: JobPerformers['work'],
     onJoined: () => Promise<void> = async () => {},
     node = 'n1',
+    installation = `installation of ${node}`,
   ) => {
     const store = new MemoryStore({ cluster: server });
     const { log, lines } = keptLog();
     const member = {
       node,
-      installation: `installation of ${node}`,
+      installation,
       bootId: `b${++boots}`,
       version: '1',
       api: '',
