@@ -2,7 +2,7 @@
 // actors; members that come and go move shards. When the lease is lost it stops deciding at once, leaves the
 // machine as it is, and joins again when the store is back.
 import type { Clock } from '../../actors/kernel/clock.ts';
-import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
+import { codeOf, reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address } from '../../actors/kernel/kind.ts';
 import type { Log, Ownership } from '../../actors/kernel/ports.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
@@ -172,13 +172,18 @@ export class Cluster implements Ownership, Routes {
   async #rejoin(runtime: Runtime): Promise<void> {
     const { log } = this.#options;
     let pauseMs = REJOIN_MS;
+    let told = '';
     while (!this.#isLeaving) {
       await runtime.stop(() => true);
       try {
         log('info', 'joined again', { actors: await this.join(runtime) });
         return;
       } catch (error) {
-        log('debug', 'not joined yet', { reason: reasonOf(error) });
+        const reason = reasonOf(error);
+        // An outage was told of when the lease was lost; anything else somebody has to see to.
+        const isNews = reason !== told && codeOf(error) !== 'store/unavailable';
+        log(isNews ? 'warn' : 'debug', 'not joined yet', { reason });
+        told = reason;
       }
       // A try that got half way holds the node's name: the next would find it taken.
       await this.#giveUp();

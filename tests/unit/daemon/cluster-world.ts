@@ -22,12 +22,13 @@ export function world() {
     onJoined: () => Promise<void> = async () => {},
     node = 'n1',
     format = 1,
+    installation = `installation of ${node}`,
   ) => {
     const store = new MemoryStore({ cluster: server });
     const { log, lines } = keptLog();
     const member = {
       node,
-      installation: `installation of ${node}`,
+      installation,
       bootId: `b${++boots}`,
       version: '1',
       api: '',

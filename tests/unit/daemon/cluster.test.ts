@@ -60,6 +60,25 @@ test('a daemon that lost its lease decides nothing; back again, it carries on un
   await stop(self);
 });
 
+test('a daemon whose name another has taken meanwhile says so, once', async () => {
+  const { clock, daemon } = world();
+  const self = daemon(endless().work);
+  await self.cluster.join(self.runtime);
+  self.store.faults.link = 'stalled';
+  await clock.advance(2 * TTL_MS);
+  const other = daemon(endless().work, undefined, 'n1', 1, 'another installation');
+  await other.cluster.join(other.runtime);
+  self.store.faults.link = 'up';
+  await clock.advance(60_000);
+  const told = self.lines.filter(
+    ({ level, message }) => level === 'warn' && /not joined/.test(message),
+  );
+  assert.is(told.length, 1);
+  assert.match(String(told[0]?.fields['reason']), /under the node name n1; give this one a name/);
+  await stop(self);
+  await stop(other);
+});
+
 test('leaving while it tries to join again ends, whatever the link does', async () => {
   for (const link of ['refused', 'stalled'] as const) {
     const { clock, daemon } = world();
