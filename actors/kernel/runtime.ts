@@ -196,7 +196,7 @@ export class Runtime {
     const isMatch = (address: Address) => groupOf(address) !== null;
     this.#draining.add(isMatch);
     const stops = new Map<G, Promise<void>[]>();
-    for (const actor of [...this.#actors.values()]) {
+    for (const actor of this.#actors.values()) {
       const group = groupOf(actor.address);
       if (group === null) continue;
       const all = stops.get(group) ?? [];
