@@ -174,8 +174,8 @@ export class Cluster implements Ownership, Routes {
     let pauseMs = REJOIN_MS;
     let told = '';
     while (!this.#isLeaving) {
-      await runtime.stop(() => true);
       try {
+        await runtime.stop(() => true);
         log('info', 'joined again', { actors: await this.join(runtime) });
         return;
       } catch (error) {

@@ -87,7 +87,12 @@ export class Presence {
     this.#dueAtMono = dueAtMono;
     this.#timer = clock.after(ms, () => {
       this.#dueAtMono = Infinity;
-      this.#running = this.#running.then(() => this.#look());
+      this.#running = this.#running
+        .then(() => this.#look())
+        .catch((error: unknown) => {
+          this.#options.log('error', 'machines could not be looked at', { error });
+          this.#lookIn(LOOK_AGAIN_MS);
+        });
     });
   }
 
