@@ -6,7 +6,7 @@
 // W4  Everything a client does has a limit: connections, headers, how long they and the body may take to come.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { codeOf } from '../../actors/kernel/errors.ts';
+import { TroupeError, codeOf, reasonOf } from '../../actors/kernel/errors.ts';
 import { isOurs, sendAnswer, sendError, sendMethods, sendNoPath, type Exchange } from './answer.ts';
 import { Authenticator } from './auth.ts';
 import { parseBody, readBody } from './body.ts';
@@ -95,8 +95,19 @@ async function serve({ services, table, callers }: Face, exchange: Exchange): Pr
     if (isOurs(error)) {
       services.log('error', 'request failed', { trace, code: codeOf(error), error });
     }
-    sendError(exchange, error);
+    sendError(exchange, isUnsure(exchange, error) ? behind(error) : error);
   }
+}
+
+/** A change of what we do not know, while our copy may be old: it may well be there. */
+function isUnsure({ request: { method }, isStale }: Exchange, error: unknown): boolean {
+  const isChange = method !== 'GET' && method !== 'HEAD';
+  return isStale && isChange && codeOf(error) === 'api/not-found';
+}
+
+function behind(error: unknown): TroupeError {
+  const message = `${reasonOf(error)}, as far as this daemon knows: its copy may be old, since it has lost etcd; try again in a moment, or at another node`;
+  return new TroupeError('store/unavailable', message, {}, error);
 }
 
 function requestId(request: IncomingMessage, services: ApiServices): string {

@@ -207,7 +207,10 @@ test('a node cut off from etcd and peers decides nothing, its guest runs on, all
   await healLinks(world.lab);
   await untilAllServed(['n1', 'n2', 'n3'], 30_000);
   const uuid = String(made['uuid']);
-  await insist('it has caught up', () => world.client('n2').call('DELETE', `/networks/${uuid}`));
+  const hasCaughtUp = async () =>
+    (await world.client('n2').list('/networks')).some((one) => one['uuid'] === uuid);
+  await waitUntil('its copy has caught up', hasCaughtUp);
+  await insist('it works', () => world.client('n2').call('DELETE', `/networks/${uuid}`));
   assert.is(await qemuPids('n2'), before);
   await untilAllReachAll();
 });

@@ -1,4 +1,5 @@
 // What every answer looks like, whatever the route (contract: conventions 1 to 5).
+import { randomUUID } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openApiWorld, type ApiWorld, type View } from '../../support/api-world.ts';
@@ -183,6 +184,10 @@ test('a daemon without its store says that reads may be stale', async () => {
     await world.call('GET', '/healthz', { as: null }),
     await world.call('GET', '/instances'),
   ];
+  // What the copy does not show may be there: that is no reason to send a client away for good.
+  const unsure = await world.call('DELETE', `/networks/${randomUUID()}`, { as: 'lab' });
+  assert.is(unsure.status, 503);
+  assert.match(unsure.text, 'its copy may be old');
   world.read.linkChanged(true);
   assert.is((health.json as View)['stale'], true);
   assert.is(list.status, 200);
