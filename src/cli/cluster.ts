@@ -16,7 +16,7 @@ const DATA_DIR: FlagTable = {
   'data-dir': {
     type: 'string',
     value: 'PATH',
-    help: "the daemon's data directory (default .troupe of this checkout, else /var/lib/troupe)",
+    help: "the daemon's data directory (default .troupe of this clone; installed, /var/lib/troupe)",
   },
 };
 const NODE: FlagTable = {
@@ -136,8 +136,9 @@ function meshOf(call: Call): { host: string; port: number } {
 function dataDirOf({ flags, world }: Call): string {
   const given = flags.text('data-dir') ?? world.variables['TROUPE_DATA_DIR'];
   if (given !== undefined) return resolve(world.directory, given);
-  const ofCheckout = join(world.checkout, '.troupe');
-  return existsSync(ofCheckout) ? ofCheckout : world.systemDirectory;
+  // As deploy/start.sh has it, also before the first start.
+  const isClone = existsSync(join(world.checkout, 'deploy', 'start.sh'));
+  return isClone ? join(world.checkout, '.troupe') : world.systemDirectory;
 }
 
 export const CLUSTER_COMMANDS: readonly Command[] = [init, inviteNode, joinNode];

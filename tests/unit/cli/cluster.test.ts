@@ -1,5 +1,5 @@
 // `troupe cluster init` and `troupe node invite`, on data directories of the test's own.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -46,6 +46,15 @@ test('an address that nobody can reach is refused, with the setting and what it 
   assert.is(code, 1);
   assert.match(err, 'mesh-address');
   assert.match(err, 'not a loopback one');
+});
+
+test('in a clone the data directory is the one of npm start, also before its first start', async () => {
+  const clone = join(root, 'clone');
+  mkdirSync(join(clone, 'deploy'), { recursive: true });
+  writeFileSync(join(clone, 'deploy', 'start.sh'), '');
+  const { code, err } = await run(null, INIT, { checkout: clone });
+  assert.is(code, 0, err);
+  assert.ok(existsSync(join(clone, '.troupe', 'cluster', 'node.pem')));
 });
 
 test('an invitation that is none changes nothing', async () => {
