@@ -5,6 +5,7 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { codeOf } from '../../actors/kernel/errors.ts';
 import type { Log } from '../../actors/kernel/ports.ts';
 import { readConfig, type Config } from '../../src/config.ts';
 import { removeLeftovers } from '../../src/embedded/leftovers.ts';
@@ -42,10 +43,15 @@ async function removeInstallation(dataDir: string): Promise<void> {
   rmSync(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
 }
 
+/** Removes what dead tests left. A daemon of one that was killed just now may still be ending: the next sweep finds it. */
 async function sweep(): Promise<void> {
   for (const name of readdirSync(tmpdir())) {
     const pid = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1];
     if (pid !== undefined && !existsSync(`/proc/${pid}`))
-      await removeInstallation(join(tmpdir(), name));
+      await removeInstallation(join(tmpdir(), name)).catch(unlessLocked);
   }
+}
+
+function unlessLocked(error: unknown): void {
+  if (codeOf(error) !== 'host/locked') throw error;
 }
