@@ -1,6 +1,8 @@
 // Image artifacts by URL: finds the one that a namespace may use, or makes it (contract: artifacts 5.1).
 //
-// G1  Two requests for the same URL at the same time make one artifact: whoever comes second gets the first one's.
+// G1  Two requests for the same URL at the same time make one artifact: whoever comes second gets the first one's. Also
+//     when they come to two nodes: the artifact's id follows from namespace and URL, and its actor is made once.
+import { createHash } from 'node:crypto';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import { canHoldBlobs } from '../../actors/node/capacity.ts';
 import { artifactRef, type ArtifactState } from '../../actors/artifact/state.ts';
@@ -12,6 +14,9 @@ import type { Caller } from './route.ts';
 import { badRequest, change, type ApiServices } from './services.ts';
 
 const MAX_VERSIONS = 3;
+/** Deleted and failed artifacts of one URL that are remembered, an hour at most. */
+const MOST_ROUNDS = 1_000;
+const SEEN_MS = 5_000;
 const MATCHABLE: readonly ArtifactState['phase'][] = ['initial', 'created'];
 
 export interface ImageRequest {
@@ -80,10 +85,28 @@ export class ImageCache {
     throw new TroupeError('scheduler/no-node', message);
   }
 
-  async #make({ caller, url, namespace, isShared, trace }: ImageRequest): Promise<string> {
+  async #make(request: ImageRequest): Promise<string> {
+    const { read } = this.#services;
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const id = idOf(request, round);
+      // An earlier one, which was deleted or has failed, has had its turn.
+      if (read.artifacts.get(id) !== undefined) continue;
+      await this.#create(id, request);
+      // Another node's, perhaps, that our copy does not show yet.
+      const made = await read.when(read.artifacts, id, () => true, SEEN_MS);
+      if (MATCHABLE.includes(made.state.phase)) return id;
+    }
+    throw badRequest(
+      `${request.url} was cached and deleted too often of late; try again in an hour`,
+    );
+  }
+
+  async #create(
+    id: string,
+    { caller, url, namespace, isShared, trace }: ImageRequest,
+  ): Promise<void> {
     const { random } = this.#services;
     const source = imageSource(url, caller);
-    const id = random.uuid();
     const message = {
       kind: 'create',
       type: 'image',
@@ -97,6 +120,25 @@ export class ImageCache {
       node: this.#fetchingNode(source.kind),
     } as const;
     await change(this.#services, artifactRef(id), message, trace);
-    return id;
   }
+}
+
+/** The same on every node. */
+function idOf({ namespace, url }: ImageRequest, round: number): string {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([namespace, url, round]))
+    .digest();
+  // Version 8, of our own making (RFC 9562, 5.8).
+  digest[6] = ((digest[6] ?? 0) & 0x0f) | 0x80;
+  digest[8] = ((digest[8] ?? 0) & 0x3f) | 0x80;
+  const hex = digest.toString('hex');
+  return [
+    [0, 8],
+    [8, 12],
+    [12, 16],
+    [16, 20],
+    [20, 32],
+  ]
+    .map(([from, to]) => hex.slice(from, to))
+    .join('-');
 }

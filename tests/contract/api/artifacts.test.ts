@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { ImageCache } from '../../../src/api/image-cache.ts';
 import {
   NODE,
   openApiWorld,
@@ -112,6 +113,27 @@ test('files of the node are for system, by absolute path and proper encoding', a
   assert.is(await status('file:///srv/image.qcow2'), 200);
   for (const bad of ['file://relative', 'file:///%zz', 'file:///a%00b'])
     assert.is(await status(bad), 400, bad);
+});
+
+test('two nodes that are asked for the same URL at once make one artifact; a deleted one is made anew', async () => {
+  const request = {
+    caller: { namespace: 'lab', keyName: 'k' },
+    url: url(),
+    namespace: 'lab',
+    isShared: false,
+    trace: 't',
+  };
+  const nodes = [new ImageCache(world.services), new ImageCache(world.services)];
+  const release = world.journal.hold();
+  const both = Promise.all(nodes.map((cache) => cache.ensure(request)));
+  setTimeout(() => release(), 50);
+  const [one, other] = await both;
+  assert.is(one, other);
+  await world.settled(`/artifacts/${one}`, 'created');
+  await world.ok('DELETE', `/artifacts/${one}`);
+  await world.settled(`/artifacts/${one}`, 'deleted');
+  const again = await nodes[0]?.ensure(request);
+  assert.is.not(again, one);
 });
 
 test('the same URL is one artifact, however many ask at once', async () => {
