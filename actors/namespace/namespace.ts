@@ -1,35 +1,94 @@
-// A namespace: keys to log in with. It exists from its creation on and has no passing states.
+// A namespace: keys to log in with, and who may act on it besides. It has no passing states; what belongs to it is
+// deleted before it (src/api/namespaces.ts).
 import { defineKind, next, refuse, restartThenPark } from '../kernel/kind.ts';
-import type { KernelMessage, Step, Turn } from '../kernel/kind.ts';
-import { failure, newLife } from '../kernel/object.ts';
+import type { EventDraft, KernelMessage, Step, Turn } from '../kernel/kind.ts';
+import { failure, forgetAtMs, isForgettable, newLife } from '../kernel/object.ts';
 import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
 import { decodeNamespaceMessage, NamespaceState, SYSTEM, type NamespaceMessage } from './state.ts';
 
 export const initial: NamespaceState = { phase: 'none', keys: {}, trusts: [SYSTEM], ...newLife };
 
+type Of<K extends NamespaceMessage['kind']> = Extract<NamespaceMessage, { kind: K }>;
+
 function transition(
   state: NamespaceState,
   message: NamespaceMessage | KernelMessage,
   turn: Turn,
 ): Step<NamespaceState> {
-  if (state.phase === 'none' && message.kind !== 'create') {
-    return refuse(state, 'object/not-found', 'namespace not found');
-  }
   switch (message.kind) {
     case 'create':
-      if (state.phase !== 'none') return next(state);
-      return next({ ...state, phase: 'created', sinceMs: turn.now }, [
-        { type: 'audit', message: 'created namespace' },
-      ]);
-    case 'set-key':
-      return next({ ...state, keys: { ...state.keys, [message.name]: message.key } }, [
-        { type: 'audit', message: 'key set', extra: { key: message.name } },
-      ]);
+      return isThere(state) ? next(state) : found(undefined, turn);
+    case 'found':
+      if (!isThere(state)) return found(message.key, turn);
+      return refuse(state, 'object/exists', 'namespace exists');
     case 'effect-failed':
-    case 'time-reached':
       return next(state);
+    case 'time-reached':
+      return next(isForgettable(state, turn.now) ? null : state);
+    case 'set-key':
+    case 'remove-key':
+    case 'trust':
+    case 'untrust':
+    case 'delete':
+      if (isThere(state)) return changed(state, message, turn);
+      return refuse(state, 'object/not-found', 'namespace not found');
   }
+}
+
+function isThere({ phase }: NamespaceState): boolean {
+  return phase === 'created' || phase === 'error';
+}
+
+/** A name that was deleted is free again: nothing of the old one is kept. */
+function found(first: Of<'found'>['key'], turn: Turn): Step<NamespaceState> {
+  const keys = first === undefined ? {} : { [first.name]: first.key };
+  const state = { ...initial, phase: 'created', keys, sinceMs: turn.now } as const;
+  const events: EventDraft[] = [{ type: 'audit', message: 'created namespace' }];
+  if (first !== undefined) events.push(keyEvent('key set', first.name));
+  return next(state, events);
+}
+
+type Change = Of<'set-key' | 'remove-key' | 'trust' | 'untrust' | 'delete'>;
+
+function changed(state: NamespaceState, message: Change, turn: Turn): Step<NamespaceState> {
+  switch (message.kind) {
+    case 'set-key': {
+      const { name, key } = message;
+      return next({ ...state, keys: { ...state.keys, [name]: key } }, [keyEvent('key set', name)]);
+    }
+    case 'remove-key': {
+      const { name } = message;
+      if (!Object.hasOwn(state.keys, name)) {
+        return refuse(state, 'object/not-found', 'key name not found in namespace');
+      }
+      const { [name]: _, ...keys } = state.keys;
+      return next({ ...state, keys }, [keyEvent('key removed', name)]);
+    }
+    case 'trust':
+      return trusting(state, [...new Set([...state.trusts, message.namespace])], 'trust added');
+    case 'untrust': {
+      const isKept = (one: string) => one === SYSTEM || one !== message.namespace;
+      return trusting(state, state.trusts.filter(isKept), 'trust removed');
+    }
+    case 'delete':
+      if (turn.id === SYSTEM) {
+        return refuse(state, 'object/wrong-phase', 'you cannot delete the system namespace');
+      }
+      return next(
+        { ...state, phase: 'deleted', keys: {}, sinceMs: turn.now, deletedAtMs: turn.now },
+        [{ type: 'audit', message: 'deleted namespace' }],
+      );
+  }
+}
+
+function trusting(state: NamespaceState, trusts: string[], message: string): Step<NamespaceState> {
+  if (trusts.length === state.trusts.length) return next(state);
+  return next({ ...state, trusts }, [{ type: 'audit', message, extra: { trusts } }]);
+}
+
+function keyEvent(message: string, name: string): EventDraft {
+  return { type: 'audit', message, extra: { key: name } };
 }
 
 export const namespace = withMetadata(
@@ -42,15 +101,15 @@ export const namespace = withMetadata(
     effects: () => [],
     policies: {},
     passing: () => null,
-    timer: () => null,
+    timer: forgetAtMs,
     index: () => null,
     onCrash: restartThenPark,
-    parked: (state, reason, now) => ({
-      ...state,
-      phase: 'error',
-      sinceMs: now,
-      failure: failure('actor/crashed', reason),
-    }),
+    parked: (state, reason, now) => {
+      const why = { failure: failure('actor/crashed', reason) };
+      return state.phase === 'deleted'
+        ? { ...state, ...why }
+        : { ...state, ...why, phase: 'error', sinceMs: now };
+    },
     snapshot: {
       schema: 1,
       decode: decoder('namespace', NamespaceState, 'actor/bad-snapshot'),

@@ -5,7 +5,7 @@ type Phase = NamespaceState['phase'];
 
 export const PHASES: Readonly<Record<Phase, readonly Phase[]>> = {
   none: ['created'],
-  created: ['error'],
-  error: [],
-  deleted: [],
+  created: ['deleted', 'error'],
+  error: ['deleted'],
+  deleted: ['created'],
 };

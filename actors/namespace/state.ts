@@ -31,8 +31,18 @@ export const NamespaceState = closed({
 export type NamespaceState = Static<typeof NamespaceState>;
 
 const MESSAGES = {
+  /** Makes it unless it is there. */
   create: {},
+  /** Makes it, with its first key if one is given; refused when it is there. */
+  found: { key: Type.Optional(closed({ name: Type.String(), key: NamespaceKey })) },
   'set-key': { name: Type.String(), key: NamespaceKey },
+  'remove-key': { name: Type.String() },
+  /** Lets another namespace act on this one. */
+  trust: { namespace: Type.String() },
+  /** Quiet about one that is not trusted; the system always is. */
+  untrust: { namespace: Type.String() },
+  /** The caller has seen that nothing is in it. */
+  delete: {},
 };
 export type NamespaceMessage = MessageOf<typeof MESSAGES>;
 export const decodeNamespaceMessage = messageDecoder('namespace', MESSAGES);

@@ -5,6 +5,7 @@ import { metadataRef } from '../../actors/kernel/metadata.ts';
 import { Type } from '../../actors/kernel/schema.ts';
 import { findInterface } from './interfaces.ts';
 import { checkScheduling, plainPair } from './metadata.ts';
+import { findNamespace } from './namespaces.ts';
 import { networkFinder } from './networks.ts';
 import { findNode } from './nodes.ts';
 import { finder } from './reference.ts';
@@ -29,6 +30,7 @@ export function metadataRoutes(services: ApiServices): Route[] {
     ...ofNetworks(services),
     ...ofInterfaces(services),
     ...ofNodes(services),
+    ...ofNamespaces(services),
   ];
 }
 
@@ -62,6 +64,16 @@ function ofInterfaces(services: ApiServices): Route[] {
     route('POST /interfaces/:interface_uuid/metadata', { body: POST, handle: post }),
     route('PUT /interfaces/:interface_uuid/metadata/:key', { body: PUT, handle: put }),
     route('DELETE /interfaces/:interface_uuid/metadata/:key', { handle: remove }),
+  ];
+}
+
+function ofNamespaces(services: ApiServices): Route[] {
+  const { get, post, put, remove } = handlers(services, 'namespace', findNamespace(services));
+  return [
+    route('GET /auth/namespaces/:namespace/metadata', { handle: get }),
+    route('POST /auth/namespaces/:namespace/metadata', { body: POST, handle: post }),
+    route('PUT /auth/namespaces/:namespace/metadata/:key', { body: PUT, handle: put }),
+    route('DELETE /auth/namespaces/:namespace/metadata/:key', { handle: remove }),
   ];
 }
 

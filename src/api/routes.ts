@@ -5,6 +5,7 @@ import { instanceRoutes } from './instances.ts';
 import { interfaceRoutes } from './interfaces.ts';
 import { loginRoutes } from './login.ts';
 import { metadataRoutes } from './metadata-routes.ts';
+import { namespaceRoutes } from './namespaces.ts';
 import { networkRoutes } from './networks.ts';
 import { nodeRoutes } from './nodes.ts';
 import { operationRoutes } from './operations.ts';
@@ -17,6 +18,7 @@ export function apiRoutes(services: ApiServices): Route[] {
   return [
     ...rootRoutes(services),
     ...loginRoutes(services),
+    ...namespaceRoutes(services),
     ...instanceRoutes(services, images),
     ...networkRoutes(services),
     ...interfaceRoutes(services),

@@ -38,9 +38,57 @@ test('a hostile key name is a name', () => {
   }
 });
 
+test('it is found once; a deleted name is free again, and nothing of the old one is kept', () => {
+  const one = stepper(namespace).send({ kind: 'found', key: { name: 'first', key } });
+  assert.equal(Object.keys(one.state.keys), ['first']);
+  assert.is(one.try({ kind: 'found' }).refusal?.code, 'object/exists');
+  one.send({ kind: 'trust', namespace: 'other' }).send({ kind: 'delete' });
+  assert.is(one.state.phase, 'deleted');
+  assert.equal(one.state.keys, {}, 'nobody logs in any more');
+  assert.is(one.try(setKey('late')).refusal?.code, 'object/not-found');
+  one.send({ kind: 'found' });
+  assert.equal([one.state.phase, one.state.trusts], ['created', ['system']]);
+});
+
+test('a deleted one is forgotten in the end', () => {
+  const one = stepper(namespace).send(create).send({ kind: 'delete' });
+  const at = namespace.timer(one.state);
+  assert.is(at, (one.state.deletedAtMs ?? 0) + 3_600_000);
+});
+
+test('keys go by name, trusts both ways, but for that in the system', () => {
+  const one = stepper(namespace).send(create).send(setKey('first'));
+  assert.is(
+    one.try({ kind: 'remove-key', name: 'other' }).refusal?.reason,
+    'key name not found in namespace',
+  );
+  assert.equal(one.send({ kind: 'remove-key', name: 'first' }).state.keys, {});
+  one.send({ kind: 'trust', namespace: 'b' }).send({ kind: 'trust', namespace: 'b' });
+  assert.equal(one.state.trusts, ['system', 'b']);
+  one.send({ kind: 'untrust', namespace: 'system' }).send({ kind: 'untrust', namespace: 'nobody' });
+  assert.equal(one.state.trusts, ['system', 'b']);
+  assert.equal(one.send({ kind: 'untrust', namespace: 'b' }).state.trusts, ['system']);
+});
+
+test('the system stays', () => {
+  const system = stepper(namespace, 'system').send(create);
+  const { refusal } = system.try({ kind: 'delete' });
+  assert.is(refusal?.reason, 'you cannot delete the system namespace');
+});
+
 test('random messages keep to the table', () => {
   const message = (pick: Pick): NamespaceMessage =>
-    pick<NamespaceMessage>(create, setKey('a'), setKey('b'));
+    pick<NamespaceMessage>(
+      create,
+      { kind: 'found' },
+      { kind: 'found', key: { name: 'a', key } },
+      setKey('a'),
+      setKey('b'),
+      { kind: 'remove-key', name: 'a' },
+      { kind: 'trust', namespace: 'other' },
+      { kind: 'untrust', namespace: pick('other', 'system') },
+      { kind: 'delete' },
+    );
   const rest = ['none', 'created', 'error', 'deleted'] as const;
   const subject = { kind: namespace, phases: PHASES, rest, message, counting: ['set-key'] };
   assert.equal(movesOf(PHASES), walk(subject, { seeds: 10, steps: 100 }));
