@@ -207,7 +207,11 @@ const GOOD = {
   },
   artifact: { url: 'http://images.test/fuzz', shared: false, namespace: null },
   nothing: {},
+  pair: { key: 'k', value: { deep: [1] } },
+  key: { key_name: 'fuzz', key: 'secret' },
 } as const;
+const POWER = ['poweron', 'poweroff', 'pause', 'unpause', 'reboothard', 'rebootsoft'] as const;
+const OF_NAMESPACE = ['', '/keys', '/keys/fuzz', '/trust', '/trust/lab', '/metadata'] as const;
 
 interface Shot {
   readonly method: string;
@@ -244,6 +248,16 @@ function shot(fuzz: Fuzzer): Shot {
     ],
     ['GET', fuzz.pick(['/', '/healthz', '/stuck', `/actors/${ref}`]), [], GOOD.nothing],
     ['POST', `/actors/${kind}/${ref}/cancel`, [], GOOD.nothing],
+    ['POST', `/${kind}/${ref}/metadata`, ['key', 'value'], GOOD.pair],
+    [fuzz.pick(['PUT', 'DELETE']), `/${kind}/${ref}/metadata/${ref}`, ['value'], GOOD.pair],
+    ['POST', `/${kind}/${ref}/${fuzz.pick(POWER)}`, [], GOOD.nothing],
+    [fuzz.pick(['GET', 'POST']), `/nodes${fuzz.pick(['', `/${ref}`, '/n1'])}`, [], GOOD.nothing],
+    [
+      fuzz.pick(['GET', 'POST', 'PUT', 'DELETE']),
+      `/auth/namespaces/${fuzz.pick(['other', ref, 'fuzz'])}${fuzz.pick(OF_NAMESPACE)}`,
+      ['key_name', 'key', 'external_namespace', 'namespace'],
+      GOOD.key,
+    ],
   ]);
   return { method, path, body: fuzz.body(names, good) };
 }
@@ -283,8 +297,8 @@ test('whatever is sent, the answer is one of the API’s own', async () => {
       check(one, reply);
       if (one.method !== 'POST' || reply.status !== 200) continue;
       created++;
-      const { uuid } = reply.json as View;
-      if (typeof uuid === 'string') fuzz.know(one.path.slice(1), uuid);
+      const { uuid } = (reply.json ?? {}) as View;
+      if (typeof uuid === 'string') fuzz.know(one.path.split('/')[1] ?? '', uuid);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
