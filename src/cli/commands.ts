@@ -4,6 +4,7 @@ import { ARTIFACT_COMMANDS } from './artifact.ts';
 import { CLUSTER_COMMANDS } from './cluster.ts';
 import type { Command } from './command.ts';
 import { INSTANCE_COMMANDS } from './instance.ts';
+import { NAMESPACE_COMMANDS } from './namespace.ts';
 import { NETWORK_COMMANDS } from './network.ts';
 import { NODE_COMMANDS } from './node.ts';
 import { POWER_COMMANDS } from './power.ts';
@@ -17,5 +18,6 @@ export const COMMANDS: readonly Command[] = [
   ...ACTOR_COMMANDS,
   ...CLUSTER_COMMANDS,
   ...NODE_COMMANDS,
+  ...NAMESPACE_COMMANDS,
   versionCommand,
 ];

@@ -1,0 +1,86 @@
+// `troupe namespace`, `key`, `trust`, `node` and power: what they ask of the API, and what they print.
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { FakeApi, Refusal, run } from './fake-api.ts';
+
+const test = suite('cli: namespaces, nodes, power');
+const api = await FakeApi.start();
+
+test.before.each(() => api.reset());
+test.after(() => api.stop());
+
+const namespace = (changes: object = {}) => ({
+  name: 'lab',
+  state: 'created',
+  metadata: { owner: 'ops' },
+  keys: ['ci', 'laptop'],
+  trust: { full: ['system'] },
+  ...changes,
+});
+
+test('a new namespace gets a key that is printed alone, for others to read', async () => {
+  api.on('POST /auth/namespaces', () => namespace());
+  const { code, out, err } = await run(api, 'namespace create lab');
+  assert.is(code, 0, err);
+  assert.match(out, /^[A-Za-z0-9_-]{32}\n$/);
+  const [asked] = api.bodies('POST /auth/namespaces');
+  assert.equal(asked, { namespace: 'lab', key_name: 'first', key: out.trim() });
+});
+
+test('namespaces are listed and shown with keys, trusts and metadata', async () => {
+  api.on('GET /auth/namespaces', () => [namespace(), namespace({ name: 'other', keys: [] })]);
+  api.on('GET /auth/namespaces/lab', () => namespace());
+  const list = await run(api, 'namespace list');
+  assert.match(list.out, /^NAME +KEYS +TRUSTS +METADATA\nlab +ci laptop +system +owner=ops\n/);
+  assert.match((await run(api, 'namespace show lab')).out, /keys: +ci laptop\n/);
+});
+
+test('keys and trusts are added and removed by name', async () => {
+  api.on('POST /auth/namespaces/lab/keys', () => 'laptop');
+  api.on('DELETE /auth/namespaces/lab/keys/laptop', () => null);
+  api.on('POST /auth/namespaces/lab/trust', () => namespace({ trust: { full: ['system', 'ci'] } }));
+  api.on('DELETE /auth/namespaces/lab/trust/ci', () => namespace());
+  const added = await run(api, 'key add lab laptop --key secret');
+  assert.is(added.out, 'secret\n');
+  assert.equal(api.bodies('POST /auth/namespaces/lab/keys'), [
+    { key_name: 'laptop', key: 'secret' },
+  ]);
+  assert.is((await run(api, 'key remove lab laptop')).code, 0);
+  assert.match((await run(api, 'trust add lab ci')).out, /trusts: +system ci\n/);
+  assert.equal(api.bodies('POST /auth/namespaces/lab/trust'), [{ external_namespace: 'ci' }]);
+  assert.match((await run(api, 'trust remove lab ci')).out, /trusts: +system\n/);
+});
+
+const node = (changes: object = {}) => ({
+  name: 'n2',
+  state: 'created',
+  ip: '10.0.0.2',
+  roles: ['hypervisor', 'storage'],
+  instances: 3,
+  lastseen: 1_700_000_000,
+  release: '0.1.0',
+  is_draining: false,
+  ...changes,
+});
+
+test('nodes are listed, drained and taken back', async () => {
+  api.on('GET /nodes', () => [node()]);
+  api.on('POST /nodes/n2/drain', () => node({ is_draining: true }));
+  api.on('POST /nodes/n2/undrain', () => node());
+  const { out } = await run(api, 'node list');
+  assert.match(out, /^NAME +STATE .*\nn2 +created +10\.0\.0\.2 +hypervisor storage +3 +0\.1\.0\n$/);
+  assert.match((await run(api, 'node drain n2')).out, /state: +created, draining\n/);
+  assert.match((await run(api, 'node undrain n2')).out, /state: +created\n/);
+});
+
+test('power says what was done; a refusal is told as it is', async () => {
+  api.on('POST /instances/vm/poweroff', () => null);
+  api.on('POST /instances/vm/pause', () => new Refusal(409, 'Invalid lifecycle state: no'));
+  const { code, err } = await run(api, 'instance poweroff vm');
+  assert.equal([code, err], [0, 'instance vm is off\n']);
+  const refused = await run(api, 'instance pause vm');
+  assert.is(refused.code, 1);
+  assert.match(refused.err, 'Invalid lifecycle state: no');
+});
+
+test.run();
