@@ -77,8 +77,8 @@ export interface Hypervisor {
   domains(): Promise<readonly string[]>;
   /** Called whenever a domain changed by itself (libvirt events), and for every domain after a reconnect. */
   onChange(listener: (instanceId: string, report: DomainReport) => void): () => void;
-  /** Looks at every domain and tells of it as after a reconnect: what happened while no daemon ran is news. */
-  lookAgain(): void;
+  /** Looks at the domains that are meant and tells of them as after a reconnect: what happened while no daemon ran is news. */
+  lookAgain(isMeant: (instanceId: string) => boolean): void;
   /** The last `lengthBytes` of the serial log since it was cleared; negative: all of it. Empty when there is none. */
   readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
   clearConsole(instanceId: string): Promise<void>;

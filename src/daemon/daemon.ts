@@ -12,6 +12,7 @@ import { domainConverger } from '../../actors/node/domain.ts';
 import { Executors } from '../../actors/node/executors.ts';
 import { replicaConverger } from '../../actors/node/replica.ts';
 import { segmentConverger } from '../../actors/node/segment.ts';
+import { instanceRef } from '../../actors/instance/state.ts';
 import { nodeRef, type Machine } from '../../actors/node/state.ts';
 import type { Member } from '../../transport/sharding/member.ts';
 import { StoreClaims, StoreJournal } from '../../transport/sharding/journal.ts';
@@ -156,7 +157,8 @@ async function startActors(
   const patience = { clock: systemClock, ...options };
   const { apiUrl } = self;
   const login = await bootstrap({ ...config, router, read, apiUrl, trace, patience });
-  host.hypervisor.lookAgain();
+  // Who is decided for here says its wish again by itself, and hears how its guest is then; others have to be told.
+  host.hypervisor.lookAgain((id) => cluster.epochOf(instanceRef(id)) === null);
   startWatching(options, { host, journal, executors, router, cluster, read }, undo);
   startMeasuring(options, read, router, undo);
   if (config.roles.includes('api')) {

@@ -144,8 +144,8 @@ export class SimHypervisor implements Hypervisor {
     return this.#watch.subscribe(listener);
   }
 
-  lookAgain(): void {
-    this.#watch.lookAgain();
+  lookAgain(isMeant: (instanceId: string) => boolean): void {
+    this.#watch.lookAgain(isMeant);
   }
 
   async readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array> {

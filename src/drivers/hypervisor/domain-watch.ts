@@ -43,9 +43,10 @@ export class DomainWatch {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Looks at every domain of ours and tells of it, changed or not. */
-  lookAgain(): void {
-    for (const { instanceId } of this.#options.records.list()) this.#lookAgain(instanceId, true);
+  /** Looks at the domains of ours that are meant, and tells of them, changed or not. */
+  lookAgain(isMeant: (instanceId: string) => boolean): void {
+    for (const { instanceId } of this.#options.records.list())
+      if (isMeant(instanceId)) this.#lookAgain(instanceId, true);
   }
 
   /** Takes one event of the libvirt client. */
@@ -56,7 +57,7 @@ export class DomainWatch {
         reason: event.error.message,
       });
     }
-    if (event.kind === 'connected') return this.lookAgain();
+    if (event.kind === 'connected') return this.lookAgain(() => true);
     const instanceId = event.domain.uuid;
     if (records.get(instanceId) === undefined) return;
     switch (event.kind) {

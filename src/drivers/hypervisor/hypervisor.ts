@@ -158,8 +158,8 @@ export class LibvirtHypervisor implements Hypervisor {
     return this.#watch.subscribe(listener);
   }
 
-  lookAgain(): void {
-    this.#watch.lookAgain();
+  lookAgain(isMeant: (instanceId: string) => boolean): void {
+    this.#watch.lookAgain(isMeant);
   }
 
   async readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array> {

@@ -9,6 +9,7 @@ import type { Address, Kind, Message } from '../../../actors/kernel/kind.ts';
 import type { Journal, Log, Performers, Random, Router } from '../../../actors/kernel/ports.ts';
 import { localRouter } from '../../../actors/kernel/router.ts';
 import { Runtime } from '../../../actors/kernel/runtime.ts';
+import { instanceRef } from '../../../actors/instance/state.ts';
 import { namespaceRef, SYSTEM } from '../../../actors/namespace/state.ts';
 import { FLOATING, networkRef } from '../../../actors/network/state.ts';
 import { domainConverger } from '../../../actors/node/domain.ts';
@@ -156,7 +157,7 @@ export class SimDaemon {
     this.#feed = feedReadModel(feed);
     await this.#feed.ready();
     await this.cluster.join(this.runtime);
-    this.#hypervisor.lookAgain();
+    this.#hypervisor.lookAgain((id) => this.cluster.epochOf(instanceRef(id)) === null);
     this.#watches = this.#watch();
     bug?.patrol?.({ read, clock: this.#clock, ...whereOf(this.#host) });
     this.isServing = true;
