@@ -60,7 +60,7 @@ export async function makeLab(options: LabOptions): Promise<Lab> {
   const settings = { 'cache-dir': guests.cacheDir, ...options.settings };
   const lab: Lab = { directory, subnet, isAttached, settings, switch: machine, nodes: [] };
   save(lab);
-  const link = `tl-${subnet.replaceAll('.', '-')}`;
+  const link = linkOf(lab);
   await runIn(machine, ['ip', 'link', 'add', 'br0', 'type', 'bridge']);
   await runIn(machine, ['ip', 'address', 'add', `${gatewayOf(lab)}/24`, 'dev', 'br0']);
   await runIn(machine, ['ip', 'link', 'set', 'br0', 'up']);
@@ -69,6 +69,11 @@ export async function makeLab(options: LabOptions): Promise<Lab> {
   await ip(`link set ${link} up`);
   await plugIn(lab, 'host');
   return lab;
+}
+
+/** On the machine itself. */
+function linkOf({ subnet }: Pick<Lab, 'subnet'>): string {
+  return `tl-${subnet.replaceAll('.', '-')}`;
 }
 
 async function ip(words: string): Promise<void> {
@@ -158,6 +163,8 @@ export function nodeOf(lab: Lab, name: string): LabNode {
 /** Ends everything; `files` too, unless they are kept. */
 export async function removeLab(lab: Lab, files: 'remove' | 'keep'): Promise<void> {
   await Promise.all(lab.nodes.map(({ machine }) => stopMachine(machine)));
+  // The kernel takes down a switch's links some time after its end: who starts again at once would find this one there.
+  await exec('ip', ['link', 'delete', linkOf(lab)], { trace: TRACE, okCodes: [0, 1] });
   await stopMachine(lab.switch);
   if (files === 'remove') rmSync(lab.directory, { recursive: true, force: true });
   else rmSync(stateFile(lab.directory), { force: true });

@@ -150,7 +150,7 @@ export class PeerCopy {
     return await followApart({ path: this.#path, sizeBytes, frontier }, { signal, onProgress });
   }
 
-  /** Blocks of the copy that are on the disk already. */
+  /** Blocks of the copy that are on the disk already; of one that cannot be looked at none are counted on. */
   async #hereBytes(): Promise<number> {
     const found = await stat(this.#path).catch(() => null);
     return found === null ? 0 : found.blocks * 512;
