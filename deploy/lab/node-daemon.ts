@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, copyFileSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '../../src/config.ts';
@@ -52,18 +53,17 @@ export async function enlist(lab: Lab, node: LabNode): Promise<void> {
 /** Starts the daemon; resolves when its API answers. Rejects with its last words when it ends instead. */
 export async function startDaemon(node: LabNode, stop?: AbortSignal): Promise<void> {
   const output = openSync(outputOf(node), 'a');
-  const script = `echo $$ >${PID_FILE}; exec "$@"`;
+  // Left to the machine's first process: nsenter would stand still with it when it is paused, and never see its end.
+  const script = `setsid "$@" & echo $! >${PID_FILE}`;
   const daemon = [...environmentOf(node), process.execPath, 'src/main.ts'];
   const [program = '', ...args] = inside(node.machine, ['sh', '-c', script, 'sh', ...daemon]);
   const child = spawn(program, args, { detached: true, stdio: ['ignore', output, output] });
   closeSync(output);
-  child.unref();
-  let hasEnded = false;
-  child.on('exit', () => (hasEnded = true));
-  child.on('error', () => (hasEnded = true));
+  await once(child, 'exit');
   const untilMono = performance.now() + START_MS;
   while (!(await answers(node))) {
-    if (hasEnded) throw new Error(`the daemon of ${node.name} ended: ${lastWords(outputOf(node))}`);
+    if (!(await isRunning(node)))
+      throw new Error(`the daemon of ${node.name} ended: ${lastWords(outputOf(node))}`);
     if (performance.now() > untilMono) throw new Error(`the daemon of ${node.name} does not serve`);
     await delay(LOOK_MS);
     stop?.throwIfAborted();

@@ -8,6 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { addNode, makeLab, removeLab } from '../../deploy/lab/lab.ts';
+import {
+  answers,
+  enlist,
+  isRunning,
+  pauseDaemon,
+  resumeDaemon,
+  startDaemon,
+} from '../../deploy/lab/node-daemon.ts';
 import { isAlive, type ProcessIdentity } from '../../src/embedded/process-identity.ts';
 import { CACHE } from '../support/daemon.ts';
 import { waitUntil } from '../support/wait.ts';
@@ -39,6 +47,21 @@ test('with its maker killed its machines end, and their links with them', async 
   assert.is(machines.filter(isAlive).length, 2);
   child.kill('SIGKILL');
   await waitUntil('nothing is left', () => !machines.some(isAlive) && links().length === 0);
+});
+
+// What had started the daemon used to stand still with it, and for ever: its machine could then not end.
+test('a machine whose daemon was paused and goes on can be taken down', async () => {
+  const place = { directory: join(directory, 'paused'), subnet, cacheDir: CACHE };
+  const lab = await makeLab({ ...place, isAttached: true, settings: {} });
+  const node = await addNode(lab, 'n1');
+  await enlist(lab, node);
+  await startDaemon(node);
+  await pauseDaemon(node);
+  assert.ok(await isRunning(node));
+  await resumeDaemon(node);
+  await waitUntil('it answers again', () => answers(node));
+  await removeLab(lab, 'remove');
+  assert.equal([isAlive(node.machine), links()], [false, []]);
 });
 
 test.run();
