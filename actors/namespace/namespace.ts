@@ -1,5 +1,5 @@
 // A namespace: keys to log in with, and who may act on it besides. It has no passing states; what belongs to it is
-// deleted before it (src/api/namespaces.ts).
+// deleted before it (src/api/identity/namespaces.ts).
 import { defineKind, next, refuse, restartThenPark } from '../kernel/kind.ts';
 import type { EventDraft, KernelMessage, Step, Turn } from '../kernel/kind.ts';
 import { failure, forgetAtMs, isForgettable, newLife } from '../kernel/object.ts';

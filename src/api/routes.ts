@@ -1,16 +1,16 @@
 // All routes of the API.
-import { artifactRoutes } from './artifacts.ts';
-import { ImageCache } from './image-cache.ts';
-import { instanceRoutes } from './instances.ts';
-import { interfaceRoutes } from './interfaces.ts';
-import { loginRoutes } from './login.ts';
-import { metadataRoutes } from './metadata-routes.ts';
-import { namespaceRoutes } from './namespaces.ts';
-import { networkRoutes } from './networks.ts';
-import { nodeRoutes } from './nodes.ts';
-import { operationRoutes } from './operations.ts';
-import { rootRoutes } from './root.ts';
-import type { Route } from './route.ts';
+import { artifactRoutes } from './artifacts/artifacts.ts';
+import { ImageCache } from './artifacts/image-cache.ts';
+import { instanceRoutes } from './instances/instances.ts';
+import { interfaceRoutes } from './instances/interfaces.ts';
+import { loginRoutes } from './identity/login.ts';
+import { metadataRoutes } from './objects/metadata-routes.ts';
+import { namespaceRoutes } from './identity/namespaces.ts';
+import { networkRoutes } from './networks/networks.ts';
+import { nodeRoutes } from './nodes/nodes.ts';
+import { operationRoutes } from './nodes/operations.ts';
+import { rootRoutes } from './http/root.ts';
+import type { Route } from './http/route.ts';
 import type { ApiServices } from './services.ts';
 
 export function apiRoutes(services: ApiServices): Route[] {

@@ -11,7 +11,7 @@ import { FLOATING, networkRef } from '../../actors/network/state.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
 import type { Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
-import { hashSecret, matches, newSecret } from '../api/secret.ts';
+import { hashSecret, matches, newSecret } from '../api/identity/secret.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import { retry, type Patience } from './retry.ts';
 

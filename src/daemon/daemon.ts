@@ -21,7 +21,7 @@ import { GroupCommit } from '../../transport/store/group-commit.ts';
 import { clusterKeys, type Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
 import { apiRoutes } from '../api/routes.ts';
-import { apiServer, closeServer } from '../api/server.ts';
+import { apiServer, closeServer } from '../api/http/server.ts';
 import type { Config } from '../config.ts';
 import type { EtcdAccess } from '../embedded/etcd-health.ts';
 import { listenFailure } from '../embedded/preflight.ts';

@@ -27,10 +27,15 @@ import { nodePerformers } from '../../actors/node/effects.ts';
 import { node } from '../../actors/node/node.ts';
 import { nodeRef } from '../../actors/node/state.ts';
 import { apiRoutes } from '../../src/api/routes.ts';
-import { hashSecret } from '../../src/api/secret.ts';
-import { apiServer, closeServer, SERVER_LIMITS, type ServerLimits } from '../../src/api/server.ts';
+import { hashSecret } from '../../src/api/identity/secret.ts';
+import {
+  apiServer,
+  closeServer,
+  SERVER_LIMITS,
+  type ServerLimits,
+} from '../../src/api/http/server.ts';
 import type { ApiServices } from '../../src/api/services.ts';
-import { signToken } from '../../src/api/token.ts';
+import { signToken } from '../../src/api/identity/token.ts';
 import { consoles, operations } from '../../src/daemon/cluster-wide.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';

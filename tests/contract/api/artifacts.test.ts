@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
-import { ImageCache } from '../../../src/api/image-cache.ts';
+import { ImageCache } from '../../../src/api/artifacts/image-cache.ts';
 import {
   NODE,
   openApiWorld,

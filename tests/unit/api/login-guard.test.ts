@@ -2,7 +2,7 @@
 import { rejects } from 'node:assert/strict';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { LoginGuard } from '../../../src/api/login-guard.ts';
+import { LoginGuard } from '../../../src/api/identity/login-guard.ts';
 import { ManualClock, settle } from '../../support/kernel.ts';
 
 const test = suite('login guard');

@@ -1,0 +1,52 @@
+// An artifact as clients see it (contract: artifacts 2).
+import type { ArtifactState } from '../../../actors/artifact/state.ts';
+import type { JsonObject } from '../../../actors/kernel/json.ts';
+import type { ReadObject } from '../../read/collection.ts';
+import type { ReadModel } from '../../read/read-model.ts';
+
+/** Schema version that existing clients expect. */
+const VERSION = 6;
+const INSTANCE = 'instance/';
+
+/** `withInstances`: each blob also says which instances use it, as only GET of one artifact does. */
+export function artifactView(
+  read: ReadModel,
+  { id, state }: ReadObject<ArtifactState>,
+  withInstances: boolean,
+): JsonObject {
+  const newest = state.versions.at(-1);
+  const blobs = state.versions.flatMap(({ index, blobId }) => {
+    const view = blobSummary(read, blobId, withInstances);
+    return view === null ? [] : [[String(index), view] as const];
+  });
+  return {
+    uuid: id,
+    // The API knows no state between usable and gone.
+    state: state.phase === 'delete-wait' ? 'deleted' : state.phase,
+    metadata: state.metadata as JsonObject,
+    version: VERSION,
+    artifact_type: state.type,
+    source_url: state.sourceUrl,
+    max_versions: state.maxVersions,
+    namespace: state.namespace,
+    shared: state.shared,
+    index: newest?.index ?? 0,
+    ...(newest === undefined ? {} : { blob_uuid: newest.blobId }),
+    blobs: Object.fromEntries(blobs),
+  };
+}
+
+function blobSummary(read: ReadModel, blobId: string, withInstances: boolean): JsonObject | null {
+  const found = read.blobs.get(blobId)?.state;
+  if (found === undefined) return null;
+  const instances = found.users
+    .filter((user) => user.startsWith(INSTANCE))
+    .map((user) => user.slice(INSTANCE.length));
+  return {
+    uuid: blobId,
+    size: found.content?.sizeBytes ?? 0,
+    reference_count: found.users.length,
+    depends_on: null,
+    ...(withInstances ? { instances } : {}),
+  };
+}

@@ -1,0 +1,121 @@
+// Artifact routes (contract: artifacts 7): images are cached, listed, shown and deleted.
+import { artifactRef, type ArtifactState } from '../../../actors/artifact/state.ts';
+import { blobRef } from '../../../actors/blob/state.ts';
+import type { Address } from '../../../actors/kernel/kind.ts';
+import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { Type } from '../../../actors/kernel/schema.ts';
+import { SYSTEM } from '../../../actors/namespace/state.ts';
+import type { ReadObject } from '../../read/collection.ts';
+import { isTrusted, targetNamespace } from '../identity/access.ts';
+import { artifactView } from './artifact-view.ts';
+import { eventList, eventsBody } from '../objects/events.ts';
+import type { ImageCache } from './image-cache.ts';
+import { finder, type Resource } from '../objects/reference.ts';
+import { json, optional, route, type Caller, type Route } from '../http/route.ts';
+import { badRequest, change, type ApiServices } from '../services.ts';
+
+/** How long a delete waits for the blobs to be given back, so that its answer shows that. */
+const RELEASE_MS = 5_000;
+const ACTIVE: readonly ArtifactState['phase'][] = ['initial', 'created', 'error'];
+
+export function artifactRoutes(services: ApiServices, images: ImageCache): Route[] {
+  const { read } = services;
+  const owned: Resource<ArtifactState> = {
+    what: 'artifact',
+    collection: read.artifacts,
+    isActive: (state) => ACTIVE.includes(state.phase),
+    maySee: (caller, state) => isTrusted(services, caller, state.namespace),
+  };
+  const readable = {
+    ...owned,
+    maySee: (caller: Caller, state: ArtifactState) => state.shared || owned.maySee(caller, state),
+  };
+  const object = finder(readable, 'artifact_ref');
+  return [
+    listRoute(services, readable),
+    cacheRoute(services, images),
+    deleteRoute(services, owned),
+    route('GET /artifacts/:artifact_ref', {
+      object,
+      handle: (request) => json(artifactView(read, request.object, true)),
+    }),
+    route('GET /artifacts/:artifact_ref/events', {
+      object,
+      body: eventsBody,
+      handle: async ({ object: { id, state }, body }) =>
+        json(await eventList(services, [artifactRef(id), ...blobsOf(state)], body)),
+    }),
+  ];
+}
+
+/** Its blobs' events are part of an artifact's story: how far a fetch is, why it failed. */
+function blobsOf(state: ArtifactState): Address[] {
+  const ids = state.versions.map((version) => version.blobId);
+  if (state.fetching !== null) ids.push(state.fetching.blobId);
+  return ids.map((id) => blobRef(id));
+}
+
+/** Everything active that the caller may read, if need be only what a node holds. */
+function listRoute(
+  services: ApiServices,
+  { collection, isActive, maySee }: Resource<ArtifactState>,
+): Route {
+  return route('GET /artifacts', {
+    body: { node: optional(Type.String()) },
+    handle: ({ body: { node }, caller }) => {
+      const isShown = ({ state }: ReadObject<ArtifactState>) =>
+        isActive(state) && maySee(caller, state) && (!node || isOn(services, state, node));
+      const shown = [...collection.all()].filter(isShown);
+      return json(shown.map((one) => artifactView(services.read, one, false)));
+    },
+  });
+}
+
+function cacheRoute(services: ApiServices, images: ImageCache): Route {
+  const { read } = services;
+  return route('POST /artifacts', {
+    body: {
+      url: optional(Type.String()),
+      shared: optional(Type.Boolean()),
+      namespace: optional(Type.String()),
+    },
+    handle: async ({ body: { url, shared, namespace: asked }, caller, trace }) => {
+      const namespace = targetNamespace(services, caller, asked);
+      const isShared = shared ?? false;
+      if (isShared && caller.namespace !== SYSTEM) {
+        throw new TroupeError(
+          'api/forbidden',
+          'only the system namespace can create shared artifacts',
+        );
+      }
+      if (!url) throw badRequest("url is missing: give the image's address");
+      const id = await images.ensure({ caller, url, namespace, isShared, trace });
+      const made = await read.when(read.artifacts, id, () => true, RELEASE_MS);
+      return json(artifactView(read, made, false));
+    },
+  });
+}
+
+/** Answers once the blobs are given back, or when that takes long: deletion needs no polling (contract: artifacts 7.7). */
+function deleteRoute(services: ApiServices, owned: Resource<ArtifactState>): Route {
+  const { read } = services;
+  const object = finder(owned, 'artifact_ref');
+  return route('DELETE /artifacts/:artifact_ref', {
+    object,
+    handle: async ({ object: { id, state, revision }, trace }) => {
+      if (state.phase === 'delete-wait' || state.phase === 'deleted') return json(null);
+      await change(services, artifactRef(id), { kind: 'delete' }, trace);
+      const isDeleted = ({ phase }: ArtifactState) => phase === 'deleted';
+      await read.when(read.artifacts, id, isDeleted, RELEASE_MS).catch(() => undefined);
+      return json(artifactView(read, read.artifacts.get(id) ?? { id, state, revision }, false));
+    },
+  });
+}
+
+/** Whether the newest version has a replica there. */
+function isOn(services: ApiServices, state: ArtifactState, node: string): boolean {
+  const newest = state.versions.at(-1);
+  const found = newest === undefined ? undefined : services.read.blobs.get(newest.blobId);
+  // Where it may be as well: a filter on nodes has always shown those that are being fetched.
+  return found !== undefined && node in found.state.replicas;
+}

@@ -1,0 +1,144 @@
+// Image artifacts by URL: finds the one that a namespace may use, or makes it (contract: artifacts 5.1).
+//
+// G1  Two requests for the same URL at the same time make one artifact: whoever comes second gets the first one's. Also
+//     when they come to two nodes: the artifact's id follows from namespace and URL, and its actor is made once.
+import { createHash } from 'node:crypto';
+import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { canHoldBlobs } from '../../../actors/node/capacity.ts';
+import { artifactRef, type ArtifactState } from '../../../actors/artifact/state.ts';
+import { SYSTEM } from '../../../actors/namespace/state.ts';
+import type { ReadObject } from '../../read/collection.ts';
+import { isTrustedNamespace } from '../identity/access.ts';
+import { imageSource } from './image-source.ts';
+import type { Caller } from '../http/route.ts';
+import { badRequest, change, type ApiServices } from '../services.ts';
+
+const MAX_VERSIONS = 3;
+/** Deleted and failed artifacts of one URL that are remembered, an hour at most. */
+const MOST_ROUNDS = 1_000;
+const SEEN_MS = 5_000;
+const MATCHABLE: readonly ArtifactState['phase'][] = ['initial', 'created'];
+
+export interface ImageRequest {
+  readonly caller: Caller;
+  readonly url: string;
+  readonly namespace: string;
+  readonly isShared: boolean;
+  readonly trace: string;
+}
+
+export class ImageCache {
+  readonly #services: ApiServices;
+  /** Being made, by namespace and URL. */
+  readonly #pending = new Map<string, Promise<string>>();
+
+  constructor(services: ApiServices) {
+    this.#services = services;
+  }
+
+  /** The id of the artifact for the URL; null: there is none yet. Error: 400 when several could be meant. */
+  find(namespace: string, url: string): string | null {
+    const usable = this.#services.read.artifacts
+      .by('sourceUrl', url)
+      .filter((one) => MATCHABLE.includes(one.state.phase) && this.#mayUse(namespace, one));
+    const own = usable.filter(({ state }) => state.namespace === namespace);
+    const candidates = own.length > 0 ? own : usable;
+    if (candidates.length > 1) {
+      throw badRequest(`several artifacts stand for ${url}; name one by sf://blob/<uuid>`);
+    }
+    return candidates[0]?.id ?? null;
+  }
+
+  /** Finds or makes the artifact; resolves to its id at once, while the fetch goes on. Errors: 400. */
+  async ensure(request: ImageRequest): Promise<string> {
+    const { namespace, url } = request;
+    const known = this.find(namespace, url);
+    if (known !== null) return known;
+    const key = JSON.stringify([namespace, url]);
+    const pending = this.#pending.get(key) ?? this.#make(request);
+    this.#pending.set(key, pending);
+    try {
+      return await pending;
+    } finally {
+      this.#pending.delete(key);
+    }
+  }
+
+  /** Its own, shared ones, those of namespaces that trust it; for system all. */
+  #mayUse(namespace: string, { state }: ReadObject<ArtifactState>): boolean {
+    if (state.shared || namespace === SYSTEM) return true;
+    return isTrustedNamespace(this.#services, namespace, state.namespace);
+  }
+
+  /** This one, where a file would be; else, if it keeps no images, the first that is there and does. Error: 507. */
+  #fetchingNode(kind: 'url' | 'file'): string {
+    const { node, read, members } = this.#services;
+    const own = read.nodes.get(node)?.state;
+    if (kind === 'file' || own === undefined || canHoldBlobs(own)) return node;
+    const there = new Set(members().map((one) => one.node));
+    const others = [...read.nodes.all()].filter(
+      ({ id, state }) => there.has(id) && canHoldBlobs(state),
+    );
+    const [first] = others.map(({ id }) => id).toSorted();
+    if (first !== undefined) return first;
+    const message = 'no node of the cluster keeps images: give one the role storage (--roles)';
+    throw new TroupeError('scheduler/no-node', message);
+  }
+
+  async #make(request: ImageRequest): Promise<string> {
+    const { read } = this.#services;
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const id = idOf(request, round);
+      // An earlier one, which was deleted or has failed, has had its turn.
+      if (read.artifacts.get(id) !== undefined) continue;
+      await this.#create(id, request);
+      // Another node's, perhaps, that our copy does not show yet.
+      const made = await read.when(read.artifacts, id, () => true, SEEN_MS);
+      if (MATCHABLE.includes(made.state.phase)) return id;
+    }
+    throw badRequest(
+      `${request.url} was cached and deleted too often of late; try again in an hour`,
+    );
+  }
+
+  async #create(
+    id: string,
+    { caller, url, namespace, isShared, trace }: ImageRequest,
+  ): Promise<void> {
+    const { random } = this.#services;
+    const source = imageSource(url, caller);
+    const message = {
+      kind: 'create',
+      type: 'image',
+      name: url.split('/').at(-1) ?? url,
+      namespace,
+      sourceUrl: url,
+      source,
+      shared: isShared,
+      maxVersions: MAX_VERSIONS,
+      blobId: random.uuid(),
+      node: this.#fetchingNode(source.kind),
+    } as const;
+    await change(this.#services, artifactRef(id), message, trace);
+  }
+}
+
+/** The same on every node. */
+function idOf({ namespace, url }: ImageRequest, round: number): string {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([namespace, url, round]))
+    .digest();
+  // Version 8, of our own making (RFC 9562, 5.8).
+  digest[6] = ((digest[6] ?? 0) & 0x0f) | 0x80;
+  digest[8] = ((digest[8] ?? 0) & 0x3f) | 0x80;
+  const hex = digest.toString('hex');
+  return [
+    [0, 8],
+    [8, 12],
+    [12, 16],
+    [16, 20],
+    [20, 32],
+  ]
+    .map(([from, to]) => hex.slice(from, to))
+    .join('-');
+}

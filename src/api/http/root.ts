@@ -1,0 +1,38 @@
+// The front page: names the service and lists the capability words that clients look for (contract: conventions 2).
+import { json, route, type Route } from './route.ts';
+import type { ApiServices } from '../services.ts';
+
+/** Only those that really work. */
+const CAPABILITIES = {
+  events: ['events-by-type'],
+  instances: ['get-instance-namespace', 'pure-affinity'],
+  networks: ['get-network-namespace', 'list-addresses', 'provide-dns'],
+} as const;
+
+export function rootRoutes(services: ApiServices): Route[] {
+  const lists = Object.entries(CAPABILITIES).map(
+    ([group, words]) => `<li>${group}: ${words.join(', ')}</li>`,
+  );
+  const page = `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Troupe</title></head>
+<body><h1>Troupe</h1>
+<p>This is the API of a Troupe private cloud. Log in with <code>POST /auth</code>; the command line is <code>troupe</code>.</p>
+<ul>${lists.join('')}</ul></body></html>
+`;
+  const bytes = Buffer.from(page);
+  return [
+    route('GET /', {
+      access: 'public',
+      handle: () => ({ kind: 'bytes', contentType: 'text/html; charset=utf-8', bytes }),
+    }),
+    route('GET /healthz', {
+      access: 'public',
+      handle: () =>
+        json({
+          node: services.node,
+          revision: services.read.revision,
+          stale: services.read.isStale,
+        }),
+    }),
+  ];
+}

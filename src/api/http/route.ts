@@ -1,0 +1,99 @@
+// What a route is: one row says method, path, who may use it, which object it is about and what the body holds; a
+// handler parses nothing, checks what only it can know, asks an actor and maps the answer.
+//
+// The checks come in the contract's order (conventions 5.4): token, object, body, then the handler's own.
+import type { Json } from '../../../actors/kernel/json.ts';
+import type { Static, TObject, TProperties, TSchema } from '../../../actors/kernel/schema.ts';
+import { Type } from '../../../actors/kernel/schema.ts';
+import { bodyCheck } from './body-check.ts';
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
+/** Who is calling: the namespace and the name of the key that its token was made with. */
+export interface Caller {
+  readonly namespace: string;
+  readonly keyName: string;
+}
+
+/** 'public': no token. 'any': a valid token. 'system': a token of the system namespace (else 401). */
+export type Access = 'public' | 'any' | 'system';
+
+export interface ApiRequest<B> {
+  readonly method: Method;
+  /** Nobody on a public route. */
+  readonly caller: Caller;
+  /** Decoded path variables. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly body: B;
+  /** The request id: in X-Request-ID, in every message, event and log line that follows from it. */
+  readonly trace: string;
+  /** Where the request comes from: the address of the client, or of the proxy in front. */
+  readonly remote: string;
+}
+
+/** A request on a route that is about one object, which has been found and may be seen by the caller. */
+export interface ObjectRequest<B, O> extends ApiRequest<B> {
+  readonly object: O;
+}
+
+export type Answer =
+  | { readonly kind: 'json'; readonly value: Json }
+  | { readonly kind: 'bytes'; readonly contentType: string; readonly bytes: Uint8Array };
+
+/** What a route answers: JSON of a schema, or bytes of a content type. */
+export type AnswerShape = { readonly json: TSchema } | { readonly bytes: string };
+
+export interface Route {
+  readonly method: Method;
+  /** `/instances/:instance_ref`; a variable matches one segment. */
+  readonly path: string;
+  readonly access: Access;
+  /** What it does, in a sentence for the API's description. */
+  readonly summary: string;
+  /** Members of the body. */
+  readonly body: TProperties;
+  readonly answer: AnswerShape;
+  /** Finds the object, checks the parsed body and runs the handler. Rejects with TroupeError. */
+  run(request: ApiRequest<unknown>): Promise<Answer>;
+}
+
+interface RouteOptions<P extends TProperties, O> {
+  readonly access?: Access;
+  readonly summary?: string;
+  readonly answer?: AnswerShape;
+  /** The object that the route is about. Errors: 400 and 404. */
+  readonly object?: (request: ApiRequest<unknown>) => O;
+  /** Members of the body; all of them optional unless the handler says otherwise. */
+  readonly body?: P;
+  handle(request: ObjectRequest<Static<TObject<P>>, O>): Answer | Promise<Answer>;
+}
+
+/** `Type.Optional` and null alike: what clients send for "not given". */
+export function optional<T extends Parameters<typeof Type.Optional>[0]>(schema: T) {
+  return Type.Optional(Type.Union([schema, Type.Null()]));
+}
+
+export function json(value: Json): Answer {
+  return { kind: 'json', value };
+}
+
+/** Declares a route; `at` is method and path, as in `GET /instances/:instance_ref`. */
+export function route<P extends TProperties = Record<never, never>, O = undefined>(
+  at: `${Method} /${string}`,
+  options: RouteOptions<P, O>,
+): Route {
+  const [method, path] = at.split(' ') as [Method, string];
+  const check = bodyCheck(path, options.body ?? ({} as P));
+  return {
+    method,
+    path,
+    access: options.access ?? 'any',
+    summary: options.summary ?? '',
+    body: options.body ?? {},
+    answer: options.answer ?? { json: Type.Unknown() },
+    run: async (request) => {
+      const object = options.object?.(request) as O;
+      return options.handle({ ...request, object, body: check(request) });
+    },
+  };
+}

@@ -1,0 +1,130 @@
+// The REST face: finds the route, the caller and the body, runs the handler, writes the answer.
+//
+// W1  Every answer carries X-Request-ID, which is the trace id of all that follows from the request.
+// W2  Who may not call is told so before a byte of the body is kept.
+// W3  An error is logged once, here, when it is ours; what the caller did wrong is only answered.
+// W4  Everything a client does has a limit: connections, headers, how long they and the body may take to come.
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { TroupeError, codeOf, reasonOf } from '../../../actors/kernel/errors.ts';
+import { isOurs, sendAnswer, sendError, sendMethods, sendNoPath, type Exchange } from './answer.ts';
+import { Authenticator } from '../identity/auth.ts';
+import { parseBody, readBody } from './body.ts';
+import type { Route } from './route.ts';
+import { RouteTable } from './route-table.ts';
+import type { ApiServices } from '../services.ts';
+
+export interface ServerLimits {
+  /** Until the headers, and until the whole request must have come. */
+  readonly headersMs: number;
+  readonly requestMs: number;
+  /** Idle connections stay open this long: longer than proxies keep theirs, so that none is closed in use. */
+  readonly idleMs: number;
+  readonly connections: number;
+}
+
+export const SERVER_LIMITS: ServerLimits = {
+  headersMs: 10_000,
+  requestMs: 30_000,
+  idleMs: 75_000,
+  connections: 4_096,
+};
+
+const ID = /^[\w.:@-]{1,128}$/;
+
+interface Face {
+  readonly services: ApiServices;
+  readonly table: RouteTable;
+  readonly callers: Authenticator;
+}
+
+/** Not listening yet. Close it with closeServer(). */
+export function apiServer(
+  services: ApiServices,
+  routes: readonly Route[],
+  limits: ServerLimits = SERVER_LIMITS,
+): Server {
+  const face = { services, table: new RouteTable(routes), callers: new Authenticator(services) };
+  const timing = {
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.idleMs,
+    connectionsCheckingInterval: Math.ceil(limits.headersMs / 4),
+  };
+  const server = createServer(timing, (request, response) => {
+    const trace = requestId(request, services);
+    const exchange = { request, response, trace, isStale: services.read.isStale };
+    serve(face, exchange).catch((error: unknown) => {
+      services.log('error', 'answer not sent', { trace, error });
+      response.destroy();
+    });
+  });
+  server.maxConnections = limits.connections;
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    refuse(socket, error.code ?? '', services.random.uuid());
+  });
+  return server;
+}
+
+/** Stops listening, lets requests under way end for `graceMs`, then cuts them. */
+export function closeServer(server: Server, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+    server.close(() => {
+      clearTimeout(cut);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+async function serve({ services, table, callers }: Face, exchange: Exchange): Promise<void> {
+  const { request, trace } = exchange;
+  const { method = 'GET', url = '/' } = request;
+  const match = table.find(method === 'HEAD' ? 'GET' : method, url.split('?')[0] ?? '/');
+  if (match.kind === 'no-path') return sendNoPath(exchange);
+  if (match.kind === 'no-method') return sendMethods(exchange, match.allowed);
+  try {
+    const { route, params } = match;
+    const caller = callers.caller(route.access, request.headers.authorization);
+    const body = parseBody(await readBody(request));
+    const remote = request.socket.remoteAddress ?? '';
+    const asked = { method: route.method, caller, params, body, trace, remote };
+    sendAnswer(exchange, await route.run(asked));
+  } catch (error) {
+    if (isOurs(error)) {
+      services.log('error', 'request failed', { trace, code: codeOf(error), error });
+    }
+    sendError(exchange, isUnsure(exchange, error) ? behind(error) : error);
+  }
+}
+
+/** A change of what we do not know, while our copy may be old: it may well be there. */
+function isUnsure({ request: { method }, isStale }: Exchange, error: unknown): boolean {
+  const isChange = method !== 'GET' && method !== 'HEAD';
+  return isStale && isChange && codeOf(error) === 'api/not-found';
+}
+
+function behind(error: unknown): TroupeError {
+  const message = `${reasonOf(error)}, as far as this daemon knows: its copy may be old, since it has lost etcd; try again in a moment, or at another node`;
+  return new TroupeError('store/unavailable', message, {}, error);
+}
+
+function requestId(request: IncomingMessage, services: ApiServices): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && ID.test(given) ? given : services.random.uuid();
+}
+
+/** What is no HTTP, or comes too slowly, is answered once and cut off. */
+function refuse(socket: Duplex, code: string, trace: string): void {
+  const [status, text] = REFUSALS[code] ?? [400, 'Bad Request'];
+  if (!socket.writable) return void socket.destroy();
+  const body = JSON.stringify({ error: text, status });
+  const head = `HTTP/1.1 ${status} ${text}\r\nContent-Type: application/json\r\nX-Request-ID: ${trace}`;
+  socket.end(`${head}\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`);
+}
+
+const REFUSALS: Readonly<Record<string, readonly [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
+};

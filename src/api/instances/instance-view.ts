@@ -1,0 +1,80 @@
+// An instance as clients see it (contract: instances 1).
+import type { InstanceState } from '../../../actors/instance/state.ts';
+import type { JsonObject } from '../../../actors/kernel/json.ts';
+import type { ReadObject } from '../../read/collection.ts';
+import type { ReadModel } from '../../read/read-model.ts';
+import { interfaceView } from './interface-view.ts';
+
+/** Schema version that existing clients expect. */
+const VERSION = 14;
+
+export function instanceView(
+  read: ReadModel,
+  { id, state }: ReadObject<InstanceState>,
+): JsonObject {
+  const forced = state.requestedNode === null ? {} : { requested_placement: state.requestedNode };
+  return {
+    uuid: id,
+    name: state.name,
+    namespace: state.namespace,
+    state: state.phase,
+    error_message: state.failure?.reason ?? null,
+    power_state: powerState(state),
+    node: state.node,
+    ...forced,
+    cpus: state.cpus,
+    memory: state.memoryMiB,
+    disk_spec: state.disks.map((disk) => disk.spec as JsonObject),
+    disks: disksOf(state),
+    video: state.videoSpec as JsonObject,
+    interfaces: interfacesOf(read, state),
+    ssh_key: state.sshKey,
+    user_data: state.userData,
+    configdrive: state.configDrive,
+    ...firmwareOf(state),
+    side_channels: state.sideChannels,
+    agent_state: null,
+    agent_start_time: null,
+    agent_system_boot_time: null,
+    console_port: state.observed?.consolePort ?? null,
+    vdi_port: state.observed?.vdiPort ?? null,
+    vdi_tls_port: state.observed?.vdiTlsPort ?? null,
+    metadata: state.metadata as JsonObject,
+    version: VERSION,
+  };
+}
+
+function firmwareOf(state: InstanceState): JsonObject {
+  return {
+    uefi: state.uefi,
+    secure_boot: state.secureBoot,
+    nvram_template: state.nvramTemplate,
+    // What guests are really given, with secure boot and without.
+    machine_type: 'q35',
+  };
+}
+
+/** The devices as built; none before. */
+function disksOf(state: InstanceState): JsonObject[] {
+  return state.builtDisks.map((disk) => ({
+    device: disk.device,
+    bus: disk.bus,
+    size: disk.sizeGiB,
+    blob_uuid: disk.blobId,
+    snapshot_ignores: disk.snapshotIgnores,
+  }));
+}
+
+/** In attachment order; those that are no longer, or not yet, kept are left out. */
+function interfacesOf(read: ReadModel, state: InstanceState): JsonObject[] {
+  return state.nics.flatMap((nic) => {
+    const found = read.interfaces.get(nic.interfaceId);
+    return found === undefined ? [] : [interfaceView(found)];
+  });
+}
+
+/** As last observed. A domain that is gone is off; one that was never seen has not been started. */
+function powerState(state: InstanceState): string {
+  if (state.observed !== null) return state.observed.power;
+  return state.builtDisks.length === 0 ? 'initial' : 'off';
+}

@@ -1,0 +1,125 @@
+// Instance routes (contract: instances 4, 7, 8.1, 10).
+import { instanceRef, type InstanceState } from '../../../actors/instance/state.ts';
+import { TroupeError, isErrorCode } from '../../../actors/kernel/errors.ts';
+import { Type } from '../../../actors/kernel/schema.ts';
+import type { ReadObject } from '../../read/collection.ts';
+import { checkNamespace } from '../identity/access.ts';
+import { consoleRoutes } from './consoles.ts';
+import { eventList, eventsBody } from '../objects/events.ts';
+import type { ImageCache } from '../artifacts/image-cache.ts';
+import { instanceBody, instanceSpec, withArtifacts } from './instance-spec.ts';
+import { instanceView } from './instance-view.ts';
+import { findInterface } from './interfaces.ts';
+import { interfaceView } from './interface-view.ts';
+import { powerRoutes } from './power.ts';
+import { finder, listed } from '../objects/reference.ts';
+import { instances } from '../objects/resources.ts';
+import { json, optional, route, type ApiRequest, type Route } from '../http/route.ts';
+import { change, notFound, type ApiServices } from '../services.ts';
+
+/** How long create waits for addresses and a node before it answers with what there is. */
+const PLACEMENT_MS = 20_000;
+
+type FindInstance = (request: ApiRequest<unknown>) => ReadObject<InstanceState>;
+
+export function instanceRoutes(services: ApiServices, images: ImageCache): Route[] {
+  const { read } = services;
+  const resource = instances(read);
+  const object = finder(resource, 'instance_ref');
+  return [
+    route('GET /instances', {
+      body: { all: optional(Type.Boolean()) },
+      handle: ({ body, caller }) => {
+        const shown = listed(resource, caller, body.all === true);
+        return json(shown.map((one) => instanceView(read, one)));
+      },
+    }),
+    createRoute(services, images),
+    route('GET /instances/:instance_ref', {
+      object,
+      body: { namespace: optional(Type.String()) },
+      handle: (request) => json(instanceView(read, request.object)),
+    }),
+    deleteRoute(services, object),
+    ...memberRoutes(services, object),
+    ...consoleRoutes(services, object),
+    ...powerRoutes(services, object),
+  ];
+}
+
+function createRoute(services: ApiServices, images: ImageCache): Route {
+  const { read, router, random } = services;
+  return route('POST /instances', {
+    body: instanceBody,
+    handle: async ({ body, caller, trace }) => {
+      const context = { services, images, caller };
+      const spec = instanceSpec(context, body);
+      const message = { ...spec.create, disks: await withArtifacts(context, spec, trace) };
+      const id = random.uuid();
+      await router.ask(instanceRef(id), message, { trace });
+      return json(instanceView(read, await placed(services, id)));
+    },
+  });
+}
+
+/** 200 with the view as it is now: the client polls by UUID until `deleted`. */
+function deleteRoute(services: ApiServices, object: FindInstance): Route {
+  const { read } = services;
+  return route('DELETE /instances/:instance_ref', {
+    object,
+    body: { namespace: optional(Type.String()) },
+    handle: async ({ object: before, body, trace }) => {
+      checkNamespace(services, 'instance', before.state, body.namespace);
+      if (before.state.phase === 'deleted') throw notFound('instance');
+      await change(services, instanceRef(before.id), { kind: 'delete' }, trace);
+      return json(instanceView(read, read.instances.get(before.id) ?? before));
+    },
+  });
+}
+
+function memberRoutes(services: ApiServices, object: FindInstance): Route[] {
+  return [
+    route('GET /instances/:instance_ref/interfaces', {
+      object,
+      handle: ({ object: { state }, caller }) => {
+        // An interface that has not been made yet has nothing to show.
+        const made = state.nics.filter((nic) => nic.phase !== 'none');
+        return json(
+          made.map((nic) => interfaceView(findInterface(services, nic.interfaceId, caller))),
+        );
+      },
+    }),
+    route('GET /instances/:instance_ref/events', {
+      object,
+      body: eventsBody,
+      handle: async ({ object: { id }, body }) =>
+        json(await eventList(services, [instanceRef(id)], body)),
+    }),
+  ];
+}
+
+/** The instance once its addresses are reserved and a node is chosen. Errors: what made that fail. */
+async function placed(services: ApiServices, id: string): Promise<ReadObject<InstanceState>> {
+  const { read } = services;
+  try {
+    return placedOrThrow(await read.when(read.instances, id, isPlaced, PLACEMENT_MS));
+  } catch (error) {
+    const waiting = read.instances.get(id);
+    const isLate = error instanceof TroupeError && error.code === 'actor/timeout';
+    // Accepted and on its way: the client polls it like any other.
+    if (isLate && waiting !== undefined) return waiting;
+    throw error;
+  }
+}
+
+function isPlaced(state: InstanceState): boolean {
+  return state.node !== null || state.failure !== null || state.phase !== 'initial';
+}
+
+/** A failed create answers with the error; the instance stays, in `error`, until it is deleted (contract: instances 4). */
+function placedOrThrow(object: ReadObject<InstanceState>): ReadObject<InstanceState> {
+  const { failure } = object.state;
+  if (failure === null) return object;
+  const code = isErrorCode(failure.code) ? failure.code : 'api/conflict';
+  throw new TroupeError(code, failure.reason, { instance: object.id });
+}

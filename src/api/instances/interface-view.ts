@@ -1,0 +1,24 @@
+// An interface as clients see it (contract: networks 3.1).
+import type { InterfaceState } from '../../../actors/interface/state.ts';
+import type { JsonObject } from '../../../actors/kernel/json.ts';
+import type { ReadObject } from '../../read/collection.ts';
+
+/** Schema version that existing clients expect. */
+const VERSION = 3;
+
+export function interfaceView({ id, state }: ReadObject<InterfaceState>): JsonObject {
+  return {
+    uuid: id,
+    network_uuid: state.networkId,
+    instance_uuid: state.instanceId,
+    macaddr: state.mac ?? '',
+    ipv4: state.ipv4,
+    order: state.order,
+    model: state.model,
+    floating: state.floating,
+    // The API knows no state between wired up and gone.
+    state: state.phase === 'delete-wait' ? 'created' : state.phase,
+    metadata: state.metadata as JsonObject,
+    version: VERSION,
+  };
+}

@@ -1,0 +1,33 @@
+// Interface routes (contract: networks 3.3).
+import type { InterfaceState } from '../../../actors/interface/state.ts';
+import type { ReadObject } from '../../read/collection.ts';
+import { owns } from '../identity/access.ts';
+import { interfaceView } from './interface-view.ts';
+import { json, route, type Caller, type Route } from '../http/route.ts';
+import { notFound, type ApiServices } from '../services.ts';
+
+export function interfaceRoutes(services: ApiServices): Route[] {
+  return [
+    route('GET /interfaces/:interface_uuid', {
+      object: ({ params, caller }) =>
+        findInterface(services, params['interface_uuid'] ?? '', caller),
+      handle: ({ object }) => json(interfaceView(object)),
+    }),
+  ];
+}
+
+/** In any state. The caller owns both its network and its instance. Errors: 404. */
+export function findInterface(
+  { read }: ApiServices,
+  id: string,
+  caller: Caller,
+): ReadObject<InterfaceState> {
+  const found = read.interfaces.get(id);
+  if (found === undefined || !owns(caller, found.state)) throw notFound('interface');
+  const network = read.networks.get(found.state.networkId);
+  if (network === undefined) throw notFound('interface network');
+  const instance = read.instances.get(found.state.instanceId);
+  if (instance === undefined) throw notFound('interface instance');
+  if (owns(caller, network.state) && owns(caller, instance.state)) return found;
+  throw notFound('interface');
+}

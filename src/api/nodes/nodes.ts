@@ -1,0 +1,104 @@
+// Node routes (contract: nodes 1), and draining, which is ours.
+import type { JsonObject } from '../../../actors/kernel/json.ts';
+import { hasRole } from '../../../actors/node/capacity.ts';
+import { nodeRef, type NodeState } from '../../../actors/node/state.ts';
+import type { ReadObject } from '../../read/collection.ts';
+import { eventList, eventsBody } from '../objects/events.ts';
+import {
+  json,
+  route,
+  type Answer,
+  type ApiRequest,
+  type ObjectRequest,
+  type Route,
+} from '../http/route.ts';
+import { change, notFound, type ApiServices } from '../services.ts';
+
+/** Schema version that existing clients expect. */
+const VERSION = 7;
+
+/** By its exact name. Error: 404. */
+export function findNode({ read }: ApiServices) {
+  return ({ params }: ApiRequest<unknown>): ReadObject<NodeState> => {
+    const found = read.nodes.get(params['node'] ?? '');
+    if (found === undefined) throw notFound('node');
+    return found;
+  };
+}
+
+export function nodeRoutes(services: ApiServices): Route[] {
+  const { read } = services;
+  const object = findNode(services);
+  return [
+    route('GET /nodes', {
+      access: 'system',
+      handle: () =>
+        json([...read.nodes.all()].toSorted(byName).map((one) => nodeView(services, one))),
+    }),
+    route('GET /nodes/:node', {
+      access: 'system',
+      object,
+      handle: ({ object: found }) => json(nodeView(services, found)),
+    }),
+    route('GET /nodes/:node/events', {
+      access: 'system',
+      body: eventsBody,
+      handle: async ({ params, body }) =>
+        json(await eventList(services, [nodeRef(params['node'] ?? '')], body)),
+    }),
+    route('POST /nodes/:node/drain', {
+      access: 'system',
+      object,
+      handle: (request) => setDraining(services, request, true),
+    }),
+    route('POST /nodes/:node/undrain', {
+      access: 'system',
+      object,
+      handle: (request) => setDraining(services, request, false),
+    }),
+  ];
+}
+
+async function setDraining(
+  services: ApiServices,
+  { object: before, trace }: ObjectRequest<unknown, ReadObject<NodeState>>,
+  isDraining: boolean,
+): Promise<Answer> {
+  const { id } = before;
+  await change(services, nodeRef(id), { kind: 'set-draining', isDraining }, trace);
+  return json(nodeView(services, services.read.nodes.get(id) ?? before));
+}
+
+const byName = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : 1);
+
+function nodeView(
+  { members, clock }: ApiServices,
+  { id, state }: ReadObject<NodeState>,
+): JsonObject {
+  const all = members();
+  const member = all.find(({ node }) => node === id);
+  const maintainer = all.map(({ node }) => node).toSorted()[0];
+  return {
+    uuid: id,
+    name: id,
+    state: stateOf(state, member !== undefined),
+    metadata: state.metadata as JsonObject,
+    version: VERSION,
+    ip: state.machine?.vtep ?? '',
+    lastseen: (member === undefined ? state.sinceMs : clock.nowMs()) / 1000,
+    release: member?.version ?? null,
+    is_etcd_master: false,
+    is_hypervisor: hasRole(state, 'hypervisor'),
+    // Every hypervisor routes for its own guests: no node does it for all.
+    is_network_node: false,
+    is_eventlog_node: false,
+    is_cluster_maintainer: id === maintainer,
+    is_draining: state.isDraining,
+    roles: [...(state.machine?.roles ?? [])],
+    instances: Object.keys(state.reservations).length,
+  };
+}
+
+function stateOf({ phase }: NodeState, isMember: boolean): string {
+  return phase === 'created' && !isMember ? 'missing' : phase;
+}

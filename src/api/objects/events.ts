@@ -1,0 +1,45 @@
+// Events of an object (contract: conventions 11).
+import { Type } from '../../../actors/kernel/schema.ts';
+import type { Address } from '../../../actors/kernel/kind.ts';
+import type { Json } from '../../../actors/kernel/json.ts';
+import type { EventRecord } from '../../../actors/kernel/ports.ts';
+import { optional } from '../http/route.ts';
+import { badRequest, type ApiServices } from '../services.ts';
+import { wholeNumber } from './whole-number.ts';
+
+const TYPES = ['audit', 'mutate', 'status', 'usage', 'resources', 'prune', 'historic'];
+const DEFAULT_LIMIT = 100;
+
+export const eventsBody = {
+  event_type: optional(Type.String()),
+  /** The command line of old sends it as text. */
+  limit: Type.Optional(Type.Unknown()),
+};
+
+/** Of one object, or of several as one story; newest first. Errors: 400. */
+export async function eventList(
+  services: ApiServices,
+  addresses: readonly Address[],
+  body: { readonly event_type?: string | null; readonly limit?: unknown },
+): Promise<Json> {
+  const type = body.event_type ?? null;
+  if (type !== null && !TYPES.includes(type)) {
+    throw badRequest(`unknown event_type ${JSON.stringify(type)}; one of ${TYPES.join(', ')}`);
+  }
+  const limit = wholeNumber(body.limit ?? DEFAULT_LIMIT);
+  if (limit === undefined) throw badRequest('limit is not an integer');
+  const lists = await Promise.all(addresses.map((one) => services.events(one, limit, type)));
+  const all = lists.flat().sort((a, b) => (a.id < b.id ? 1 : -1));
+  return (limit < 0 ? all : all.slice(0, limit)).map(eventView);
+}
+
+function eventView(event: EventRecord): Json {
+  return {
+    timestamp: event.atMs / 1000,
+    type: event.type,
+    fqdn: event.node,
+    duration: (event.durationMs ?? 0) / 1000,
+    message: event.message,
+    extra: { ...event.extra, 'request-id': event.trace },
+  };
+}
