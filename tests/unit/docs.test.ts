@@ -160,7 +160,7 @@ function policyName(policy: EffectPolicy): string {
 }
 
 test('every route is in the table of routes, and no page names another', () => {
-  const sources = globSync('src/api/*.ts', { cwd: ROOT }).map(page).join('\n');
+  const sources = globSync('src/api/**/*.ts', { cwd: ROOT }).map(page).join('\n');
   const routes = [...sources.matchAll(/route\(\s*'([A-Z]+ [^']+)'/g)].map(([, at = '']) =>
     shape(at),
   );
