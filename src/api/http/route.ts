@@ -38,6 +38,8 @@ export interface ObjectRequest<B, O> extends ApiRequest<B> {
 
 export type Answer =
   | { readonly kind: 'json'; readonly value: Json }
+  /** JSON that was rendered before: see rendered.ts. */
+  | { readonly kind: 'rendered'; readonly text: string }
   | { readonly kind: 'bytes'; readonly contentType: string; readonly bytes: Uint8Array };
 
 /** What a route answers: JSON of a schema, or bytes of a content type. */

@@ -1,5 +1,6 @@
 // An instance as clients see it (contract: instances 1).
 import type { InstanceState } from '../../../actors/instance/state.ts';
+import type { InterfaceState } from '../../../actors/interface/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import type { ReadModel } from '../../read/read-model.ts';
@@ -27,7 +28,7 @@ export function instanceView(
     disk_spec: state.disks.map((disk) => disk.spec as JsonObject),
     disks: disksOf(state),
     video: state.videoSpec as JsonObject,
-    interfaces: interfacesOf(read, state),
+    interfaces: interfacesOf(read, state).map(interfaceView),
     ssh_key: state.sshKey,
     user_data: state.userData,
     configdrive: state.configDrive,
@@ -66,11 +67,8 @@ function disksOf(state: InstanceState): JsonObject[] {
 }
 
 /** In attachment order; those that are no longer, or not yet, kept are left out. */
-function interfacesOf(read: ReadModel, state: InstanceState): JsonObject[] {
-  return state.nics.flatMap((nic) => {
-    const found = read.interfaces.get(nic.interfaceId);
-    return found === undefined ? [] : [interfaceView(found)];
-  });
+export function interfacesOf(read: ReadModel, state: InstanceState): ReadObject<InterfaceState>[] {
+  return state.nics.flatMap((nic) => read.interfaces.get(nic.interfaceId) ?? []);
 }
 
 /** As last observed. A domain that is gone is off; one that was never seen has not been started. */

@@ -8,9 +8,10 @@ import { consoleRoutes } from './consoles.ts';
 import { eventList, eventsBody } from '../objects/events.ts';
 import type { ImageCache } from '../artifacts/image-cache.ts';
 import { instanceBody, instanceSpec, withArtifacts } from './instance-spec.ts';
-import { instanceView } from './instance-view.ts';
+import { instanceView, interfacesOf } from './instance-view.ts';
 import { findInterface } from './interfaces.ts';
 import { interfaceView } from './interface-view.ts';
+import { Rendered } from '../http/rendered.ts';
 import { powerRoutes } from './power.ts';
 import { finder, listed } from '../objects/reference.ts';
 import { instances } from '../objects/resources.ts';
@@ -26,19 +27,23 @@ export function instanceRoutes(services: ApiServices, images: ImageCache): Route
   const { read } = services;
   const resource = instances(read);
   const object = finder(resource, 'instance_ref');
+  const rendered = new Rendered<ReadObject<InstanceState>>(
+    (one) => instanceView(read, one),
+    ({ state }) => interfacesOf(read, state),
+  );
   return [
     route('GET /instances', {
       body: { all: optional(Type.Boolean()) },
       handle: ({ body, caller }) => {
         const shown = listed(resource, caller, body.all === true);
-        return json(shown.map((one) => instanceView(read, one)));
+        return rendered.list(shown);
       },
     }),
     createRoute(services, images),
     route('GET /instances/:instance_ref', {
       object,
       body: { namespace: optional(Type.String()) },
-      handle: (request) => json(instanceView(read, request.object)),
+      handle: (request) => rendered.one(request.object),
     }),
     deleteRoute(services, object),
     ...memberRoutes(services, object),
