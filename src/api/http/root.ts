@@ -14,7 +14,9 @@ const Health = closed({
 /** Only those that really work. */
 const CAPABILITIES = {
   events: ['events-by-type'],
-  instances: ['get-instance-namespace', 'pure-affinity'],
+  instances: ['get-instance-namespace', 'pure-affinity', 'hot-plug-interface'],
+  'network interfaces': ['interface-metadata'],
+  nodes: ['node-get', 'node-metadata'],
   networks: ['get-network-namespace', 'list-addresses', 'provide-dns'],
 } as const;
 

@@ -1,10 +1,13 @@
 // Instance routes (contract: instances 4, 7, 8.1, 10).
 import { instanceRef, type InstanceState } from '../../../actors/instance/state.ts';
-import { TroupeError, isErrorCode } from '../../../actors/kernel/errors.ts';
+import { TroupeError, isErrorCode, unlessGone } from '../../../actors/kernel/errors.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { checkNamespace } from '../identity/access.ts';
 import { consoleRoutes } from './consoles.ts';
+import { deleteAllBody, namespaceToEmpty } from '../objects/delete-all.ts';
+import { SYSTEM } from '../../../actors/namespace/state.ts';
+import { plugRoute } from './plug.ts';
 import { eventList, eventsBody, EventView } from '../objects/events.ts';
 import type { ImageCache } from '../artifacts/image-cache.ts';
 import { instanceBody, instanceSpec, withArtifacts } from './instance-spec.ts';
@@ -43,6 +46,7 @@ export function instanceRoutes(services: ApiServices, images: ImageCache): Route
       },
     }),
     createRoute(services, images),
+    deleteAllRoute(services),
     route('GET /instances/:instance_ref', {
       summary: 'One instance',
       answer: { json: InstanceView },
@@ -52,6 +56,7 @@ export function instanceRoutes(services: ApiServices, images: ImageCache): Route
     }),
     deleteRoute(services, object),
     ...memberRoutes(services, object),
+    plugRoute(services, object),
     ...consoleRoutes(services, object),
     ...powerRoutes(services, object),
   ];
@@ -71,6 +76,28 @@ function createRoute(services: ApiServices, images: ImageCache): Route {
       const id = random.uuid();
       await router.ask(instanceRef(id), message, { trace });
       return json(instanceView(read, await placed(services, id)));
+    },
+  });
+}
+
+/** `system` means everybody's (contract: instances 7.4). */
+function deleteAllRoute(services: ApiServices): Route {
+  const { read, router } = services;
+  return route('DELETE /instances', {
+    summary: 'Delete all instances of a namespace; of `system`: all there are',
+    answer: { json: Type.Array(Type.String()) },
+    rule: 'own',
+    body: deleteAllBody,
+    handle: async ({ body, caller, trace }) => {
+      const namespace = namespaceToEmpty(services, caller, body);
+      const meant =
+        namespace === SYSTEM ? read.instances.all() : read.instances.inNamespace(namespace);
+      const ids = [...meant].filter(({ state }) => state.phase !== 'deleted').map(({ id }) => id);
+      const replies = await Promise.all(
+        ids.map((id) => unlessGone(router.ask(instanceRef(id), { kind: 'delete' }, { trace }))),
+      );
+      await read.reached(Math.max(0, ...replies.map((reply) => reply?.revision ?? 0)));
+      return json(ids);
     },
   });
 }

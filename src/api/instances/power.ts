@@ -1,6 +1,7 @@
 // Power operations (contract: instances 9): carried out by the instance's node; answered once it has said so.
 import { instanceRef, type InstanceState } from '../../../actors/instance/state.ts';
 import { isErrorCode, TroupeError } from '../../../actors/kernel/errors.ts';
+import { Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import {
   json,
@@ -9,6 +10,7 @@ import {
   type Answer,
   type ObjectRequest,
   type Route,
+  optional,
 } from '../http/route.ts';
 import type { FindInstance } from './instances.ts';
 import { change, type ApiServices } from '../services.ts';
@@ -33,6 +35,15 @@ export function powerRoutes(services: ApiServices, object: FindInstance): Route[
       answer: NOTHING,
       object,
       handle: handle('reboothard'),
+    }),
+    // As the Go client sends it.
+    route('POST /instances/:instance_ref/reboot', {
+      summary: 'Ask the guest to reboot, or reset it with `hard`',
+      answer: NOTHING,
+      object,
+      body: { hard: optional(Type.Boolean()) },
+      handle: (request) =>
+        carryOut(services, request, request.body.hard === true ? 'reboothard' : 'rebootsoft'),
     }),
     route('POST /instances/:instance_ref/poweroff', {
       summary: "Cut the instance's power",
