@@ -1,5 +1,5 @@
 // An artifact's state and messages: a named list of versions, each of them a blob.
-import { blobChanged, Source } from '../blob/state.ts';
+import { blobChanged, ImageSource } from '../blob/state.ts';
 import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
 import type { Ref } from '../kernel/kind.ts';
@@ -22,7 +22,7 @@ export const ArtifactState = closed({
   namespace: Type.String(),
   /** As the API shows it; kept exactly as given. */
   sourceUrl: Type.String(),
-  source: nullable(Source),
+  source: nullable(ImageSource),
   shared: Type.Boolean(),
   maxVersions: Type.Integer(),
   /** Complete versions, oldest first. An index is never used again. */
@@ -43,7 +43,7 @@ const MESSAGES = {
     name: Type.String(),
     namespace: Type.String(),
     sourceUrl: Type.String(),
-    source: Source,
+    source: ImageSource,
     shared: Type.Boolean(),
     maxVersions: Type.Integer(),
     /** The first version's blob, and where to fetch it. */

@@ -351,9 +351,10 @@ export const blob = withMetadata(
     onCrash: restartThenPark,
     parked,
     snapshot: {
-      schema: 3,
+      schema: 4,
       decode: decoder('blob', BlobState, 'actor/bad-snapshot'),
-      migrations: { 1: replicasByNode, 2: withDepartures },
+      // 4: bytes that are no image, and such as were spooled.
+      migrations: { 1: replicasByNode, 2: withDepartures, 3: (state) => state },
     },
   }),
 );

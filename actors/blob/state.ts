@@ -13,9 +13,16 @@ import {
   type Static,
 } from '../kernel/schema.ts';
 
-export const Source = Type.Union([
+/** Where an image can be had again. */
+export const ImageSource = Type.Union([
   closed({ kind: Type.Literal('url'), url: Type.String() }),
   closed({ kind: Type.Literal('file'), path: Type.String() }),
+]);
+
+export const Source = Type.Union([
+  ImageSource,
+  /** Made on the blob's first node, and spooled there. */
+  closed({ kind: Type.Literal('spool'), id: Type.String(), isImage: Type.Boolean() }),
 ]);
 
 /** What is known of the bytes once a node has fetched and checked them (see ports.ts ReplicaReport). */
@@ -25,7 +32,7 @@ export const Content = closed({
   sourceSizeBytes: Type.Number(),
   sourceSha256: Type.String(),
   sourceFormat: Type.String(),
-  format: oneOf(['qcow2', 'iso']),
+  format: oneOf(['qcow2', 'iso', 'raw']),
   mimeType: Type.String(),
   virtualSizeBytes: Type.Number(),
   etag: nullable(Type.String()),

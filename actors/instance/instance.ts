@@ -37,11 +37,19 @@ import {
   imageFailed,
   interfaceChanged,
 } from './needs.ts';
+import {
+  enlist,
+  operationOver,
+  operationReady,
+  operationsDropped,
+  operationStarted,
+} from './operations.ts';
 import { plug } from './plug.ts';
 import { sawNode } from './node-seen.ts';
 import { account, claimsPlace } from './place.ts';
 import { domainObserved, setPower } from './power.ts';
 import { scheduled } from './scheduled.ts';
+import { keepScreenshot, screenshotsDropped } from './screenshots.ts';
 import {
   decodeInstanceMessage,
   InstanceState,
@@ -87,6 +95,8 @@ export const initial: State = {
   lostAtMs: [],
   isDomainGone: false,
   areImagesReleased: false,
+  operations: [],
+  screenshots: [],
   setback: null,
   ...newLife,
 };
@@ -133,6 +143,20 @@ function transition(
       return plug(state, message.nic);
     case 'set-power':
       return setPower(state, message.action, turn);
+    case 'enlist':
+      return enlist(state, message, turn);
+    case 'operation-ready':
+      return operationReady(state, message);
+    case 'operation-started':
+      return operationStarted(state, message);
+    case 'operation-over':
+      return clearedAway(operationOver(state, message), turn);
+    case 'operations-dropped':
+      return clearedAway(next(operationsDropped(state, message)), turn);
+    case 'keep-screenshot':
+      return keepScreenshot(state, message);
+    case 'screenshots-dropped':
+      return clearedAway(next(screenshotsDropped(state, message)), turn);
     case 'node-seen':
       return sawNode(state, message);
     case 'domain-removed':
@@ -150,6 +174,11 @@ function transition(
     case 'time-reached':
       return timeReached(state, turn);
   }
+}
+
+/** What was cleared away may have been the last that an instance that goes had. */
+function clearedAway(step: Step<State>, turn: Turn): Step<State> {
+  return step.state === null ? step : clean({}, step.state, turn);
 }
 
 function effectFailed(
@@ -191,6 +220,9 @@ export const instance = withMetadata(
       'remove-domain': INSISTENT,
       'delete-interfaces': INSISTENT,
       'release-images': INSISTENT,
+      'start-operation': STANDING,
+      'drop-operations': STANDING,
+      'drop-screenshots': STANDING,
       forget: STANDING,
     },
     passing,
@@ -200,10 +232,11 @@ export const instance = withMetadata(
     onCrash: restartThenPark,
     parked: crashed,
     snapshot: {
-      schema: 2,
+      schema: 3,
       decode: decoder('instance', InstanceState, 'actor/bad-snapshot'),
       migrations: {
         1: (state) => ({ ...(state as object), nodeBoot: null, observedGeneration: 0 }),
+        2: (state) => ({ ...(state as object), operations: [], screenshots: [] }),
       },
     },
   }),

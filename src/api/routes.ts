@@ -2,6 +2,7 @@
 import { artifactRoutes } from './artifacts/artifacts.ts';
 import { ImageCache } from './artifacts/image-cache.ts';
 import { instanceRoutes } from './instances/instances.ts';
+import { agentOperationRoutes } from './instances/agent-operations.ts';
 import { interfaceRoutes } from './instances/interfaces.ts';
 import { loginRoutes } from './identity/login.ts';
 import { metadataRoutes } from './objects/metadata-routes.ts';
@@ -22,6 +23,7 @@ export function apiRoutes(services: ApiServices): Route[] {
     ...instanceRoutes(services, images),
     ...networkRoutes(services),
     ...interfaceRoutes(services),
+    ...agentOperationRoutes(services),
     ...artifactRoutes(services, images),
     ...nodeRoutes(services),
     ...metadataRoutes(services),

@@ -36,6 +36,7 @@ import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
 import { FenceSweep } from './fence-sweep.ts';
 import { openHost, type Host } from './host.ts';
+import { guestsOf } from './guests.ts';
 import { identityOf } from './identity.ts';
 import { Inventory } from './inventory.ts';
 import { registerKinds, STORED_FORMAT } from './kinds.ts';
@@ -124,9 +125,12 @@ async function startActors(
     introduce(options, { router, read }, self),
   );
   const runtime = makeRuntime(options, journal, cluster);
+  const boot = self.member.bootId;
+  const guests = guestsOf({ boot, ...host, clock: systemClock, log });
+  undo.push(() => guests.operations.stop());
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
-    machine: machineService({ runtime, consoles: host.hypervisor, clock: systemClock }),
+    machine: machineService({ runtime, consoles: host.hypervisor, guests, clock: systemClock }),
   });
   const among = await openAmong({
     config,

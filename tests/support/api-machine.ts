@@ -1,13 +1,17 @@
 // What the API's test world has instead of a machine and a store: see api-world.ts.
+import { randomUUID } from 'node:crypto';
 import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Claims, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
+import { GuestOperations } from '../../actors/node/guest-operations.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
+import type { Guests } from '../../src/daemon/machine-service.ts';
 import type { ReadModel } from '../../src/read/read-model.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
 import { clusterKeys } from '../../transport/store/keys.ts';
+import { SimAgent } from './sim-agent.ts';
 import { MemoryJournal } from './kernel.ts';
 
 /** Real timers; the wall clock can be moved. */
@@ -90,6 +94,15 @@ export class FakeMachine {
   readonly consoles = new Map<string, string>();
   /** What reading a console throws, if anything. */
   consoleFailure: Error | undefined;
+  /** What guests that are expected to have an agent say of it. */
+  agentState: string | null = null;
+  readonly agents = new Map<string, SimAgent>();
+  /** Bytes that are to become blobs, by id. */
+  readonly spooled = new Map<string, Buffer>();
+  /** Bytes of blobs that are here. */
+  readonly blobs = new Map<string, Buffer>();
+  /** The screens of guests; a guest without one does not run. */
+  readonly screens = new Map<string, Buffer>();
 
   async handle({ id }: Address, message: Message): Promise<Json> {
     const resource = id.split('/')[1] ?? '';
@@ -97,7 +110,44 @@ export class FakeMachine {
     await this.before(resource, spec);
     if (spec === null) return null;
     if (resource === 'segment') return { bridge: 'br0', mtu: 7950 };
-    return resource === 'domain' ? domainReport(spec) : REPLICA;
+    return resource === 'domain' ? domainReport(spec, this.agentState) : REPLICA;
+  }
+
+  /** As the daemon's (src/daemon/guests.ts), over these. */
+  guests(boot: string, clock: Clock): Guests {
+    const spool = {
+      keep: async (chunks: AsyncIterable<Uint8Array>) => {
+        const parts: Uint8Array[] = [];
+        for await (const chunk of chunks) parts.push(chunk);
+        const id = randomUUID();
+        this.spooled.set(id, Buffer.concat(parts));
+        return id;
+      },
+    };
+    const operations = new GuestOperations({
+      boot,
+      agentOf: (instanceId) => this.agentOf(instanceId),
+      spool,
+      readBlob: (blobId) => piecesOf(this.blobs.get(blobId) ?? Buffer.from('blob')),
+      clock,
+      log: () => undefined,
+    });
+    return {
+      operations,
+      takeScreenshot: (instanceId) => {
+        const image = this.screens.get(instanceId);
+        if (image === undefined) {
+          return Promise.reject(new TroupeError('object/wrong-phase', 'it does not run'));
+        }
+        return spool.keep(piecesOf(image));
+      },
+    };
+  }
+
+  agentOf(instanceId: string): SimAgent {
+    const agent = this.agents.get(instanceId) ?? new SimAgent();
+    this.agents.set(instanceId, agent);
+    return agent;
   }
 
   readConsole(id: string, length: number): Promise<Uint8Array> {
@@ -125,11 +175,18 @@ const REPLICA: Json = {
   lastModified: null,
 };
 
-function domainReport(spec: Record<string, unknown>): Json {
-  const { power } = decodeDomainWish(spec);
+async function* piecesOf(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+function domainReport(spec: Record<string, unknown>, agentState: string | null): Json {
+  const { power, sideChannels } = decodeDomainWish(spec);
   const ports = { consolePort: 31_001, vdiPort: 31_002, vdiTlsPort: null };
   const offReason = power === 'off' ? 'requested' : null;
-  const observed = { power, offReason, ...ports, accelerator: 'tcg' };
+  const hasAgent = power === 'on' && sideChannels.includes('sf-agent') && agentState !== null;
+  const said = { state: agentState ?? '', startedAtMs: 1_726_000_190_110, bootedAtMs: null };
+  const agent = hasAgent ? said : null;
+  const observed = { power, offReason, ...ports, accelerator: 'tcg', agent };
   const { disks, configDrive } = decodeDomainWish(spec);
   const builtDisks: Json[] = disks.map(({ device, bus, sizeGiB, baseBlobId: blobId }) => {
     return { device, bus, sizeGiB, blobId, snapshotIgnores: false };

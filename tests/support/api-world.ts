@@ -8,6 +8,8 @@
 import { randomUUID } from 'node:crypto';
 import { Agent, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
+import { agentOperationPerformers } from '../../actors/agent-operation/effects.ts';
 import { artifactPerformers } from '../../actors/artifact/effects.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { blob } from '../../actors/blob/blob.ts';
@@ -60,6 +62,8 @@ export { refusedByMachine } from './api-machine.ts';
 const ZONE = 'troupe.test';
 const FLOATING_BLOCK = '192.0.2.0/24';
 const EPOCH = 1;
+/** Of the only daemon. */
+export const BOOT = 'boot';
 
 export interface ApiReply {
   readonly status: number;
@@ -111,7 +115,12 @@ export class ApiWorld {
     this.runtime = new Runtime({ node: NODE, clock, random, journal, ownership, log });
     const router = localRouter(this.runtime, {
       executor: (to, message) => this.machine.handle(to, message),
-      machine: machineService({ runtime: this.runtime, consoles: this.machine, clock }),
+      machine: machineService({
+        runtime: this.runtime,
+        consoles: this.machine,
+        guests: this.machine.guests(BOOT, clock),
+        clock,
+      }),
     });
     this.runtime.connect(router);
     registerKinds(this.runtime, this.read);
@@ -277,7 +286,7 @@ export async function openApiWorld(options: ApiWorldOptions = {}): Promise<ApiWo
     diskGiB: 10_000,
   };
   const gauges = { availableMemoryMiB: memoryMiB, freeDiskGiB: 10_000, load: 0 };
-  await world.tell(nodeRef(NODE), { kind: 'register', bootId: 'boot', machine, gauges });
+  await world.tell(nodeRef(NODE), { kind: 'register', bootId: BOOT, machine, gauges });
   await world.tell(networkRef(FLOATING), {
     kind: 'create-pool',
     netblock: FLOATING_BLOCK,
@@ -305,6 +314,7 @@ function registerKinds(runtime: Runtime, read: ReadModel): void {
   };
   const fetching = { maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 };
   runtime.register(blob, blobPerformers({ ...fetching, ...copies }));
+  runtime.register(agentOperation, agentOperationPerformers());
   runtime.register(artifact, artifactPerformers());
   const ports = { candidates: (instanceId: string) => candidates(read, instanceId, () => true) };
   runtime.register(instance, instancePerformers(ports));

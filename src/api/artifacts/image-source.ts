@@ -1,6 +1,7 @@
 // What a source URL of an image stands for (contract: artifacts 5).
 import { isAbsolute, normalize } from 'node:path';
-import type { BlobSource } from '../../../actors/blob/ports.ts';
+import type { ImageSource } from '../../../actors/blob/state.ts';
+import type { Static } from '../../../actors/kernel/schema.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { SYSTEM } from '../../../actors/namespace/state.ts';
 import type { Caller } from '../http/route.ts';
@@ -10,7 +11,7 @@ const FILE = 'file://';
 const MAX_URL_LENGTH = 4_096;
 
 /** `http(s)` for everybody; a file of the node, by `file://`, for the administrator only. Error: `image/bad-url`. */
-export function imageSource(url: string, caller: Caller): BlobSource {
+export function imageSource(url: string, caller: Caller): Static<typeof ImageSource> {
   if (url.length > MAX_URL_LENGTH)
     throw badUrl(`an image's address has at most ${MAX_URL_LENGTH} characters`);
   if (/^https?:\/\//i.test(url)) return { kind: 'url', url: checkedUrl(url) };

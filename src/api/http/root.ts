@@ -13,8 +13,21 @@ const Health = closed({
 
 /** Only those that really work. */
 const CAPABILITIES = {
+  'agent operations': [
+    'agentoperations-crud',
+    'instance-agentoperations',
+    'instance-agentoperations-all',
+  ],
   events: ['events-by-type'],
-  instances: ['get-instance-namespace', 'pure-affinity', 'hot-plug-interface'],
+  instances: [
+    'get-instance-namespace',
+    'pure-affinity',
+    'hot-plug-interface',
+    'instance-put-blob',
+    'instance-execute',
+    'instance-get',
+    'instance-screenshot',
+  ],
   'network interfaces': ['interface-metadata'],
   nodes: ['node-get', 'node-metadata'],
   networks: ['get-network-namespace', 'list-addresses', 'provide-dns'],

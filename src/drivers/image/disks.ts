@@ -158,6 +158,10 @@ export class Disks implements DiskStore {
       });
     }
     const { format, virtualSizeBytes } = report;
+    if (format === 'raw') {
+      const text = `blob ${baseBlobId} is no image: its bytes were kept unseen, and no disk is based on them`;
+      throw new TroupeError('image/refused', text, { blob: baseBlobId });
+    }
     return {
       path: this.#options.layout.replicaImage(baseBlobId, format),
       format,

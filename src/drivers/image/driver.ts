@@ -21,6 +21,7 @@ import { Layout } from './layout.ts';
 import type { Peers } from './peer-copy.ts';
 import { QemuImg } from './qemu-img.ts';
 import { Replicas, type Verdict } from './replicas.ts';
+import { Spool } from './spool.ts';
 import { limitedTools } from './tool.ts';
 
 export interface ImageLimits {
@@ -51,6 +52,7 @@ export interface ImageDriverOptions {
 /** One per daemon and directory. Call start() before anything else, close() at the end. */
 export class ImageDriver implements BlobStore, DiskStore {
   readonly layout: Layout;
+  readonly spool: Spool;
   readonly #replicas: Replicas;
   readonly #disks: Disks;
 
@@ -60,15 +62,18 @@ export class ImageDriver implements BlobStore, DiskStore {
     const limits = { ...DEFAULT_IMAGE_LIMITS, ...options.limits };
     new DestinationCheck(policy);
     this.layout = new Layout(dir);
+    const { minFreeBytes, maxVirtualSizeBytes: maxSizeBytes } = limits;
+    this.spool = new Spool({ dir: this.layout.spool, minFreeBytes, maxSizeBytes });
     const run = limitedTools(exec, dir);
     const tools = { ...limits, layout: this.layout, ledger, run, qemuImg: new QemuImg(run) };
     const timing = { ...DEFAULT_TIMING, ...options.timing };
-    this.#replicas = new Replicas({ ...tools, log, policy, timing });
+    this.#replicas = new Replicas({ ...tools, log, policy, timing, spool: this.spool });
     this.#disks = new Disks({ ...tools, replicas: this.#replicas });
   }
 
   /** Makes the directories and removes what a killed daemon left half made. */
   async start(): Promise<void> {
+    await this.spool.start();
     await this.#replicas.start();
     await this.#disks.start();
   }

@@ -3,7 +3,7 @@
 // N1  All work is in the blob's own directory under .partial; what is published is complete and on the disk.
 // N2  Until then the source stays as it came, so that a crash after a long download costs no second one.
 // N3  Nothing that came from outside is looked into before inspect() let it through.
-import { link, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type {
   BlobSource,
@@ -23,6 +23,7 @@ import { imageName, type KeptFormat, type Layout } from './layout.ts';
 import { HEAD_BYTES } from './image-format.ts';
 import { readQcow2Header } from './qcow2-header.ts';
 import type { QemuImg, Request } from './qemu-img.ts';
+import type { Spool } from './spool.ts';
 import { publishReplica, settle } from './settle.ts';
 import { together } from './together.ts';
 import { LONG, type RunTool } from './tool.ts';
@@ -34,6 +35,7 @@ export interface IngestTools {
   readonly run: RunTool;
   readonly qemuImg: QemuImg;
   readonly log: Log;
+  readonly spool: Pick<Spool, 'path' | 'remove'>;
   readonly policy: FetchPolicy;
   readonly timing: DownloadTiming;
   readonly minFreeBytes: number;
@@ -77,6 +79,14 @@ export class Ingest {
   async run(): Promise<ReplicaReport> {
     await this.#prepare();
     const came = await this.#fetch();
+    const { source } = this.#spec;
+    if (source.kind !== 'spool') return await this.#asImage(came);
+    const report = await (source.isImage ? this.#asImage(came) : this.#asIs(came));
+    await this.#tools.spool.remove(source.id);
+    return report;
+  }
+
+  async #asImage(came: Came): Promise<ReplicaReport> {
     this.#step('checking', 0, null);
     const { path, mimeType, inspection } = await this.#check();
     const format: KeptFormat = inspection.format === 'iso' ? 'iso' : 'qcow2';
@@ -106,6 +116,33 @@ export class Ingest {
     return report;
   }
 
+  /** Bytes that mean nothing to us. */
+  async #asIs(came: Came): Promise<ReplicaReport> {
+    const ready = join(this.#dir, 'ready');
+    await mkdir(ready);
+    const { sizeBytes, sha256, sha512, chunkDigests } = await this.#keep(
+      this.#source,
+      join(ready, imageName('raw')),
+      came,
+    );
+    this.#requireExpected(sha512);
+    const report: ReplicaReport = {
+      sizeBytes,
+      sha512,
+      sourceSizeBytes: sizeBytes,
+      sourceSha256: sha256,
+      sourceFormat: 'raw',
+      format: 'raw',
+      mimeType: 'application/octet-stream',
+      virtualSizeBytes: sizeBytes,
+      etag: null,
+      lastModified: null,
+    };
+    const done = { dir: ready, report, chunkDigests };
+    await publishReplica(this.#tools.layout, this.#spec.blobId, done, this.#request.signal);
+    return report;
+  }
+
   /** Whatever an earlier attempt left, but for the source and its note. */
   async #prepare(): Promise<void> {
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
@@ -128,6 +165,7 @@ export class Ingest {
       const sizeBytes = await copyFile(source.path, this.#source, options);
       return { sizeBytes, sha256: null, etag: null, lastModified: null };
     }
+    if (source.kind === 'spool') return await this.#takeSpooled(source.id);
     const limits = { maxSizeBytes, minFreeBytes, policy, timing };
     return await downloadApart(
       { url: source.url, path: this.#source, ...limits },
@@ -137,6 +175,23 @@ export class Ingest {
         onNotice: (text) => log('warn', text, { trace, kind: 'blob', id: this.#spec.blobId }),
       },
     );
+  }
+
+  /** Under a second name: what comes to nothing is still in the spool for the next attempt. */
+  async #takeSpooled(id: string): Promise<Came> {
+    const path = this.#tools.spool.path(id);
+    await rm(this.#source, { force: true });
+    await rm(join(this.#dir, NOTE), { force: true });
+    await link(path, this.#source).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      throw new TroupeError('image/not-fetched', `what was spooled here as ${id} is gone`);
+    });
+    const { size } = await stat(this.#source);
+    const { maxSizeBytes } = this.#spec;
+    if (size > maxSizeBytes) {
+      throw new TroupeError('image/refused', `it has ${size} bytes, and may have ${maxSizeBytes}`);
+    }
+    return { sizeBytes: size, sha256: null, etag: null, lastModified: null };
   }
 
   async #check(): Promise<{ path: string; mimeType: string; inspection: Inspection }> {

@@ -4,6 +4,8 @@
 //   blobs/<blob>/replica.json              what is known of it
 //   blobs/<blob>/chunks.sha256             the digest of each chunk, for who copies it
 //   blobs/.partial/<blob>/                 one replica being made; nothing else is ever in there
+//   blobs/<blob>/image.raw                 bytes kept as they came, never looked into
+//   spool/                                 what is to become a blob (spool.ts)
 //   instances/<instance>/<device>.qcow2    an instance's own disk
 //   instances/<instance>/config-drive.iso
 //
@@ -12,13 +14,14 @@
 import { isAbsolute, join } from 'node:path';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 
-export type KeptFormat = 'qcow2' | 'iso';
+export type KeptFormat = 'qcow2' | 'iso' | 'raw';
 
 /** Paths as strings; makes nothing on the disk. */
 export class Layout {
   readonly dir: string;
   readonly blobs: string;
   readonly partials: string;
+  readonly spool: string;
   readonly instances: string;
 
   /** Refuses a relative directory: qemu-img resolves a relative backing file against the overlay. */
@@ -29,6 +32,7 @@ export class Layout {
     this.dir = dir;
     this.blobs = join(dir, 'blobs');
     this.partials = join(this.blobs, '.partial');
+    this.spool = join(dir, 'spool');
     this.instances = join(dir, 'instances');
   }
 
