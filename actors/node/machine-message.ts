@@ -11,6 +11,8 @@ const MESSAGES = {
   /** Replies the end of the serial console's log, base64; a negative length: all of it. */
   'read-console': { instanceId: Type.String(), lengthBytes: Type.Integer() },
   'clear-console': { instanceId: Type.String() },
+  /** Replies what pinging the address from the network's router there printed; takes some 10 s. */
+  ping: { networkId: Type.String(), address: Type.String() },
 };
 export type MachineMessage = MessageOf<typeof MESSAGES>;
 export const decodeMachineMessage = messageDecoder('machine', MESSAGES);

@@ -108,6 +108,11 @@ interface Parts {
   readonly host: Host;
 }
 
+/** What is asked of the machine itself. */
+function ofMachine({ hypervisor, network }: Host) {
+  return { consoles: hypervisor, dataplane: network };
+}
+
 /** Joins the cluster with all actors, then serves. */
 async function startActors(
   options: DaemonOptions,
@@ -126,7 +131,7 @@ async function startActors(
   const runtime = makeRuntime(options, journal, cluster);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
-    machine: machineService({ runtime, consoles: host.hypervisor, clock: systemClock }),
+    machine: machineService({ runtime, ...ofMachine(host), clock: systemClock }),
   });
   const among = await openAmong({
     config,

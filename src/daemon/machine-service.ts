@@ -1,20 +1,28 @@
 // Answers what is asked of this machine's daemon itself (actors/node/machine-message.ts).
 import type { Clock } from '../../actors/kernel/clock.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import { parseAddress } from '../../actors/kernel/kind.ts';
 import type { Service } from '../../actors/kernel/router.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
 import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
+import type { Dataplane } from '../../actors/network/ports.ts';
 import type { Consoles } from '../api/services.ts';
 
 export interface MachineServiceOptions {
   readonly runtime: Pick<Runtime, 'inspect' | 'stuck'>;
   readonly consoles: Consoles;
+  readonly dataplane: Pick<Dataplane, 'ping'>;
   readonly clock: Clock;
 }
 
-export function machineService({ runtime, consoles, clock }: MachineServiceOptions): Service {
-  return async (_to, body) => {
+/** At once; each is a process for some 10 s. */
+const MOST_PINGS = 16;
+
+export function machineService(options: MachineServiceOptions): Service {
+  const { runtime, consoles, clock } = options;
+  const ping = limitedPing(options.dataplane);
+  return async (_to, body, trace) => {
     const message = decodeMachineMessage(body);
     switch (message.kind) {
       case 'inspect': {
@@ -30,6 +38,24 @@ export function machineService({ runtime, consoles, clock }: MachineServiceOptio
       case 'clear-console':
         await consoles.clearConsole(message.instanceId);
         return null;
+      case 'ping':
+        return plain(await ping(message.networkId, message.address, trace));
+    }
+  };
+}
+
+function limitedPing(dataplane: Pick<Dataplane, 'ping'>): Dataplane['ping'] {
+  let running = 0;
+  return async (...what) => {
+    if (running >= MOST_PINGS) {
+      const reason = `this machine sends ${MOST_PINGS} pings already; try again in some seconds`;
+      throw new TroupeError('actor/overloaded', reason);
+    }
+    running++;
+    try {
+      return await dataplane.ping(...what);
+    } finally {
+      running--;
     }
   };
 }

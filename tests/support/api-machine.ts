@@ -4,6 +4,7 @@ import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Claims, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
+import type { PingOutput } from '../../actors/network/ports.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
 import type { ReadModel } from '../../src/read/read-model.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
@@ -98,6 +99,11 @@ export class FakeMachine {
     if (spec === null) return null;
     if (resource === 'segment') return { bridge: 'br0', mtu: 7950 };
     return resource === 'domain' ? domainReport(spec) : REPLICA;
+  }
+
+  ping(networkId: string, address: string): Promise<PingOutput> {
+    const stdout = `PING ${address} in ${networkId}\n10 packets transmitted, 10 received, 0% packet loss\n`;
+    return Promise.resolve({ stdout, stderr: '' });
   }
 
   readConsole(id: string, length: number): Promise<Uint8Array> {

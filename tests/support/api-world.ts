@@ -108,7 +108,12 @@ export class ApiWorld {
     this.runtime = new Runtime({ node: NODE, clock, random, journal, ownership, log });
     const router = localRouter(this.runtime, {
       executor: (to, message) => this.machine.handle(to, message),
-      machine: machineService({ runtime: this.runtime, consoles: this.machine, clock }),
+      machine: machineService({
+        runtime: this.runtime,
+        consoles: this.machine,
+        dataplane: this.machine,
+        clock,
+      }),
     });
     this.runtime.connect(router);
     registerKinds(this.runtime, this.read);

@@ -6,7 +6,13 @@ import type { ApiServices } from '../services.ts';
 const CAPABILITIES = {
   events: ['events-by-type'],
   instances: ['get-instance-namespace', 'pure-affinity'],
-  networks: ['get-network-namespace', 'list-addresses', 'provide-dns'],
+  networks: [
+    'get-network-namespace',
+    'list-addresses',
+    'provide-dns',
+    'route-addresses',
+    'extra-dns-entries',
+  ],
 } as const;
 
 export function rootRoutes(services: ApiServices): Route[] {

@@ -1,18 +1,21 @@
-// Interface routes (contract: networks 3.3).
+// Interface routes (contract: networks 3).
 import type { InterfaceState } from '../../../actors/interface/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { owns } from '../identity/access.ts';
 import { interfaceView } from './interface-view.ts';
-import { json, route, type Caller, type Route } from '../http/route.ts';
+import { floatRoutes } from './floating.ts';
+import { json, route, type ApiRequest, type Caller, type Route } from '../http/route.ts';
 import { notFound, type ApiServices } from '../services.ts';
 
 export function interfaceRoutes(services: ApiServices): Route[] {
+  const object = ({ params, caller }: ApiRequest<unknown>) =>
+    findInterface(services, params['interface_uuid'] ?? '', caller);
   return [
     route('GET /interfaces/:interface_uuid', {
-      object: ({ params, caller }) =>
-        findInterface(services, params['interface_uuid'] ?? '', caller),
-      handle: ({ object }) => json(interfaceView(object)),
+      object,
+      handle: (request) => json(interfaceView(request.object)),
     }),
+    ...floatRoutes(services, object),
   ];
 }
 

@@ -50,7 +50,9 @@ function networkSpec(context: NetworkContext, spec: unknown, order: number): Nic
   const network = findNetwork(context, ref);
   const requested = requestedAddress(address, Object.hasOwn(spec, 'address'), network.state);
   checkUsable(network, context.namespace);
-  if (float) throw badRequest('floating addresses are not supported yet: leave float out');
+  if (float && requested === 'none') {
+    throw badRequest('network specification requests a floating address without an address');
+  }
   return {
     interfaceId: context.services.random.uuid(),
     networkId: network.id,
@@ -58,6 +60,7 @@ function networkSpec(context: NetworkContext, spec: unknown, order: number): Nic
     model: modelOf(model),
     requested,
     requestedMac: macOf(macaddress),
+    float: Boolean(float),
     phase: 'none',
     mac: null,
     ipv4: null,

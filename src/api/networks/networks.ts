@@ -8,7 +8,11 @@ import type { ReadObject } from '../../read/collection.ts';
 import { checkNamespace, existingNamespace, owns } from '../identity/access.ts';
 import { eventList, eventsBody } from '../objects/events.ts';
 import { interfaceView } from '../instances/interface-view.ts';
+import { deleteAllRoute } from './delete-all.ts';
+import { dnsRoutes } from './dns.ts';
 import { networkView } from './network-view.ts';
+import { pingRoute } from './ping.ts';
+import { routedRoutes } from './routed.ts';
 import { finder, listed } from '../objects/reference.ts';
 import { networks } from '../objects/resources.ts';
 import { json, optional, route, type ApiRequest, type Caller, type Route } from '../http/route.ts';
@@ -26,7 +30,7 @@ const createBody = {
   namespace: optional(Type.String()),
 };
 
-type FindNetwork = (request: ApiRequest<unknown>) => ReadObject<NetworkState>;
+export type FindNetwork = (request: ApiRequest<unknown>) => ReadObject<NetworkState>;
 
 export function networkRoutes(services: ApiServices): Route[] {
   const { read } = services;
@@ -40,6 +44,7 @@ export function networkRoutes(services: ApiServices): Route[] {
       },
     }),
     createRoute(services),
+    deleteAllRoute(services),
     route('GET /networks/:network_ref', {
       object,
       body: { namespace: optional(Type.String()) },
@@ -47,6 +52,9 @@ export function networkRoutes(services: ApiServices): Route[] {
     }),
     deleteRoute(services, object),
     ...memberRoutes(services, object),
+    ...routedRoutes(services, object),
+    ...dnsRoutes(services, object),
+    pingRoute(services, object),
   ];
 }
 
