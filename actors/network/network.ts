@@ -115,14 +115,9 @@ function transition(
       return segmentsSynced(state, message, turn);
     case 'node-seen':
       return sawNode(state, message, turn);
-    case 'describe': {
-      const { netblock, dns, namespace } = state;
-      return next(state, [], { netblock, dns, namespace });
-    }
-    case 'account-for': {
-      const isKept = state.nodes.includes(message.node);
-      return next(state, [], { isKept, generation: state.generation });
-    }
+    case 'describe':
+    case 'account-for':
+      return tell(state, message);
     case 'delete':
       return startDeleting(state, turn);
     case 'delete-unused':
@@ -137,6 +132,16 @@ function transition(
     case 'time-reached':
       return timeReached(state, turn);
   }
+}
+
+/** Questions, which change nothing. */
+function tell(
+  state: NetworkState,
+  message: Of<'describe'> | Of<'account-for'>,
+): Step<NetworkState> {
+  const { netblock, dns, namespace, nodes, generation } = state;
+  if (message.kind === 'describe') return next(state, [], { netblock, dns, namespace });
+  return next(state, [], { isKept: nodes.includes(message.node), generation });
 }
 
 function create(state: NetworkState, message: Of<'create'>, turn: Turn): Step<NetworkState> {
