@@ -37,6 +37,7 @@ import {
   imageFailed,
   interfaceChanged,
 } from './needs.ts';
+import { plug } from './plug.ts';
 import { sawNode } from './node-seen.ts';
 import { account, claimsPlace } from './place.ts';
 import { domainObserved, setPower } from './power.ts';
@@ -128,6 +129,8 @@ function transition(
       return blobChanged(state, message, turn);
     case 'domain-observed':
       return domainObserved(state, message, turn);
+    case 'plug':
+      return plug(state, message.nic);
     case 'set-power':
       return setPower(state, message.action, turn);
     case 'node-seen':

@@ -3,7 +3,8 @@
 //
 // A1  Nothing of src/api, src/read or actors is replaced.
 // A2  The read model hears of a write a turn of the event loop later, as from a watch; hold() makes it later still.
-// A3  Two tenants (`lab`, `other`) besides `system`; a token for each without the cost of a login.
+// A3  Every answer with status 200 is what the table of routes declares.
+// A4  Two tenants (`lab`, `other`) besides `system`; a token for each without the cost of a login.
 import { randomUUID } from 'node:crypto';
 import { Agent, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -39,6 +40,7 @@ import { signToken } from '../../src/api/identity/token.ts';
 import { consoles, operations } from '../../src/daemon/cluster-wide.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
+import { AnswerCheck } from './answer-check.ts';
 import { FakeMachine, FedJournal, MemoryClaims, ShiftedClock } from './api-machine.ts';
 import { candidates } from '../../src/daemon/candidates.ts';
 import { FakeOwnership, keptLog, type LogLine } from './kernel.ts';
@@ -96,6 +98,7 @@ export class ApiWorld {
   readonly runtime: Runtime;
   readonly services: ApiServices;
   readonly server: Server;
+  readonly #answers: AnswerCheck;
   readonly #tokens = new Map<string, string>();
   readonly #agent = new Agent({ keepAlive: true });
 
@@ -143,7 +146,9 @@ export class ApiWorld {
       },
     };
     const limits = { ...SERVER_LIMITS, ...options.limits };
-    this.server = apiServer(this.services, apiRoutes(this.services), limits);
+    const routes = apiRoutes(this.services);
+    this.#answers = new AnswerCheck(routes);
+    this.server = apiServer(this.services, routes, limits);
   }
 
   get port(): number {
@@ -204,18 +209,25 @@ export class ApiWorld {
         response.on('error', reject);
         response.on('end', () => {
           const text = Buffer.concat(chunks).toString();
-          resolve({
-            status: response.statusCode ?? 0,
-            headers: response.headers,
-            text,
-            json: parsed(text),
-          });
+          const { statusCode: status = 0, headers: answered } = response;
+          const reply = { status, headers: answered, text, json: parsed(text) };
+          try {
+            this.#checkAnswer(method, path, reply);
+            resolve(reply);
+          } catch (error) {
+            reject(error as Error);
+          }
         });
       });
       request.setTimeout(30_000, () => request.destroy(new Error(`${method} ${path}: no answer`)));
       request.on('error', reject);
       request.end(payload);
     });
+  }
+
+  #checkAnswer(method: string, path: string, { status, headers, json }: ApiReply): void {
+    if (status !== 200 || method === 'HEAD' || method === 'OPTIONS') return;
+    this.#answers.check(method, path, headers['content-type'] ?? '', json);
   }
 
   /** As call(), for what has to succeed: the JSON of the answer. */

@@ -1,11 +1,22 @@
 // The front page: names the service and lists the capability words that clients look for (contract: conventions 2).
+import { closed, Type } from '../../../actors/kernel/schema.ts';
 import { json, route, type Route } from './route.ts';
 import type { ApiServices } from '../services.ts';
+
+const Health = closed({
+  node: Type.String(),
+  /** Store revision of its copy. */
+  revision: Type.Integer(),
+  /** It has lost the store: its copy may be old. */
+  stale: Type.Boolean(),
+});
 
 /** Only those that really work. */
 const CAPABILITIES = {
   events: ['events-by-type'],
-  instances: ['get-instance-namespace', 'pure-affinity'],
+  instances: ['get-instance-namespace', 'pure-affinity', 'hot-plug-interface'],
+  'network interfaces': ['interface-metadata'],
+  nodes: ['node-get', 'node-metadata'],
   networks: [
     'get-network-namespace',
     'list-addresses',
@@ -28,10 +39,14 @@ export function rootRoutes(services: ApiServices): Route[] {
   const bytes = Buffer.from(page);
   return [
     route('GET /', {
+      summary: 'Front page: names the service and lists the capability words',
+      answer: { bytes: 'text/html; charset=utf-8' },
       access: 'public',
       handle: () => ({ kind: 'bytes', contentType: 'text/html; charset=utf-8', bytes }),
     }),
     route('GET /healthz', {
+      summary: 'Whether this daemon is alive, and how far its copy of the store has come',
+      answer: { json: Health },
       access: 'public',
       handle: () =>
         json({

@@ -2,29 +2,41 @@
 import { artifactRef } from '../../../actors/artifact/state.ts';
 import { codeOf, TroupeError, unlessGone } from '../../../actors/kernel/errors.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
-import { Type } from '../../../actors/kernel/schema.ts';
+import { closed, Type } from '../../../actors/kernel/schema.ts';
 import { namespaceRef, SYSTEM, type NamespaceState } from '../../../actors/namespace/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
+import { Metadata } from '../objects/metadata.ts';
 import { existingNamespace, isTrusted } from './access.ts';
-import { json, route, type ApiRequest, type Route } from '../http/route.ts';
-import { hashSecret } from './secret.ts';
+import { json, NOTHING, route, type Route, finding, type Finder } from '../http/route.ts';
+import { firstKey, KEY, keyRoutes } from './keys.ts';
 import { badRequest, change, notFound, type ApiServices } from '../services.ts';
 
 /** Schema version that existing clients expect. */
 const VERSION = 5;
 /** It becomes part of DNS names. */
 const NAME = /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/;
-const RESERVED_KEY = '_service_key';
 
-const KEY = { key_name: Type.Optional(Type.Unknown()), key: Type.Optional(Type.Unknown()) };
+export const NamespaceView = closed({
+  name: Type.String(),
+  state: Type.String(),
+  metadata: Metadata,
+  version: Type.Integer(),
+  /** Names only. */
+  keys: Type.Array(Type.String()),
+  trust: closed({ full: Type.Array(Type.String()) }),
+});
+
 const EXTERNAL = { external_namespace: Type.Optional(Type.Unknown()) };
 
-type Find = (request: ApiRequest<unknown>) => ReadObject<NamespaceState>;
+export type FindNamespace = Finder<ReadObject<NamespaceState>>;
 
 export function namespaceRoutes(services: ApiServices): Route[] {
   const object = findNamespace(services);
   return [
     route('GET /auth/namespaces', {
+      summary: 'Namespaces that trust the caller',
+      answer: { json: Type.Array(NamespaceView) },
+      rule: 'trusted',
       handle: ({ caller }) => {
         const all = [...services.read.namespaces.all()].toSorted(byName);
         const shown = all.filter(
@@ -35,6 +47,8 @@ export function namespaceRoutes(services: ApiServices): Route[] {
     }),
     createRoute(services),
     route('GET /auth/namespaces/:namespace', {
+      summary: 'One namespace',
+      answer: { json: NamespaceView },
       object,
       handle: (request) => json(namespaceView(request.object)),
     }),
@@ -45,20 +59,22 @@ export function namespaceRoutes(services: ApiServices): Route[] {
 }
 
 /** One that trusts the caller. Error: 404, so that it is not told which there are. */
-export function findNamespace(services: ApiServices): Find {
-  return ({ params, caller }) => {
+export function findNamespace(services: ApiServices): FindNamespace {
+  return finding('namespace', 'trusted', ({ params, caller }) => {
     const name = params['namespace'] ?? '';
     if (!isTrusted(services, caller, name)) throw notFound('namespace');
     existingNamespace(services, name);
     const found = services.read.namespaces.get(name);
     if (found === undefined) throw notFound('namespace');
     return found;
-  };
+  });
 }
 
 /** All is checked before anything is made. */
 function createRoute(services: ApiServices): Route {
   return route('POST /auth/namespaces', {
+    summary: 'Make a namespace, if need be with a first key',
+    answer: { json: NamespaceView },
     access: 'system',
     body: { namespace: Type.Optional(Type.Unknown()), ...KEY },
     handle: async ({ body, trace }) => {
@@ -81,16 +97,12 @@ function createRoute(services: ApiServices): Route {
   });
 }
 
-async function firstKey({ key_name: name, key }: { key_name?: unknown; key?: unknown }) {
-  if (!name) return undefined;
-  if (!key) throw badRequest('no key specified');
-  return { name: keyName(name), key: await hashSecret(secret(key)) };
-}
-
 /** Artifacts go with it; instances and networks have to be gone before. */
 function deleteRoute(services: ApiServices): Route {
   const { read, router } = services;
   return route('DELETE /auth/namespaces/:namespace', {
+    summary: 'Delete a namespace and its artifacts; its instances and networks have to be gone',
+    answer: NOTHING,
     access: 'system',
     object: findNamespace(services),
     handle: async ({ object: { id }, trace }) => {
@@ -113,64 +125,7 @@ function deleteRoute(services: ApiServices): Route {
   });
 }
 
-function keyRoutes(services: ApiServices, object: Find): Route[] {
-  const set = async (id: string, name: string, key: unknown, trace: string) => {
-    const hashed = await hashSecret(secret(key));
-    await change(services, namespaceRef(id), { kind: 'set-key', name, key: hashed }, trace);
-    return json(name);
-  };
-  /** Contract: auth 6.5; null when it may be a new one. */
-  const checked = (body: { key_name?: unknown; key?: unknown }): string => {
-    if (!body.key_name) throw badRequest('no key name specified');
-    if (!body.key) throw badRequest('no key specified');
-    return keyName(body.key_name);
-  };
-  const known = (state: NamespaceState, name: string): string => {
-    if (!Object.hasOwn(state.keys, name))
-      throw new TroupeError('api/not-found', 'key does not exist');
-    return name;
-  };
-  return [
-    route('GET /auth/namespaces/:namespace/keys', {
-      object,
-      handle: ({ object: { state } }) => json(Object.keys(state.keys).toSorted(ascending)),
-    }),
-    route('POST /auth/namespaces/:namespace/keys', {
-      object,
-      body: KEY,
-      handle: ({ object: { id }, body, trace }) => set(id, checked(body), body.key, trace),
-    }),
-    // As the Python client sends it.
-    route('PUT /auth/namespaces/:namespace/keys', {
-      object,
-      body: KEY,
-      handle: ({ object: { id, state }, body, trace }) =>
-        set(id, known(state, checked(body)), body.key, trace),
-    }),
-    // As the Go client does.
-    route('PUT /auth/namespaces/:namespace/keys/:key_name', {
-      object,
-      body: { key: Type.Optional(Type.Unknown()) },
-      handle: ({ object: { id, state }, params, body, trace }) => {
-        const name = checked({ key_name: params['key_name'], key: body.key });
-        return set(id, known(state, name), body.key, trace);
-      },
-    }),
-    route('DELETE /auth/namespaces/:namespace/keys/:key_name', {
-      object,
-      handle: async ({ object: { id, state }, params, trace }) => {
-        const name = params['key_name'] ?? '';
-        if (!Object.hasOwn(state.keys, name)) {
-          throw new TroupeError('api/not-found', 'key name not found in namespace');
-        }
-        await change(services, namespaceRef(id), { kind: 'remove-key', name }, trace);
-        return json(null);
-      },
-    }),
-  ];
-}
-
-function trustRoutes(services: ApiServices, object: Find): Route[] {
+function trustRoutes(services: ApiServices, object: FindNamespace): Route[] {
   const { read } = services;
   const set = async (id: string, kind: 'trust' | 'untrust', namespace: string, trace: string) => {
     await change(services, namespaceRef(id), { kind, namespace }, trace);
@@ -178,6 +133,8 @@ function trustRoutes(services: ApiServices, object: Find): Route[] {
   };
   return [
     route('POST /auth/namespaces/:namespace/trust', {
+      summary: 'Let another namespace act on this one',
+      answer: { json: NamespaceView },
       object,
       body: EXTERNAL,
       handle: ({ object: { id }, body: { external_namespace: name }, trace }) => {
@@ -188,6 +145,8 @@ function trustRoutes(services: ApiServices, object: Find): Route[] {
       },
     }),
     route('DELETE /auth/namespaces/:namespace/trust/:external_namespace', {
+      summary: 'Let another namespace act on this one no more',
+      answer: { json: NamespaceView },
       object,
       handle: ({ object: { id }, params, trace }) =>
         set(id, 'untrust', params['external_namespace'] ?? '', trace),
@@ -208,18 +167,6 @@ function namespaceView({ id, state }: ReadObject<NamespaceState>): JsonObject {
 
 const ascending = (a: string, b: string) => (a < b ? -1 : 1);
 const byName = (a: { id: string }, b: { id: string }) => ascending(a.id, b.id);
-
-function keyName(name: unknown): string {
-  if (typeof name !== 'string') throw badRequest('key_name is not a string');
-  if (name.startsWith(RESERVED_KEY)) throw forbidden('illegal key name');
-  if (name === '__proto__') throw badRequest('"__proto__" cannot be a key name');
-  return name;
-}
-
-function secret(key: unknown): string {
-  if (typeof key === 'string') return key;
-  throw badRequest('key is not a string');
-}
 
 function forbidden(message: string): TroupeError {
   return new TroupeError('api/forbidden', message);

@@ -1,9 +1,8 @@
 // Floating addresses of interfaces (contract: networks 3.4 and 3.5).
 import { interfaceRef, type InterfaceState } from '../../../actors/interface/state.ts';
 import { isErrorCode, TroupeError } from '../../../actors/kernel/errors.ts';
-import { Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
-import { json, route, type ApiRequest, type Route } from '../http/route.ts';
+import { json, NOTHING, route, type Finder, type Route } from '../http/route.ts';
 import { checkNetworkReady } from '../networks/ready.ts';
 import { badRequest, change, type ApiServices } from '../services.ts';
 
@@ -12,14 +11,14 @@ const RESERVE_MS = 20_000;
 /** How long a defloat waits, so that who floats again right after it may. */
 const RELEASE_MS = 5_000;
 
-type FindInterface = (request: ApiRequest<unknown>) => ReadObject<InterfaceState>;
-
-export function floatRoutes(services: ApiServices, object: FindInterface): Route[] {
+export function floatRoutes(
+  services: ApiServices,
+  object: Finder<ReadObject<InterfaceState>>,
+): Route[] {
   return [
     route('POST /interfaces/:interface_uuid/float', {
-      summary:
-        'Gives the interface a floating address; the interface has it when this is answered.',
-      answer: { json: Type.Null() },
+      summary: 'Give an interface a floating address, which it has when this is answered',
+      answer: NOTHING,
       object,
       handle: async ({ object: { id, state }, trace }) => {
         checkNetworkReady(services, state.networkId);
@@ -30,8 +29,8 @@ export function floatRoutes(services: ApiServices, object: FindInterface): Route
       },
     }),
     route('POST /interfaces/:interface_uuid/defloat', {
-      summary: 'Takes the floating address of the interface away; without one, does nothing.',
-      answer: { json: Type.Null() },
+      summary: "Take an interface's floating address away; quiet when it has none",
+      answer: NOTHING,
       object,
       handle: async ({ object: { id }, trace }) => {
         await change(services, interfaceRef(id), { kind: 'defloat' }, trace);

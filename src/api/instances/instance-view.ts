@@ -2,12 +2,59 @@
 import type { InstanceState } from '../../../actors/instance/state.ts';
 import type { InterfaceState } from '../../../actors/interface/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
+import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
+import { Metadata } from '../objects/metadata.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import type { ReadModel } from '../../read/read-model.ts';
-import { interfaceView } from './interface-view.ts';
+import { InterfaceView, interfaceView } from './interface-view.ts';
 
 /** Schema version that existing clients expect. */
 const VERSION = 14;
+
+export const InstanceView = closed({
+  uuid: Type.String(),
+  name: Type.String(),
+  namespace: Type.String(),
+  state: Type.String(),
+  error_message: nullable(Type.String()),
+  power_state: Type.String(),
+  node: nullable(Type.String()),
+  /** Only when creation forced a node. */
+  requested_placement: Type.Optional(Type.String()),
+  cpus: Type.Integer(),
+  /** MiB. */
+  memory: Type.Integer(),
+  /** As sent at creation. */
+  disk_spec: Type.Array(Type.Record(Type.String(), Type.Unknown())),
+  disks: Type.Array(
+    closed({
+      device: Type.String(),
+      bus: Type.String(),
+      /** GiB. */
+      size: nullable(Type.Integer()),
+      blob_uuid: nullable(Type.String()),
+      snapshot_ignores: Type.Boolean(),
+    }),
+  ),
+  video: Type.Record(Type.String(), Type.Unknown()),
+  interfaces: Type.Array(InterfaceView),
+  ssh_key: nullable(Type.String()),
+  user_data: nullable(Type.String()),
+  configdrive: Type.String(),
+  uefi: Type.Boolean(),
+  secure_boot: Type.Boolean(),
+  nvram_template: nullable(Type.String()),
+  machine_type: Type.String(),
+  side_channels: Type.Array(Type.String()),
+  agent_state: nullable(Type.String()),
+  agent_start_time: nullable(Type.Number()),
+  agent_system_boot_time: nullable(Type.Number()),
+  console_port: nullable(Type.Integer()),
+  vdi_port: nullable(Type.Integer()),
+  vdi_tls_port: nullable(Type.Integer()),
+  metadata: Metadata,
+  version: Type.Integer(),
+});
 
 export function instanceView(
   read: ReadModel,

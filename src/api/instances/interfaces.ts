@@ -2,21 +2,28 @@
 import type { InterfaceState } from '../../../actors/interface/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { owns } from '../identity/access.ts';
-import { interfaceView } from './interface-view.ts';
 import { floatRoutes } from './floating.ts';
-import { json, route, type ApiRequest, type Caller, type Route } from '../http/route.ts';
+import { InterfaceView, interfaceView } from './interface-view.ts';
+import { json, route, type Caller, type Route, finding, type Finder } from '../http/route.ts';
 import { notFound, type ApiServices } from '../services.ts';
 
 export function interfaceRoutes(services: ApiServices): Route[] {
-  const object = ({ params, caller }: ApiRequest<unknown>) =>
-    findInterface(services, params['interface_uuid'] ?? '', caller);
+  const object = interfaceFinder(services);
   return [
     route('GET /interfaces/:interface_uuid', {
+      summary: 'One interface',
+      answer: { json: InterfaceView },
       object,
       handle: (request) => json(interfaceView(request.object)),
     }),
     ...floatRoutes(services, object),
   ];
+}
+
+export function interfaceFinder(services: ApiServices): Finder<ReadObject<InterfaceState>> {
+  return finding('interface', 'own', ({ params, caller }) =>
+    findInterface(services, params['interface_uuid'] ?? '', caller),
+  );
 }
 
 /** In any state. The caller owns both its network and its instance. Errors: 404. */

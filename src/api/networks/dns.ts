@@ -5,7 +5,7 @@ import { isAddress } from '../../../actors/network/netblock.ts';
 import { networkRef, type NetworkState } from '../../../actors/network/state.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
-import { json, optional, route, type Route } from '../http/route.ts';
+import { json, NOTHING, optional, route, type Route } from '../http/route.ts';
 import { badRequest, change, type ApiServices } from '../services.ts';
 import type { FindNetwork } from './networks.ts';
 import { checkReady } from './ready.ts';
@@ -13,8 +13,8 @@ import { checkReady } from './ready.ts';
 export function dnsRoutes(services: ApiServices, object: FindNetwork): Route[] {
   return [
     route('POST /networks/:network_ref/dns', {
-      summary: "Adds or replaces a name that the network's DNS server answers for.",
-      answer: { json: Type.Null() },
+      summary: "Add or replace a name that a network's DNS server answers for",
+      answer: NOTHING,
       object,
       body: { name: optional(Type.String()), value: optional(Type.String()) },
       handle: async ({ object: network, body, trace }) => {
@@ -26,8 +26,8 @@ export function dnsRoutes(services: ApiServices, object: FindNetwork): Route[] {
       },
     }),
     route('DELETE /networks/:network_ref/dns', {
-      summary: "Removes a name that was added to the network's DNS server, if it is there.",
-      answer: { json: Type.Null() },
+      summary: "Remove a name from a network's DNS server; quiet when it is not there",
+      answer: NOTHING,
       object,
       body: { name: optional(Type.String()) },
       handle: async ({ object: network, body, trace }) => {

@@ -21,7 +21,7 @@ const decodeOutput = decoder(
 
 export function pingRoute(services: ApiServices, object: FindNetwork): Route {
   return route('GET /networks/:network_ref/ping/:address', {
-    summary: "Sends ten echo requests from the network's router, and answers what ping printed.",
+    summary: "Send ten echo requests from a network's router; answers what ping printed",
     answer: { json: closed({ stdout: lines, stderr: lines }) },
     object,
     handle: async ({ object: network, params, trace }) => {

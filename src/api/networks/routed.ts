@@ -2,7 +2,7 @@
 import { isErrorCode, TroupeError } from '../../../actors/kernel/errors.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import { FLOATING, networkRef, type NetworkState } from '../../../actors/network/state.ts';
-import { json, route, type Route } from '../http/route.ts';
+import { json, NOTHING, route, type Route } from '../http/route.ts';
 import { change, type ApiServices } from '../services.ts';
 import type { FindNetwork } from './networks.ts';
 import { checkReady } from './ready.ts';
@@ -15,7 +15,7 @@ const RELEASE_MS = 5_000;
 export function routedRoutes(services: ApiServices, object: FindNetwork): Route[] {
   return [
     route('POST /networks/:network_ref/route', {
-      summary: 'Routes an address of the floating pool into the network, and answers the address.',
+      summary: 'Route an address of the floating pool into a network; answers the address',
       answer: { json: Type.String() },
       object,
       handle: async ({ object: network, trace }) => {
@@ -25,9 +25,8 @@ export function routedRoutes(services: ApiServices, object: FindNetwork): Route[
       },
     }),
     route('DELETE /networks/:network_ref/route/:address', {
-      summary:
-        'Routes an address into the network no more, and gives it back to the floating pool.',
-      answer: { json: Type.Null() },
+      summary: 'Route an address into a network no more, and give it back to the floating pool',
+      answer: NOTHING,
       object,
       handle: async ({ object: network, params, trace }) => {
         checkReady(network);

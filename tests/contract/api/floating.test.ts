@@ -77,6 +77,14 @@ test('a spec that wants one has it in the answer to the create', async () => {
   assert.is((await inPool(address))?.['type'], 'floating');
 });
 
+test('a hot plugged interface that wants one is answered with it', async () => {
+  await guest('growing');
+  await world.settled('/instances/growing', 'created');
+  const network = { network_uuid: 'growing', float: true };
+  const nic = await world.ok('POST', '/instances/growing/interfaces', { body: { network } });
+  assert.is((await inPool(nic['floating']))?.['type'], 'floating');
+});
+
 test('goes back to the pool with its interface', async () => {
   const path = await guest('mortal', { float: true });
   const address = await floatingOf(path);

@@ -23,7 +23,7 @@ async function remove(body: object, as: 'lab' | 'system' = 'lab') {
 test('the checks, in their order', async () => {
   const unconfirmed = { error: 'parameter confirm is not set true', status: 400 };
   for (const confirm of [undefined, null, false, 1, 'true'])
-    assert.equal((await remove({ confirm, namespace: 'nowhere' })).json, unconfirmed);
+    assert.equal((await remove({ confirm, namespace: 'other' })).json, unconfirmed);
   const nowhere = { error: 'namespace not found', status: 404 };
   assert.equal((await remove({ ...ALL, namespace: 'nowhere' })).json, nowhere);
   const foreign = { error: 'you cannot delete other namespaces', status: 401 };

@@ -11,7 +11,10 @@ for (const [words, complaint] of [
   ['instanc list', '`troupe instanc`; did you mean `instance`?'],
   ['instance lsit', '`troupe instance lsit`; did you mean `list`?'],
   ['network del', 'did you mean `delete`?'],
-  ['instance', 'takes list, show, create, delete, console, consoledata, events'],
+  [
+    'instance',
+    'takes list, show, create, delete, delete-all, add-interface, console, consoledata, events',
+  ],
   ['instance show', 'needs REF'],
   ['instance show a b', 'does not take "b"'],
   ['instance list --jsn', "Unknown option '--jsn'; did you mean `--json`?"],
