@@ -20,7 +20,13 @@ const CAPABILITIES = {
   instances: ['get-instance-namespace', 'pure-affinity', 'hot-plug-interface'],
   'network interfaces': ['interface-metadata'],
   nodes: ['node-get', 'node-metadata'],
-  networks: ['get-network-namespace', 'list-addresses', 'provide-dns'],
+  networks: [
+    'get-network-namespace',
+    'list-addresses',
+    'provide-dns',
+    'route-addresses',
+    'extra-dns-entries',
+  ],
 } as const;
 
 export function rootRoutes(services: ApiServices): Route[] {
