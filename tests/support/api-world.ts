@@ -216,7 +216,7 @@ export class ApiWorld {
           const { statusCode: status = 0, headers: answered } = response;
           const reply = { status, headers: answered, text, json: parsed(text) };
           try {
-            this.#checkAnswer(method, path, reply);
+            this.#checkAnswer(headers['X-HTTP-Method-Override'] ?? method, path, reply);
             resolve(reply);
           } catch (error) {
             reject(error as Error);

@@ -40,8 +40,8 @@ export function uploadRoutes(services: ApiServices): Route[] {
     route('POST /upload', {
       summary: 'Begin an upload: send its bytes next',
       answer: { json: UploadView },
-      handle: async ({ caller, trace }) => {
-        const id = services.random.uuid();
+      handle: async ({ caller, newId, trace }) => {
+        const id = newId();
         const message = {
           kind: 'create',
           node: keeper(services),

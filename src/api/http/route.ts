@@ -37,6 +37,8 @@ export interface ApiRequest<B> {
   readonly query: URLSearchParams;
   /** The body of a route that takes bytes, as it comes in; empty on others. */
   readonly bytes: AsyncIterable<Uint8Array>;
+  /** An id for what the request makes; with an `Idempotency-Key`, the same ones each time it is sent. */
+  readonly newId: () => string;
   /** Where the request comes from: the address of the client, or of the proxy in front. */
   readonly remote: string;
 }

@@ -63,17 +63,17 @@ export function instanceRoutes(services: ApiServices, images: ImageCache): Route
 }
 
 function createRoute(services: ApiServices, images: ImageCache): Route {
-  const { read, router, random } = services;
+  const { read, router } = services;
   return route('POST /instances', {
     summary: 'Make an instance; answers once its addresses and its node are decided',
     answer: { json: InstanceView },
     rule: 'trusted',
     body: instanceBody,
-    handle: async ({ body, caller, trace }) => {
+    handle: async ({ body, caller, newId, trace }) => {
       const context = { services, images, caller };
       const spec = instanceSpec(context, body);
       const message = { ...spec.create, disks: await withArtifacts(context, spec, trace) };
-      const id = random.uuid();
+      const id = newId();
       await router.ask(instanceRef(id), message, { trace });
       return json(instanceView(read, await placed(services, id)));
     },
