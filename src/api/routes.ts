@@ -11,12 +11,19 @@ import { nodeRoutes } from './nodes/nodes.ts';
 import { operationRoutes } from './nodes/operations.ts';
 import { rootRoutes } from './http/root.ts';
 import type { Route } from './http/route.ts';
+import { missingRoutes } from './not-yet.ts';
 import type { ApiServices } from './services.ts';
 
+/** Of the 0.8 API, and the same below `/compat/0.4` in the shapes that older clients read. */
 export function apiRoutes(services: ApiServices): Route[] {
+  const current = currentRoutes(services);
+  return current;
+}
+
+function currentRoutes(services: ApiServices): Route[] {
   const images = new ImageCache(services);
-  return [
-    ...rootRoutes(services),
+  const routes: Route[] = [
+    ...rootRoutes(services, () => routes),
     ...loginRoutes(services),
     ...namespaceRoutes(services),
     ...instanceRoutes(services, images),
@@ -26,5 +33,7 @@ export function apiRoutes(services: ApiServices): Route[] {
     ...nodeRoutes(services),
     ...metadataRoutes(services),
     ...operationRoutes(services),
+    ...missingRoutes(),
   ];
+  return routes;
 }

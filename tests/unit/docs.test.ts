@@ -177,7 +177,7 @@ test('every route is in the table of routes, and no page names another', () => {
 /** Variables are `:name` in the code, `NAME` or `<name>` on the pages. */
 function shape(at: string): string {
   const [method = '', path = ''] = at.split(' ');
-  return `${method} ${path.replace(/(?<=\/)(:\w+|[A-Z]+|<[^>]+>)/g, '*')}`;
+  return `${method} ${path.replace(/(?<=\/)(:\w+\+?|[A-Z]+|<[^>]+>)/g, '*')}`;
 }
 
 test('paths that the pages name are in the tree', () => {

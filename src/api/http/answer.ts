@@ -24,7 +24,7 @@ export function sendAnswer(exchange: Exchange, answer: Answer): void {
     return send(exchange, 200, JSON_TYPE, `${JSON.stringify(answer.value)}\n`);
   }
   if (answer.kind === 'rendered') return send(exchange, 200, JSON_TYPE, `${answer.text}\n`);
-  send(exchange, 200, answer.contentType, answer.bytes);
+  send(exchange, 200, answer.contentType, answer.bytes, answer.headers);
 }
 
 /** Our own fault, to be logged: everything that nobody meant to throw, and what has the code of a breakdown. */

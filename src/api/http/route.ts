@@ -6,6 +6,7 @@ import type { Json } from '../../../actors/kernel/json.ts';
 import type { Static, TObject, TProperties, TSchema } from '../../../actors/kernel/schema.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import { bodyCheck } from './body-check.ts';
+import { usualErrors } from './usual-errors.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
@@ -63,7 +64,12 @@ export type Answer =
   | { readonly kind: 'json'; readonly value: Json }
   /** JSON that was rendered before: see rendered.ts. */
   | { readonly kind: 'rendered'; readonly text: string }
-  | { readonly kind: 'bytes'; readonly contentType: string; readonly bytes: Uint8Array };
+  | {
+      readonly kind: 'bytes';
+      readonly contentType: string;
+      readonly bytes: Uint8Array;
+      readonly headers?: Readonly<Record<string, string>>;
+    };
 
 /** What a route answers: JSON of a schema, or bytes of a content type. */
 export type AnswerShape = { readonly json: TSchema } | { readonly bytes: string };
@@ -82,6 +88,10 @@ export interface Route {
   /** Members of the body. */
   readonly body: TProperties;
   readonly answer: AnswerShape;
+  /** What it answers when it does not do it, by status. */
+  readonly errors: readonly number[];
+  /** The feature that it waits for: it answers 501. Null: it works. */
+  readonly missing: string | null;
   /** Finds the object, checks the parsed body and runs the handler. Rejects with TroupeError. */
   run(request: ApiRequest<unknown>): Promise<Answer>;
 }
@@ -96,6 +106,9 @@ interface RouteOptions<P extends TProperties, O> {
   readonly object?: Finder<O>;
   /** Members of the body; all of them optional unless the handler says otherwise. */
   readonly body?: P;
+  /** Further statuses than those that errors.ts knows of such a route. */
+  readonly errors?: readonly number[];
+  readonly missing?: string;
   handle(request: ObjectRequest<Static<TObject<P>>, O>): Answer | Promise<Answer>;
 }
 
@@ -114,16 +127,18 @@ export function route<P extends TProperties = Record<never, never>, O = undefine
   options: RouteOptions<P, O>,
 ): Route {
   const [method, path] = at.split(' ') as [Method, string];
-  const { access = 'any' } = options;
-  const check = bodyCheck(path, options.body ?? ({} as P));
+  const { access = 'any', body = {} as P, errors = [] } = options;
+  const check = bodyCheck(path, body);
   return {
     method,
     path,
     access,
     rule: options.rule ?? (access === 'any' ? options.object?.rule : undefined) ?? access,
     summary: options.summary,
-    body: options.body ?? {},
+    body,
     answer: options.answer,
+    errors: [...new Set([...usualErrors({ method, path, access, body }), ...errors])].toSorted(),
+    missing: options.missing ?? null,
     run: async (request) => {
       const object = options.object?.(request) as O;
       return options.handle({ ...request, object, body: check(request) });

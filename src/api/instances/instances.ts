@@ -67,6 +67,7 @@ function createRoute(services: ApiServices, images: ImageCache): Route {
   return route('POST /instances', {
     summary: 'Make an instance; answers once its addresses and its node are decided',
     answer: { json: InstanceView },
+    errors: [504, 507],
     rule: 'trusted',
     body: instanceBody,
     handle: async ({ body, caller, trace }) => {

@@ -1,0 +1,100 @@
+// Routes of the contract whose feature is not there yet: they answer 501 and name it, so that nobody takes a gap for a
+// typing error. Whoever makes the feature takes the row away; tests/contract/api/routes.test.ts holds both together.
+import { TroupeError } from '../../actors/kernel/errors.ts';
+import { finding, NOTHING, route, type Method, type Route } from './http/route.ts';
+
+export function missingRoutes(): Route[] {
+  return [
+    ...ofInstances(),
+    ...ofNetworks(),
+    ...ofArtifacts(),
+    ...ofBlobs(),
+    notYet('DELETE /nodes/:node', 'removing a node'),
+    notYet('GET /nodes/:node/processmetrics', 'process metrics of a node'),
+    notYet('GET /admin/locks', 'the list of locks'),
+    notYet('GET /admin/resources', "the cluster's resources"),
+    notYet('GET /admin/cacert', "the cluster's CA certificate"),
+    notYet('GET /agentoperations/:operation_uuid', 'agent operations'),
+    notYet('DELETE /agentoperations/:operation_uuid', 'agent operations'),
+  ];
+}
+
+function ofInstances(): Route[] {
+  return [
+    notYet(
+      'GET /instances/:instance_ref/vdiconsolehelper',
+      'the viewer file of a graphical console',
+    ),
+    notYet('GET /instances/:instance_ref/screenshot', 'screenshots'),
+    notYet('POST /instances/:instance_ref/agent/put', 'agent operations'),
+    notYet('POST /instances/:instance_ref/agent/get', 'agent operations'),
+    notYet('POST /instances/:instance_ref/agent/execute', 'agent operations'),
+    notYet('GET /instances/:instance_ref/agentoperations', 'agent operations'),
+    notYet('GET /instances/:instance_ref/snapshot', 'snapshots'),
+    notYet('POST /instances/:instance_ref/snapshot', 'snapshots'),
+  ];
+}
+
+function ofNetworks(): Route[] {
+  return [
+    notYet('DELETE /networks', 'deleting all networks of a namespace'),
+    notYet('GET /networks/:network_ref/ping/:address', 'pinging from a network'),
+    notYet('POST /networks/:network_ref/route', 'routed addresses'),
+    notYet('DELETE /networks/:network_ref/route/:address', 'routed addresses'),
+    notYet('POST /networks/:network_ref/dns', 'DNS entries of a network'),
+    notYet('DELETE /networks/:network_ref/dns', 'DNS entries of a network'),
+    notYet('POST /interfaces/:interface_uuid/float', 'floating addresses'),
+    notYet('POST /interfaces/:interface_uuid/defloat', 'floating addresses'),
+  ];
+}
+
+function ofArtifacts(): Route[] {
+  return [
+    notYet('DELETE /artifacts', 'deleting all artifacts of a namespace'),
+    notYet('POST /artifacts/upload/:artifact_name', 'uploads'),
+    notYet('GET /artifacts/:artifact_ref/versions', 'versions of artifacts'),
+    notYet('POST /artifacts/:artifact_ref/versions', 'versions of artifacts'),
+    notYet('DELETE /artifacts/:artifact_ref/versions/:version_id', 'versions of artifacts'),
+    notYet('POST /artifacts/:artifact_ref/share', 'sharing artifacts'),
+    notYet('POST /artifacts/:artifact_ref/unshare', 'sharing artifacts'),
+    notYet('GET /artifacts/:artifact_ref/metadata', 'metadata of artifacts'),
+    notYet('POST /artifacts/:artifact_ref/metadata', 'metadata of artifacts'),
+    notYet('PUT /artifacts/:artifact_ref/metadata/:key', 'metadata of artifacts'),
+    notYet('DELETE /artifacts/:artifact_ref/metadata/:key', 'metadata of artifacts'),
+    notYet('GET /label/:label_name+', 'labels'),
+    notYet('POST /label/:label_name+', 'labels'),
+    // As the Go client sends it.
+    notYet('PUT /label/:label_name+', 'labels'),
+    notYet('DELETE /label/:label_name+', 'labels'),
+    notYet('POST /upload', 'uploads'),
+    notYet('POST /upload/:upload_uuid', 'uploads'),
+    notYet('POST /upload/:upload_uuid/truncate/:offset', 'uploads'),
+  ];
+}
+
+function ofBlobs(): Route[] {
+  return [
+    notYet('GET /blobs', 'the list of blobs'),
+    notYet('GET /blobs/:blob_uuid', 'blobs by their UUID'),
+    notYet('GET /blobs/:blob_uuid/data', 'downloads'),
+    notYet('GET /blobs/:blob_uuid/metadata', 'metadata of blobs'),
+    notYet('POST /blobs/:blob_uuid/metadata', 'metadata of blobs'),
+    notYet('PUT /blobs/:blob_uuid/metadata/:key', 'metadata of blobs'),
+    notYet('DELETE /blobs/:blob_uuid/metadata/:key', 'metadata of blobs'),
+    notYet('GET /blob_checksums/:algorithm/:hash', 'the search for a hash'),
+  ];
+}
+
+/** Says so to who has a token, whatever the request holds. */
+function notYet(at: `${Method} /${string}`, feature: string): Route {
+  const refuse = () => {
+    throw new TroupeError('api/not-implemented', `not there yet: ${feature}`);
+  };
+  const row = { summary: `Not there yet: ${feature}`, answer: NOTHING, missing: feature };
+  return route(at, {
+    ...row,
+    errors: [501],
+    object: finding(feature, 'any', refuse),
+    handle: refuse,
+  });
+}
