@@ -11,6 +11,7 @@ import { nodeRoutes } from './nodes/nodes.ts';
 import { operationRoutes } from './nodes/operations.ts';
 import { rootRoutes } from './http/root.ts';
 import type { Route } from './http/route.ts';
+import { descriptionRoutes } from './description/description.ts';
 import { missingRoutes } from './not-yet.ts';
 import type { ApiServices } from './services.ts';
 
@@ -33,6 +34,7 @@ function currentRoutes(services: ApiServices): Route[] {
     ...nodeRoutes(services),
     ...metadataRoutes(services),
     ...operationRoutes(services),
+    ...descriptionRoutes(() => routes, { version: '0.8', base: '' }),
     ...missingRoutes(),
   ];
   return routes;

@@ -137,7 +137,9 @@ export function route<P extends TProperties = Record<never, never>, O = undefine
     summary: options.summary,
     body,
     answer: options.answer,
-    errors: [...new Set([...usualErrors({ method, path, access, body }), ...errors])].toSorted(),
+    errors: [...new Set([...usualErrors({ method, path, access, body }), ...errors])].toSorted(
+      (a, b) => a - b,
+    ),
     missing: options.missing ?? null,
     run: async (request) => {
       const object = options.object?.(request) as O;
