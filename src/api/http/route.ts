@@ -25,6 +25,9 @@ export type Access = 'public' | 'any' | 'system';
  */
 export type Rule = Access | 'own' | 'trusted' | 'read';
 
+/** Which clients a request comes from: of the 0.8 API, or of before (src/api/compat). */
+export type Dialect = '0.8' | '0.4';
+
 export interface ApiRequest<B> {
   readonly method: Method;
   /** Nobody on a public route. */
@@ -36,6 +39,8 @@ export interface ApiRequest<B> {
   readonly trace: string;
   /** Where the request comes from: the address of the client, or of the proxy in front. */
   readonly remote: string;
+  /** Of 0.8 where it is not said. */
+  readonly dialect?: Dialect;
 }
 
 /** A request on a route that is about one object, which has been found and may be seen by the caller. */

@@ -70,8 +70,8 @@ function createRoute(services: ApiServices, images: ImageCache): Route {
     errors: [504, 507],
     rule: 'trusted',
     body: instanceBody,
-    handle: async ({ body, caller, trace }) => {
-      const context = { services, images, caller };
+    handle: async ({ body, caller, trace, dialect = '0.8' }) => {
+      const context = { services, images, caller, dialect };
       const spec = instanceSpec(context, body);
       const message = { ...spec.create, disks: await withArtifacts(context, spec, trace) };
       const id = random.uuid();
