@@ -56,14 +56,15 @@ function row(routes: readonly Route[], at: string): Route {
 }
 
 function imageView({ read }: ApiServices, { uuid, source_url: url, index }: JsonObject): Json {
-  const state: ArtifactState | undefined = read.artifacts.get(String(uuid))?.state;
+  const id = typeof uuid === 'string' ? uuid : '';
+  const state: ArtifactState | undefined = read.artifacts.get(id)?.state;
   const blob = read.blobs.get(state?.versions.at(-1)?.blobId ?? '')?.state;
   const holders = Object.entries(blob?.replicas ?? {}).filter(
     ([, one]) => one.phase === 'verified',
   );
   return {
     url,
-    ref: uuid,
+    ref: id,
     file_version: index,
     checksum: blob?.content?.sourceSha256 ?? null,
     size: blob?.content ? String(blob.content.sourceSizeBytes) : null,
