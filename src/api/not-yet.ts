@@ -7,8 +7,6 @@ export function missingRoutes(): Route[] {
   return [
     ...ofInstances(),
     ...ofNetworks(),
-    ...ofArtifacts(),
-    ...ofBlobs(),
     notYet('DELETE /nodes/:node', 'removing a node'),
     notYet('GET /nodes/:node/processmetrics', 'process metrics of a node'),
     notYet('GET /admin/locks', 'the list of locks'),
@@ -45,43 +43,6 @@ function ofNetworks(): Route[] {
     notYet('DELETE /networks/:network_ref/dns', 'DNS entries of a network'),
     notYet('POST /interfaces/:interface_uuid/float', 'floating addresses'),
     notYet('POST /interfaces/:interface_uuid/defloat', 'floating addresses'),
-  ];
-}
-
-function ofArtifacts(): Route[] {
-  return [
-    notYet('DELETE /artifacts', 'deleting all artifacts of a namespace'),
-    notYet('POST /artifacts/upload/:artifact_name', 'uploads'),
-    notYet('GET /artifacts/:artifact_ref/versions', 'versions of artifacts'),
-    notYet('POST /artifacts/:artifact_ref/versions', 'versions of artifacts'),
-    notYet('DELETE /artifacts/:artifact_ref/versions/:version_id', 'versions of artifacts'),
-    notYet('POST /artifacts/:artifact_ref/share', 'sharing artifacts'),
-    notYet('POST /artifacts/:artifact_ref/unshare', 'sharing artifacts'),
-    notYet('GET /artifacts/:artifact_ref/metadata', 'metadata of artifacts'),
-    notYet('POST /artifacts/:artifact_ref/metadata', 'metadata of artifacts'),
-    notYet('PUT /artifacts/:artifact_ref/metadata/:key', 'metadata of artifacts'),
-    notYet('DELETE /artifacts/:artifact_ref/metadata/:key', 'metadata of artifacts'),
-    notYet('GET /label/:label_name+', 'labels'),
-    notYet('POST /label/:label_name+', 'labels'),
-    // As the Go client sends it.
-    notYet('PUT /label/:label_name+', 'labels'),
-    notYet('DELETE /label/:label_name+', 'labels'),
-    notYet('POST /upload', 'uploads'),
-    notYet('POST /upload/:upload_uuid', 'uploads'),
-    notYet('POST /upload/:upload_uuid/truncate/:offset', 'uploads'),
-  ];
-}
-
-function ofBlobs(): Route[] {
-  return [
-    notYet('GET /blobs', 'the list of blobs'),
-    notYet('GET /blobs/:blob_uuid', 'blobs by their UUID'),
-    notYet('GET /blobs/:blob_uuid/data', 'downloads'),
-    notYet('GET /blobs/:blob_uuid/metadata', 'metadata of blobs'),
-    notYet('POST /blobs/:blob_uuid/metadata', 'metadata of blobs'),
-    notYet('PUT /blobs/:blob_uuid/metadata/:key', 'metadata of blobs'),
-    notYet('DELETE /blobs/:blob_uuid/metadata/:key', 'metadata of blobs'),
-    notYet('GET /blob_checksums/:algorithm/:hash', 'the search for a hash'),
   ];
 }
 

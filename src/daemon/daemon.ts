@@ -6,7 +6,7 @@ import type { Server } from 'node:http';
 import { once } from 'node:events';
 import { systemClock } from '../../actors/kernel/clock.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
-import { localRouter } from '../../actors/kernel/router.ts';
+import { localRouter, type Service } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
 import { domainConverger } from '../../actors/node/domain.ts';
 import { Executors } from '../../actors/node/executors.ts';
@@ -126,7 +126,7 @@ async function startActors(
   const runtime = makeRuntime(options, journal, cluster);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
-    machine: machineService({ runtime, consoles: host.hypervisor, clock: systemClock }),
+    machine: machineOf(runtime, host),
   });
   const among = await openAmong({
     config,
@@ -165,6 +165,10 @@ async function startActors(
     await serveApi(options, { ...parts, journal, cluster, router }, undo);
   }
   return { login, resumed };
+}
+
+function machineOf(runtime: Runtime, { hypervisor: consoles, images: files }: Host): Service {
+  return machineService({ runtime, consoles, files, clock: systemClock });
 }
 
 async function serveApi(

@@ -5,15 +5,25 @@ import { parseAddress } from '../../actors/kernel/kind.ts';
 import type { Service } from '../../actors/kernel/router.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
 import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
+import type { HeldReplica } from '../drivers/image/held-replica.ts';
+import type { Spool } from '../drivers/image/spool.ts';
 import type { Consoles } from '../api/services.ts';
 
 export interface MachineServiceOptions {
   readonly runtime: Pick<Runtime, 'inspect' | 'stuck'>;
   readonly consoles: Consoles;
   readonly clock: Clock;
+  readonly files: MachineFiles;
 }
 
-export function machineService({ runtime, consoles, clock }: MachineServiceOptions): Service {
+/** What a machine has on its disk of blobs, and of what is to become one. */
+export interface MachineFiles {
+  readonly spool: Pick<Spool, 'write' | 'resize' | 'size' | 'remove'>;
+  open(blobId: string): Promise<Pick<HeldReplica, 'sizeBytes' | 'read' | 'close'>>;
+}
+
+export function machineService(options: MachineServiceOptions): Service {
+  const { runtime, consoles, clock, files } = options;
   return async (_to, body) => {
     const message = decodeMachineMessage(body);
     switch (message.kind) {
@@ -30,8 +40,35 @@ export function machineService({ runtime, consoles, clock }: MachineServiceOptio
       case 'clear-console':
         await consoles.clearConsole(message.instanceId);
         return null;
+      case 'spool-write':
+        return await files.spool.write(message.id, message.offset, message.bytes);
+      case 'spool-resize':
+        await files.spool.resize(message.id, message.sizeBytes);
+        return null;
+      case 'spool-size':
+        return await files.spool.size(message.id);
+      case 'spool-remove':
+        await files.spool.remove(message.id);
+        return null;
+      case 'read-replica':
+        // Bytes are plain data to the mesh, though not to JSON.
+        return (await readReplica(files, message)) as unknown as Json;
     }
   };
+}
+
+async function readReplica(
+  files: MachineFiles,
+  { blobId, offset, lengthBytes }: { blobId: string; offset: number; lengthBytes: number },
+): Promise<Uint8Array> {
+  const replica = await files.open(blobId);
+  try {
+    const bytes = Buffer.alloc(Math.max(0, Math.min(lengthBytes, replica.sizeBytes - offset)));
+    await replica.read(bytes, offset);
+    return bytes;
+  } finally {
+    await replica.close();
+  }
 }
 
 /** As it goes over the wire: what is undefined is left out. */

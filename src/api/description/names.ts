@@ -1,6 +1,8 @@
 // Schemas that the description of the API calls by a name; others stand where they are used.
 import type { TSchema } from '../../../actors/kernel/schema.ts';
 import { ArtifactView } from '../artifacts/artifact-view.ts';
+import { UploadView } from '../artifacts/uploads.ts';
+import { BlobView } from '../blobs/blob-view.ts';
 import { NamespaceView } from '../identity/namespaces.ts';
 import { InstanceView } from '../instances/instance-view.ts';
 import { InterfaceView } from '../instances/interface-view.ts';
@@ -12,6 +14,7 @@ import { Metadata } from '../objects/metadata.ts';
 export const NAMED: ReadonlyMap<TSchema, string> = new Map<TSchema, string>([
   [AddressView, 'Address'],
   [ArtifactView, 'Artifact'],
+  [BlobView, 'Blob'],
   [EventView, 'Event'],
   [InstanceView, 'Instance'],
   [InterfaceView, 'Interface'],
@@ -19,4 +22,5 @@ export const NAMED: ReadonlyMap<TSchema, string> = new Map<TSchema, string>([
   [NamespaceView, 'Namespace'],
   [NetworkView, 'Network'],
   [NodeView, 'Node'],
+  [UploadView, 'Upload'],
 ]);

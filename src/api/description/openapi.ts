@@ -58,9 +58,12 @@ export function openApiDocument(routes: readonly Route[], { version, base }: Api
 
 function operation(route: Route, schemas: Schemas): JsonObject {
   const { method, path, summary, rule, missing, access } = route;
-  const parameters = [...path.matchAll(/:(\w+)(\+?)/g)].map(([, name = '', more]) =>
-    pathParameter(name, more === '+'),
-  );
+  const parameters = [
+    ...[...path.matchAll(/:(\w+)/g)].map(([, name = '']) => pathParameter(name)),
+    ...Object.entries(route.query).map(([name, schema]) =>
+      queryParameter(name, schemas.of(schema)),
+    ),
+  ];
   return {
     operationId: `${method.toLowerCase()}${path.replace(/\W+/g, '_')}`,
     tags: [tagOf(route)],
@@ -82,22 +85,26 @@ function operation(route: Route, schemas: Schemas): JsonObject {
   };
 }
 
-function pathParameter(name: string, isOpen: boolean): JsonObject {
+function pathParameter(name: string): JsonObject {
   const what = name.replace(/_(ref|uuid)$/, '').replaceAll('_', ' ');
   const ref = name.endsWith('_ref') ? `UUID or name of the ${what}` : null;
   const uuid = name.endsWith('_uuid') ? `UUID of the ${what}` : null;
-  const description = ref ?? uuid ?? `The ${what}`;
   return {
     name,
     in: 'path',
     required: true,
-    description: isOpen ? `${description}; it may hold slashes` : description,
+    description: ref ?? uuid ?? `The ${what}`,
     schema: { type: 'string', minLength: 1 },
   };
 }
 
+function queryParameter(name: string, schema: JsonObject): JsonObject {
+  return { name, in: 'query', schema };
+}
+
 /** Everything may be left out as far as the schema goes: what is needed, and when, the handler's texts say. */
-function requestBody({ path, body }: Route, schemas: Schemas): JsonObject {
+function requestBody({ path, body, takesBytes }: Route, schemas: Schemas): JsonObject {
+  if (takesBytes) return { requestBody: { content: { 'application/octet-stream': {} } } };
   if (Object.keys(body).length === 0) return {};
   const properties = Object.entries(body).map(([name, schema]) => {
     const note = memberNote(path, name);
@@ -134,7 +141,7 @@ function refusal(status: number): JsonObject {
 }
 
 function templateOf(path: string): string {
-  return path.replace(/:(\w+)\+?/g, '{$1}');
+  return path.replace(/:(\w+)/g, '{$1}');
 }
 
 /** The first word of the path that says what it is about. */

@@ -13,8 +13,6 @@ export type Match =
 interface Row {
   readonly segments: readonly string[];
   readonly route: Route;
-  /** Its last variable takes all that is left of the path: `:name+`. */
-  readonly isOpen: boolean;
 }
 
 export class RouteTable {
@@ -26,7 +24,7 @@ export class RouteTable {
       const segments = route.path.split('/').slice(1);
       const [first = ''] = segments;
       const rows = this.#rows.get(first) ?? [];
-      rows.push({ segments, route, isOpen: route.path.endsWith('+') });
+      rows.push({ segments, route });
       this.#rows.set(first, rows);
     }
   }
@@ -55,25 +53,15 @@ function decodeSegments(path: string): string[] | undefined {
 }
 
 function fits(row: Row, segments: readonly string[]): boolean {
-  const { length } = row.segments;
-  if (row.isOpen ? segments.length < length : segments.length !== length) return false;
+  if (row.segments.length !== segments.length) return false;
   return row.segments.every((segment, index) =>
     segment.startsWith(':') ? segments[index] !== '' : segment === segments[index],
   );
 }
 
-function paramsOf({ segments: named, isOpen }: Row, segments: readonly string[]) {
-  const params: Record<string, string> = {};
-  for (const [index, name] of named.entries()) {
-    if (!name.startsWith(':')) continue;
-    const isRest = isOpen && index === named.length - 1;
-    const value = isRest ? segments.slice(index).join('/') : (segments[index] ?? '');
-    params[variableName(name)] = value;
-  }
-  return params;
-}
-
-/** Of a segment that is a variable. */
-function variableName(segment: string): string {
-  return segment.replace(/^:|\+$/g, '');
+function paramsOf(row: Row, segments: readonly string[]): Record<string, string> {
+  const pairs = row.segments.flatMap((segment, index) =>
+    segment.startsWith(':') ? [[segment.slice(1), segments[index] ?? '']] : [],
+  );
+  return Object.fromEntries(pairs) as Record<string, string>;
 }

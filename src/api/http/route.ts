@@ -37,6 +37,10 @@ export interface ApiRequest<B> {
   readonly body: B;
   /** The request id: in X-Request-ID, in every message, event and log line that follows from it. */
   readonly trace: string;
+  /** Of the address; for the few routes that look at it. */
+  readonly query: URLSearchParams;
+  /** The body of a route that takes bytes, as it comes in; empty on others. */
+  readonly bytes: AsyncIterable<Uint8Array>;
   /** Where the request comes from: the address of the client, or of the proxy in front. */
   readonly remote: string;
   /** Of 0.8 where it is not said. */
@@ -74,6 +78,13 @@ export type Answer =
       readonly contentType: string;
       readonly bytes: Uint8Array;
       readonly headers?: Readonly<Record<string, string>>;
+    }
+  /** Sent while it is made, no faster than the client takes it; ended when the client goes. */
+  | {
+      readonly kind: 'stream';
+      readonly contentType: string;
+      readonly sizeBytes: number;
+      readonly pieces: AsyncIterable<Uint8Array>;
     };
 
 /** What a route answers: JSON of a schema, or bytes of a content type. */
@@ -92,6 +103,10 @@ export interface Route {
   readonly summary: string;
   /** Members of the body. */
   readonly body: TProperties;
+  /** Of the address; what is no name in here is ignored, as on most routes everything is. */
+  readonly query: TProperties;
+  /** The body is not JSON but bytes, which the handler takes as they come. */
+  readonly takesBytes: boolean;
   readonly answer: AnswerShape;
   /** What it answers when it does not do it, by status. */
   readonly errors: readonly number[];
@@ -111,9 +126,12 @@ interface RouteOptions<P extends TProperties, O> {
   readonly object?: Finder<O>;
   /** Members of the body; all of them optional unless the handler says otherwise. */
   readonly body?: P;
-  /** Further statuses than those that errors.ts knows of such a route. */
+  /** What the handler reads in the address. */
+  readonly query?: TProperties;
+  /** Further statuses than those that usual-errors.ts knows of such a route. */
   readonly errors?: readonly number[];
   readonly missing?: string;
+  readonly takesBytes?: boolean;
   handle(request: ObjectRequest<Static<TObject<P>>, O>): Answer | Promise<Answer>;
 }
 
@@ -141,6 +159,8 @@ export function route<P extends TProperties = Record<never, never>, O = undefine
     rule: options.rule ?? (access === 'any' ? options.object?.rule : undefined) ?? access,
     summary: options.summary,
     body,
+    query: options.query ?? {},
+    takesBytes: options.takesBytes ?? false,
     answer: options.answer,
     errors: [...new Set([...usualErrors({ method, path, access, body }), ...errors])].toSorted(
       (a, b) => a - b,

@@ -84,11 +84,10 @@ export const CONTRACT_ROUTES: readonly string[] = [
   'POST /artifacts/*/share',
   'POST /artifacts/*/unshare',
   ...METADATA('/artifacts/*'),
-  // artifacts 8; PUT is the Go client's
-  'GET /label/*+',
-  'POST /label/*+',
-  'PUT /label/*+',
-  'DELETE /label/*+',
+  // artifacts 8: of one's own namespace, and of another; PUT is the Go client's
+  ...['/label/*', '/label/*/*'].flatMap((label) =>
+    ['GET', 'POST', 'PUT', 'DELETE'].map((method) => `${method} ${label}`),
+  ),
   // artifacts 9
   'POST /upload',
   'POST /upload/*',

@@ -120,9 +120,10 @@ function refusals(responses, description) {
 
 /** A form that sends the request, and shows what comes. */
 function trial({ method, path, operation }) {
-  const variables = (operation.parameters ?? []).map(({ name }) => {
-    const input = element('input', { name, required: '' });
-    return { name, input, row: element('label', {}, name, input) };
+  const variables = (operation.parameters ?? []).map(({ name, in: where }) => {
+    const isQuery = where === 'query';
+    const input = element('input', { name, required: isQuery ? undefined : '' });
+    return { name, input, isQuery, row: element('label', {}, name, input) };
   });
   const body = element('textarea', { spellcheck: 'false', 'aria-label': 'Body as JSON' });
   const takesBody = operation.requestBody !== undefined;
@@ -142,9 +143,12 @@ function trial({ method, path, operation }) {
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     let at = path;
-    for (const { name, input } of variables) {
+    const query = new URLSearchParams();
+    for (const { name, input, isQuery } of variables) {
+      if (isQuery && input.value !== '') query.set(name, input.value);
       at = at.replace(`{${name}}`, encodeURIComponent(input.value));
     }
+    if (query.size > 0) at += `?${query}`;
     shown.hidden = false;
     shown.textContent = '…';
     shown.textContent = await sent(method, at, body.value).catch((error) => String(error));
@@ -178,12 +182,16 @@ function inside(row, description) {
     parts.push(element('p', {}, `Not there yet: ${missing}. It answers 501.`));
     return element('div', { class: 'inside' }, ...parts);
   }
-  for (const { name, description: about } of operation.parameters ?? []) {
-    parts.push(element('p', {}, element('code', {}, `{${name}}`), ` ${about}`));
+  for (const {
+    name,
+    description: about = 'in the address, may be left out',
+  } of operation.parameters ?? []) {
+    parts.push(element('p', {}, element('code', {}, name), ` ${about}`));
   }
   if (requestBody !== undefined) {
-    const { schema } = requestBody.content['application/json'];
-    parts.push(element('h3', {}, 'Body'), memberTable(schema, description));
+    const schema = requestBody.content['application/json']?.schema;
+    const members = schema && memberTable(schema, description);
+    parts.push(element('h3', {}, 'Body'), members ?? element('p', {}, 'Bytes, as they are'));
   }
   parts.push(element('h3', {}, 'Answer'), answerPart(responses[200] ?? {}, description));
   parts.push(element('h3', {}, 'Refusals'), refusals(responses, description));
