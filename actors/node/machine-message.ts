@@ -28,6 +28,8 @@ const MESSAGES = {
     offset: Type.Integer({ minimum: 0 }),
     lengthBytes: Type.Integer({ minimum: 0, maximum: PIECE_BYTES }),
   },
+  /** Replies what pinging the address from the network's router there printed; takes some 10 s. */
+  ping: { networkId: Type.String(), address: Type.String() },
 };
 export type MachineMessage = MessageOf<typeof MESSAGES>;
 export const decodeMachineMessage = messageDecoder('machine', MESSAGES);

@@ -6,7 +6,6 @@ import { finding, NOTHING, route, type Method, type Route } from './http/route.t
 export function missingRoutes(): Route[] {
   return [
     ...ofInstances(),
-    ...ofNetworks(),
     notYet('DELETE /nodes/:node', 'removing a node'),
     notYet('GET /nodes/:node/processmetrics', 'process metrics of a node'),
     notYet('GET /admin/locks', 'the list of locks'),
@@ -30,19 +29,6 @@ function ofInstances(): Route[] {
     notYet('GET /instances/:instance_ref/agentoperations', 'agent operations'),
     notYet('GET /instances/:instance_ref/snapshot', 'snapshots'),
     notYet('POST /instances/:instance_ref/snapshot', 'snapshots'),
-  ];
-}
-
-function ofNetworks(): Route[] {
-  return [
-    notYet('DELETE /networks', 'deleting all networks of a namespace'),
-    notYet('GET /networks/:network_ref/ping/:address', 'pinging from a network'),
-    notYet('POST /networks/:network_ref/route', 'routed addresses'),
-    notYet('DELETE /networks/:network_ref/route/:address', 'routed addresses'),
-    notYet('POST /networks/:network_ref/dns', 'DNS entries of a network'),
-    notYet('DELETE /networks/:network_ref/dns', 'DNS entries of a network'),
-    notYet('POST /interfaces/:interface_uuid/float', 'floating addresses'),
-    notYet('POST /interfaces/:interface_uuid/defloat', 'floating addresses'),
   ];
 }
 

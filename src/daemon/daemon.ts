@@ -6,7 +6,7 @@ import type { Server } from 'node:http';
 import { once } from 'node:events';
 import { systemClock } from '../../actors/kernel/clock.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
-import { localRouter, type Service } from '../../actors/kernel/router.ts';
+import { localRouter } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
 import { domainConverger } from '../../actors/node/domain.ts';
 import { Executors } from '../../actors/node/executors.ts';
@@ -108,6 +108,11 @@ interface Parts {
   readonly host: Host;
 }
 
+/** What is asked of the machine itself. */
+function ofMachine({ hypervisor, network, images }: Host) {
+  return { consoles: hypervisor, dataplane: network, files: images };
+}
+
 /** Joins the cluster with all actors, then serves. */
 async function startActors(
   options: DaemonOptions,
@@ -126,7 +131,7 @@ async function startActors(
   const runtime = makeRuntime(options, journal, cluster);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
-    machine: machineOf(runtime, host),
+    machine: machineService({ runtime, ...ofMachine(host), clock: systemClock }),
   });
   const among = await openAmong({
     config,
@@ -165,10 +170,6 @@ async function startActors(
     await serveApi(options, { ...parts, journal, cluster, router }, undo);
   }
   return { login, resumed };
-}
-
-function machineOf(runtime: Runtime, { hypervisor: consoles, images: files }: Host): Service {
-  return machineService({ runtime, consoles, files, clock: systemClock });
 }
 
 async function serveApi(

@@ -1,5 +1,6 @@
 // Answers what is asked of this machine's daemon itself (actors/node/machine-message.ts).
 import type { Clock } from '../../actors/kernel/clock.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import { parseAddress } from '../../actors/kernel/kind.ts';
 import type { Service } from '../../actors/kernel/router.ts';
@@ -7,11 +8,13 @@ import type { Runtime } from '../../actors/kernel/runtime.ts';
 import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
 import type { HeldReplica } from '../drivers/image/held-replica.ts';
 import type { Spool } from '../drivers/image/spool.ts';
+import type { Dataplane } from '../../actors/network/ports.ts';
 import type { Consoles } from '../api/services.ts';
 
 export interface MachineServiceOptions {
   readonly runtime: Pick<Runtime, 'inspect' | 'stuck'>;
   readonly consoles: Consoles;
+  readonly dataplane: Pick<Dataplane, 'ping'>;
   readonly clock: Clock;
   readonly files: MachineFiles;
 }
@@ -22,9 +25,13 @@ export interface MachineFiles {
   open(blobId: string): Promise<Pick<HeldReplica, 'sizeBytes' | 'read' | 'close'>>;
 }
 
+/** At once; each is a process for some 10 s. */
+const MOST_PINGS = 16;
+
 export function machineService(options: MachineServiceOptions): Service {
   const { runtime, consoles, clock, files } = options;
-  return async (_to, body) => {
+  const ping = limitedPing(options.dataplane);
+  return async (_to, body, trace) => {
     const message = decodeMachineMessage(body);
     switch (message.kind) {
       case 'inspect': {
@@ -53,6 +60,24 @@ export function machineService(options: MachineServiceOptions): Service {
       case 'read-replica':
         // Bytes are plain data to the mesh, though not to JSON.
         return (await readReplica(files, message)) as unknown as Json;
+      case 'ping':
+        return plain(await ping(message.networkId, message.address, trace));
+    }
+  };
+}
+
+function limitedPing(dataplane: Pick<Dataplane, 'ping'>): Dataplane['ping'] {
+  let running = 0;
+  return async (...what) => {
+    if (running >= MOST_PINGS) {
+      const reason = `this machine sends ${MOST_PINGS} pings already; try again in some seconds`;
+      throw new TroupeError('actor/overloaded', reason);
+    }
+    running++;
+    try {
+      return await dataplane.ping(...what);
+    } finally {
+      running--;
     }
   };
 }

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import type { Json, JsonObject } from '../../actors/kernel/json.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Claims, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
+import type { PingOutput } from '../../actors/network/ports.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
 import type { ReadModel } from '../../src/read/read-model.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
@@ -159,6 +160,11 @@ export class FakeMachine {
     if (resource === 'domain') return domainReport(spec);
     const source = spec['source'] as { kind: string; id?: string } | undefined;
     return source?.kind === 'spool' ? this.files.take(blobId, source.id ?? '') : REPLICA;
+  }
+
+  ping(networkId: string, address: string): Promise<PingOutput> {
+    const stdout = `PING ${address} in ${networkId}\n10 packets transmitted, 10 received, 0% packet loss\n`;
+    return Promise.resolve({ stdout, stderr: '' });
   }
 
   readConsole(id: string, length: number): Promise<Uint8Array> {

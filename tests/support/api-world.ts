@@ -87,6 +87,7 @@ export interface ApiWorldOptions {
   readonly limits?: Partial<ServerLimits>;
   /** MiB on the only node. */
   readonly memoryMiB?: number;
+  readonly floatingBlock?: string;
 }
 
 export class ApiWorld {
@@ -117,11 +118,12 @@ export class ApiWorld {
         runtime: this.runtime,
         consoles: this.machine,
         files: this.machine.files,
+        dataplane: this.machine,
         clock,
       }),
     });
     this.runtime.connect(router);
-    registerKinds(this.runtime, this.read);
+    registerKinds(this.runtime, this.read, options.floatingBlock ?? FLOATING_BLOCK);
     const members = () => [{ node: NODE, version: '0.1.0' }];
     const { read } = this;
     const wide = { node: NODE, read, router, log, members, nodeOf: () => NODE };
@@ -290,7 +292,7 @@ export async function openApiWorld(options: ApiWorldOptions = {}): Promise<ApiWo
   await world.tell(nodeRef(NODE), { kind: 'register', bootId: 'boot', machine, gauges });
   await world.tell(networkRef(FLOATING), {
     kind: 'create-pool',
-    netblock: FLOATING_BLOCK,
+    netblock: options.floatingBlock ?? FLOATING_BLOCK,
   });
   for (const [name, secret] of Object.entries(SECRETS)) {
     await world.tell(namespaceRef(name), { kind: 'create' });
@@ -300,10 +302,10 @@ export async function openApiWorld(options: ApiWorldOptions = {}): Promise<ApiWo
   return world;
 }
 
-function registerKinds(runtime: Runtime, read: ReadModel): void {
+function registerKinds(runtime: Runtime, read: ReadModel, floatingBlock: string): void {
   const claims = new MemoryClaims();
   const vtepOf = () => '127.0.0.1';
-  const dns = { zone: ZONE, upstreamDns: '192.0.2.53', floatingBlock: FLOATING_BLOCK };
+  const dns = { zone: ZONE, upstreamDns: '192.0.2.53', floatingBlock };
   runtime.register(node, nodePerformers({ carry: () => Promise.resolve() }));
   runtime.register(namespace, {});
   runtime.register(network, networkPerformers({ claims, vtepOf, ...dns }));

@@ -19,10 +19,14 @@ export interface Exchange {
 
 type Headers = Readonly<Record<string, string>>;
 
-/** 200 with the answer; JSON ends with a newline. */
+/** 200 with the answer, unless it is a refusal; JSON ends with a newline. */
 export async function sendAnswer(exchange: Exchange, answer: Answer): Promise<void> {
   if (answer.kind === 'json') {
     return send(exchange, 200, JSON_TYPE, `${JSON.stringify(answer.value)}\n`);
+  }
+  if (answer.kind === 'refused') {
+    const { status, error } = answer;
+    return send(exchange, status, JSON_TYPE, JSON.stringify({ error, status }));
   }
   if (answer.kind === 'rendered') return send(exchange, 200, JSON_TYPE, `${answer.text}\n`);
   if (answer.kind === 'stream') return await sendStream(exchange, answer);

@@ -71,6 +71,8 @@ export function finding<O>(
 
 export type Answer =
   | { readonly kind: 'json'; readonly value: Json }
+  /** An error that says more than a sentence. */
+  | { readonly kind: 'refused'; readonly status: number; readonly error: Json }
   /** JSON that was rendered before: see rendered.ts. */
   | { readonly kind: 'rendered'; readonly text: string }
   | {

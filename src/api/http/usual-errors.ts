@@ -17,10 +17,13 @@ const OF_CHANGES = [403, 406, 409];
 
 export function usualErrors({ method, path, access, body }: Shape): number[] {
   const names = path.includes('/:') || 'namespace' in body;
+  // A part of an object may not be there yet.
+  const isPart = /\/:\w+\//.test(path);
   return [
     ...ALWAYS,
     ...(access === 'public' ? [] : [401]),
     ...(names ? [404] : []),
     ...(method === 'GET' ? [] : OF_CHANGES),
+    ...(method === 'GET' && isPart ? [406] : []),
   ];
 }
