@@ -14,12 +14,21 @@ import { nodeRoutes } from './nodes/nodes.ts';
 import { operationRoutes } from './nodes/operations.ts';
 import { rootRoutes } from './http/root.ts';
 import type { Route } from './http/route.ts';
+import { compatRoutes } from './compat/compat.ts';
+import { descriptionRoutes } from './description/description.ts';
+import { missingRoutes } from './not-yet.ts';
 import type { ApiServices } from './services.ts';
 
+/** Of the 0.8 API, and the same below `/compat/0.4` in the shapes that older clients read. */
 export function apiRoutes(services: ApiServices): Route[] {
+  const current = currentRoutes(services);
+  return [...current, ...compatRoutes(services, current)];
+}
+
+function currentRoutes(services: ApiServices): Route[] {
   const images = new ImageCache(services);
-  return [
-    ...rootRoutes(services),
+  const routes: Route[] = [
+    ...rootRoutes(services, () => routes),
     ...loginRoutes(services),
     ...namespaceRoutes(services),
     ...instanceRoutes(services, images),
@@ -32,5 +41,8 @@ export function apiRoutes(services: ApiServices): Route[] {
     ...nodeRoutes(services),
     ...metadataRoutes(services),
     ...operationRoutes(services),
+    ...descriptionRoutes(() => routes, { version: '0.8', base: '' }),
+    ...missingRoutes(),
   ];
+  return routes;
 }

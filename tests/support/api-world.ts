@@ -3,7 +3,7 @@
 //
 // A1  Nothing of src/api, src/read or actors is replaced.
 // A2  The read model hears of a write a turn of the event loop later, as from a watch; hold() makes it later still.
-// A3  Every answer with status 200 is what the table of routes declares.
+// A3  Every answer is what the table of routes declares: its shape, or the status of a refusal.
 // A4  Two tenants (`lab`, `other`) besides `system`; a token for each without the cost of a login.
 import { randomUUID } from 'node:crypto';
 import { Agent, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http';
@@ -230,7 +230,9 @@ export class ApiWorld {
   }
 
   #checkAnswer(method: string, path: string, { status, headers, json }: ApiReply): void {
-    if (status !== 200 || method === 'HEAD' || method === 'OPTIONS') return;
+    if (method === 'HEAD' || method === 'OPTIONS') return;
+    if (status >= 400) return this.#answers.checkRefusal(method, path, status);
+    if (status !== 200) return;
     this.#answers.check(method, path, headers['content-type'] ?? '', json);
   }
 

@@ -6,6 +6,7 @@ import type { Json } from '../../../actors/kernel/json.ts';
 import type { Static, TObject, TProperties, TSchema } from '../../../actors/kernel/schema.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import { bodyCheck } from './body-check.ts';
+import { usualErrors } from './usual-errors.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
@@ -24,6 +25,9 @@ export type Access = 'public' | 'any' | 'system';
  */
 export type Rule = Access | 'own' | 'trusted' | 'read';
 
+/** Which clients a request comes from: of the 0.8 API, or of before (src/api/compat). */
+export type Dialect = '0.8' | '0.4';
+
 export interface ApiRequest<B> {
   readonly method: Method;
   /** Nobody on a public route. */
@@ -41,6 +45,8 @@ export interface ApiRequest<B> {
   readonly newId: () => string;
   /** Where the request comes from: the address of the client, or of the proxy in front. */
   readonly remote: string;
+  /** Of 0.8 where it is not said. */
+  readonly dialect?: Dialect;
 }
 
 /** A request on a route that is about one object, which has been found and may be seen by the caller. */
@@ -71,7 +77,12 @@ export type Answer =
   | { readonly kind: 'refused'; readonly status: number; readonly error: Json }
   /** JSON that was rendered before: see rendered.ts. */
   | { readonly kind: 'rendered'; readonly text: string }
-  | { readonly kind: 'bytes'; readonly contentType: string; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'bytes';
+      readonly contentType: string;
+      readonly bytes: Uint8Array;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   /** Sent while it is made, no faster than the client takes it; ended when the client goes. */
   | {
       readonly kind: 'stream';
@@ -96,9 +107,15 @@ export interface Route {
   readonly summary: string;
   /** Members of the body. */
   readonly body: TProperties;
+  /** Of the address; what is no name in here is ignored, as on most routes everything is. */
+  readonly query: TProperties;
   /** The body is not JSON but bytes, which the handler takes as they come. */
   readonly takesBytes: boolean;
   readonly answer: AnswerShape;
+  /** What it answers when it does not do it, by status. */
+  readonly errors: readonly number[];
+  /** The feature that it waits for: it answers 501. Null: it works. */
+  readonly missing: string | null;
   /** Finds the object, checks the parsed body and runs the handler. Rejects with TroupeError. */
   run(request: ApiRequest<unknown>): Promise<Answer>;
 }
@@ -113,6 +130,11 @@ interface RouteOptions<P extends TProperties, O> {
   readonly object?: Finder<O>;
   /** Members of the body; all of them optional unless the handler says otherwise. */
   readonly body?: P;
+  /** What the handler reads in the address. */
+  readonly query?: TProperties;
+  /** Further statuses than those that usual-errors.ts knows of such a route. */
+  readonly errors?: readonly number[];
+  readonly missing?: string;
   readonly takesBytes?: boolean;
   handle(request: ObjectRequest<Static<TObject<P>>, O>): Answer | Promise<Answer>;
 }
@@ -132,17 +154,22 @@ export function route<P extends TProperties = Record<never, never>, O = undefine
   options: RouteOptions<P, O>,
 ): Route {
   const [method, path] = at.split(' ') as [Method, string];
-  const { access = 'any' } = options;
-  const check = bodyCheck(path, options.body ?? ({} as P));
+  const { access = 'any', body = {} as P, errors = [] } = options;
+  const check = bodyCheck(path, body);
   return {
     method,
     path,
     access,
     rule: options.rule ?? (access === 'any' ? options.object?.rule : undefined) ?? access,
     summary: options.summary,
-    body: options.body ?? {},
+    body,
+    query: options.query ?? {},
     takesBytes: options.takesBytes ?? false,
     answer: options.answer,
+    errors: [...new Set([...usualErrors({ method, path, access, body }), ...errors])].toSorted(
+      (a, b) => a - b,
+    ),
+    missing: options.missing ?? null,
     run: async (request) => {
       const object = options.object?.(request) as O;
       return options.handle({ ...request, object, body: check(request) });

@@ -25,6 +25,7 @@ export function loginRoutes(services: ApiServices): Route[] {
     route('POST /auth', {
       summary: "Log in: a namespace's secret for a token",
       answer: { json: Token },
+      errors: [401, 404],
       access: 'public',
       body: { namespace: Type.Optional(Type.Unknown()), key: Type.Optional(Type.Unknown()) },
       handle: async ({ body, remote }) => {

@@ -17,6 +17,7 @@ export function plugRoute(services: ApiServices, object: FindInstance): Route {
   return route('POST /instances/:instance_ref/interfaces', {
     summary: 'Give an instance one more interface; a running guest gets it while it runs',
     answer: { json: InterfaceView },
+    errors: [504, 507],
     object,
     body: { network: Type.Optional(Type.Unknown()) },
     handle: async ({ object: { id, state }, body, caller, newId, trace }) => {
