@@ -109,8 +109,8 @@ interface Parts {
 }
 
 /** What is asked of the machine itself. */
-function ofMachine({ hypervisor, network }: Host) {
-  return { consoles: hypervisor, dataplane: network };
+function ofMachine({ hypervisor, network, images }: Host) {
+  return { consoles: hypervisor, dataplane: network, files: images };
 }
 
 /** Joins the cluster with all actors, then serves. */

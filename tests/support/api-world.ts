@@ -27,6 +27,8 @@ import { FLOATING, networkRef } from '../../actors/network/state.ts';
 import { nodePerformers } from '../../actors/node/effects.ts';
 import { node } from '../../actors/node/node.ts';
 import { nodeRef } from '../../actors/node/state.ts';
+import { uploadPerformers } from '../../actors/upload/effects.ts';
+import { upload } from '../../actors/upload/upload.ts';
 import { apiRoutes } from '../../src/api/routes.ts';
 import { hashSecret } from '../../src/api/identity/secret.ts';
 import {
@@ -37,7 +39,7 @@ import {
 } from '../../src/api/http/server.ts';
 import type { ApiServices } from '../../src/api/services.ts';
 import { signToken } from '../../src/api/identity/token.ts';
-import { consoles, operations } from '../../src/daemon/cluster-wide.ts';
+import { consoles, machineBytes, operations } from '../../src/daemon/cluster-wide.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
 import { AnswerCheck } from './answer-check.ts';
@@ -115,6 +117,7 @@ export class ApiWorld {
       machine: machineService({
         runtime: this.runtime,
         consoles: this.machine,
+        files: this.machine.files,
         dataplane: this.machine,
         clock,
       }),
@@ -139,6 +142,7 @@ export class ApiWorld {
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
       },
       consoles: consoles(wide),
+      bytes: machineBytes(wide),
       events: (address, limit, type) => {
         const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
         const wanted = all.filter((event) => type === null || event.type === type);
@@ -312,6 +316,7 @@ function registerKinds(runtime: Runtime, read: ReadModel, floatingBlock: string)
   const fetching = { maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 };
   runtime.register(blob, blobPerformers({ ...fetching, ...copies }));
   runtime.register(artifact, artifactPerformers());
+  runtime.register(upload, uploadPerformers());
   const ports = { candidates: (instanceId: string) => candidates(read, instanceId, () => true) };
   runtime.register(instance, instancePerformers(ports));
 }

@@ -13,6 +13,9 @@ const Health = closed({
 
 /** Only those that really work. */
 const CAPABILITIES = {
+  artifacts: ['artifact-metadata', 'artifact-upload-types'],
+  // Not blob-data-limit: clients that see it read large blobs in an endless loop (contract: artifacts 11.8).
+  blobs: ['blob-metadata', 'blob-search-by-hash', 'blob-hash-sha256'],
   events: ['events-by-type'],
   instances: ['get-instance-namespace', 'pure-affinity', 'hot-plug-interface'],
   'network interfaces': ['interface-metadata'],

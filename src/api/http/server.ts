@@ -87,14 +87,26 @@ async function serve({ services, table, callers }: Face, exchange: Exchange): Pr
   try {
     const { route, params } = match;
     const caller = callers.caller(route.access, request.headers.authorization);
-    const body = parseBody(await readBody(request));
+    const body = route.takesBytes ? {} : parseBody(await readBody(request));
     const remote = request.socket.remoteAddress ?? '';
-    const asked = { method: route.method, caller, params, body, trace, remote };
-    sendAnswer(exchange, await route.run(asked));
+    const query = new URLSearchParams(url.split('?')[1] ?? '');
+    const asked = {
+      method: route.method,
+      caller,
+      params,
+      query,
+      body,
+      bytes: request,
+      trace,
+      remote,
+    };
+    await sendAnswer(exchange, await route.run(asked));
   } catch (error) {
     if (isOurs(error)) {
       services.log('error', 'request failed', { trace, code: codeOf(error), error });
     }
+    // An answer that had begun: cut off, so that nobody takes it for whole.
+    if (exchange.response.headersSent) return void exchange.response.destroy();
     sendError(exchange, isUnsure(exchange, error) ? behind(error) : error);
   }
 }
