@@ -9,6 +9,7 @@ import { namespaceRoutes } from './identity/namespaces.ts';
 import { networkRoutes } from './networks/networks.ts';
 import { nodeRoutes } from './nodes/nodes.ts';
 import { operationRoutes } from './nodes/operations.ts';
+import { monitoringRoutes } from './nodes/monitoring.ts';
 import { rootRoutes } from './http/root.ts';
 import type { Route } from './http/route.ts';
 import type { ApiServices } from './services.ts';
@@ -16,7 +17,8 @@ import type { ApiServices } from './services.ts';
 export function apiRoutes(services: ApiServices): Route[] {
   const images = new ImageCache(services);
   return [
-    ...rootRoutes(services),
+    ...rootRoutes(),
+    ...monitoringRoutes(services),
     ...loginRoutes(services),
     ...namespaceRoutes(services),
     ...instanceRoutes(services, images),

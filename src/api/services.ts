@@ -4,6 +4,8 @@ import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
 import type { EventRecord, Log, Random, Router } from '../../actors/kernel/ports.ts';
+import type { Format } from '../metrics/exposition.ts';
+import type { RouteLabels } from '../metrics/http-meter.ts';
 import type { ReadModel } from '../read/read-model.ts';
 
 /** What is under way, wherever it is decided. */
@@ -20,6 +22,24 @@ export interface Operations {
 export interface Consoles {
   readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
   clearConsole(instanceId: string): Promise<void>;
+}
+
+/** Who may read the metrics: from this machine, or with a token of the system namespace; only with one; anybody. */
+export type MetricsAccess = 'local' | 'token' | 'open';
+
+/** What those who watch over the daemon ask for. */
+export interface Monitoring {
+  readonly access: () => MetricsAccess;
+  /** Told of each request. */
+  readonly requests: {
+    begun(): void;
+    /** `route` null: there is none. The same object each time for the same route. */
+    ended(route: RouteLabels | null, status: number, durationMs: number): void;
+  };
+  /** All metrics as text. */
+  metrics(format: Format): string;
+  /** Why requests are better sent to another daemon now; none: this one may serve. */
+  notReady(): readonly string[];
 }
 
 /** Who is there. */
@@ -41,6 +61,7 @@ export interface ApiServices {
   readonly tokenSecret: Uint8Array;
   readonly operations: Operations;
   readonly consoles: Consoles;
+  readonly monitoring: Monitoring;
   /** An object's events, newest first; `limit` negative: all. */
   events(address: Address, limit: number, type: string | null): Promise<readonly EventRecord[]>;
 }

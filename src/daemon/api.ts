@@ -8,7 +8,7 @@ import { network } from '../../actors/network/network.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import type { StoreJournal } from '../../transport/sharding/journal.ts';
-import type { ApiServices } from '../api/services.ts';
+import type { ApiServices, Monitoring } from '../api/services.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Cluster } from './cluster.ts';
@@ -23,10 +23,11 @@ export interface ApiParts {
   readonly random: Random;
   readonly log: Log;
   readonly tokenSecret: Uint8Array;
+  readonly monitoring: Monitoring;
 }
 
 export function apiServices(parts: ApiParts): ApiServices {
-  const { config, read, router, cluster, journal, random, log, tokenSecret: secret } = parts;
+  const { config, read, router, cluster, journal, random, log, tokenSecret } = parts;
   const members = () => cluster.members ?? [];
   const nodeOf = (address: Address) => cluster.nodeOf(address);
   const wide = { node: config.node, read, router, log, nodeOf, members };
@@ -39,7 +40,8 @@ export function apiServices(parts: ApiParts): ApiServices {
     clock: systemClock,
     random,
     log,
-    tokenSecret: secret,
+    tokenSecret,
+    monitoring: parts.monitoring,
     operations: {
       ...operations(wide),
       cancelMessage: (address) => Promise.resolve(cancelMessage(read, address)),

@@ -39,6 +39,8 @@ import { openHost, type Host } from './host.ts';
 import { identityOf } from './identity.ts';
 import { Inventory } from './inventory.ts';
 import { registerKinds, STORED_FORMAT } from './kinds.ts';
+import { measuredStore } from './measured-store.ts';
+import { Metrics, monitoringOf, type Measured } from './metrics.ts';
 import { machineService } from './machine-service.ts';
 import { openAmong } from './mesh.ts';
 import { Presence } from './presence.ts';
@@ -81,7 +83,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const undo: Undo = [];
   const stop = () => unwind(undo, log);
   try {
-    const store = new EtcdStore({ ...options.etcd, clock: systemClock });
+    const metrics = new Metrics(systemClock);
+    const etcd = new EtcdStore({ ...options.etcd, clock: systemClock });
+    const store = measuredStore(etcd, metrics.store);
     undo.push(() => store.close());
     const keys = clusterKeys(config.cluster);
     const read = new ReadModel(systemClock, log);
@@ -92,7 +96,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     await feed.ready();
     const host = await openHost({ ...options, clock: systemClock });
     undo.push(() => host.release());
-    const parts = { store, keys, read, host };
+    const parts = { store, keys, read, host, metrics };
     const { login, resumed } = await startActors(options, parts, undo);
     return { login, resumed, host, stop };
   } catch (error) {
@@ -106,6 +110,7 @@ interface Parts {
   readonly keys: Keys;
   readonly read: ReadModel;
   readonly host: Host;
+  readonly metrics: Metrics;
 }
 
 /** Joins the cluster with all actors, then serves. */
@@ -115,7 +120,7 @@ async function startActors(
   undo: Undo,
 ): Promise<{ login: Login; resumed: number }> {
   const { config, log, trace } = options;
-  const { store, keys, read, host } = parts;
+  const { store, keys, read, host, metrics } = parts;
   const commits = new GroupCommit({ store, clock: systemClock });
   undo.push(() => commits.close());
   const journal = new StoreJournal(store, commits, keys);
@@ -136,6 +141,7 @@ async function startActors(
     cluster,
     local,
     images: host.images,
+    asks: metrics.asks,
     clock: systemClock,
     log,
   });
@@ -159,21 +165,30 @@ async function startActors(
   const login = await bootstrap({ ...config, router, read, apiUrl, trace, patience });
   // Who is decided for here says its wish again by itself, and hears how its guest is then; others have to be told.
   host.hypervisor.lookAgain((id) => cluster.epochOf(instanceRef(id)) === null);
-  startWatching(options, { host, journal, executors, router, cluster, read }, undo);
+  startWatching(options, { ...parts, journal, executors, router, cluster }, undo);
   startMeasuring(options, read, router, undo);
   if (config.roles.includes('api')) {
-    await serveApi(options, { ...parts, journal, cluster, router }, undo);
+    const { peers } = among;
+    await serveApi(options, { ...parts, journal, cluster, router, runtime, peers }, undo);
   }
   return { login, resumed };
 }
 
 async function serveApi(
   options: DaemonOptions,
-  parts: Parts & Pick<ApiParts, 'journal' | 'cluster' | 'router'>,
+  parts: Parts &
+    Pick<ApiParts, 'journal' | 'router' | 'cluster'> &
+    Pick<Measured, 'runtime' | 'cluster' | 'peers'>,
   undo: Undo,
 ): Promise<void> {
+  const { config } = options;
   const secret = await tokenSecret(parts.store, parts.keys);
-  const services = apiServices({ ...options, ...parts, tokenSecret: secret });
+  const measured = { ...parts, node: config.node, version: VERSION, clock: systemClock };
+  const monitoring = {
+    ...monitoringOf(measured, parts.metrics),
+    access: () => config.metricsAccess,
+  };
+  const services = apiServices({ ...options, ...parts, tokenSecret: secret, monitoring });
   await serve(options.config.api, apiServer(services, apiRoutes(services)), undo);
 }
 
@@ -277,12 +292,13 @@ interface Watched {
   readonly router: Router;
   readonly cluster: Cluster;
   readonly read: ReadModel;
+  readonly metrics: Metrics;
 }
 
 /** Looks after this machine, and at the others. */
 function startWatching(
   { config, random, log }: DaemonOptions,
-  { host, journal, executors, router, cluster, read }: Watched,
+  { host, journal, executors, router, cluster, read, metrics }: Watched,
   undo: Undo,
 ): void {
   const clock = systemClock;
@@ -302,6 +318,7 @@ function startWatching(
     random,
     log,
     isWanted,
+    onFound: (drifts) => metrics.audited(drifts),
   });
   undo.push(() => audits.stop());
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Message } from '../../actors/kernel/kind.ts';
 import type { Log, Router } from '../../actors/kernel/ports.ts';
-import { Mesh, PROTOCOL } from '../../transport/mesh/mesh.ts';
+import { Mesh, PROTOCOL, type PeerStatus } from '../../transport/mesh/mesh.ts';
 import type { Guests } from '../../transport/mesh/socket.ts';
 import type { Member } from '../../transport/sharding/member.ts';
 import { clusterRouter, type Peers } from '../../transport/sharding/router.ts';
@@ -15,6 +15,7 @@ import { clusterFiles, readIdentity } from '../cluster/files.ts';
 import type { Config } from '../config.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import type { ImageDriver } from '../drivers/image/driver.ts';
+import type { CallMeter } from '../metrics/call-meter.ts';
 import { blobExchange, type BlobExchange } from './blobs.ts';
 import type { Cluster } from './cluster.ts';
 import { sharedSettings } from './shared-settings.ts';
@@ -28,12 +29,16 @@ export interface MeshParts {
   /** Delivers to what is here. */
   readonly local: Router;
   readonly images: ImageDriver;
+  /** Measures what is asked of others. */
+  readonly asks: CallMeter;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 export interface Among {
   readonly router: Router;
+  /** Everyone that was ever spoken with. */
+  readonly peers: () => PeerStatus[];
   close(): Promise<void>;
 }
 
@@ -44,17 +49,24 @@ export async function openAmong(parts: MeshParts): Promise<Among> {
   const router = clusterRouter({
     node: config.node,
     local,
-    peers: links?.mesh ?? nobody,
+    peers: links === null ? nobody : measured(links.mesh, parts.asks),
     routes: cluster,
     clock,
     onLostTell: (to, _message, error) => log('warn', 'tell not delivered', { ...to, error }),
   });
   return {
     router,
+    peers: () => links?.mesh.status() ?? [],
     close: async () => {
       links?.blobs.close();
       await links?.mesh.close();
     },
+  };
+}
+
+function measured(peers: Peers, asks: CallMeter): Peers {
+  return {
+    ask: (node, to, body, options) => asks.measure('ask', () => peers.ask(node, to, body, options)),
   };
 }
 

@@ -34,9 +34,10 @@ import {
   SERVER_LIMITS,
   type ServerLimits,
 } from '../../src/api/http/server.ts';
-import type { ApiServices } from '../../src/api/services.ts';
+import type { ApiServices, MetricsAccess, Monitoring } from '../../src/api/services.ts';
 import { signToken } from '../../src/api/identity/token.ts';
 import { consoles, operations } from '../../src/daemon/cluster-wide.ts';
+import { Metrics, monitoringOf } from '../../src/daemon/metrics.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
 import { FakeMachine, FedJournal, MemoryClaims, ShiftedClock } from './api-machine.ts';
@@ -95,6 +96,8 @@ export class ApiWorld {
   readonly runtime: Runtime;
   readonly services: ApiServices;
   readonly server: Server;
+  metricsAccess: MetricsAccess = 'local';
+  readonly unready: string[] = [];
   readonly #tokens = new Map<string, string>();
   readonly #agent = new Agent({ keepAlive: true });
 
@@ -130,6 +133,7 @@ export class ApiWorld {
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
       },
       consoles: consoles(wide),
+      monitoring: this.#monitoring(),
       events: (address, limit, type) => {
         const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
         const wanted = all.filter((event) => type === null || event.type === type);
@@ -138,6 +142,19 @@ export class ApiWorld {
     };
     const limits = { ...SERVER_LIMITS, ...options.limits };
     this.server = apiServer(this.services, apiRoutes(this.services), limits);
+  }
+
+  /** As a daemon's that has joined; `metricsAccess` and `unready` may be set. */
+  #monitoring(): Monitoring {
+    const { runtime, clock, read } = this;
+    const members = null;
+    const shardMoves = { taken: 256, givenUp: 0 };
+    const cluster = { members, isJoined: true, shardCount: 256, shardMoves, leaseLosses: 0 };
+    const metrics = new Metrics(clock);
+    const measured = { node: NODE, version: '0.1.0', clock, runtime, cluster, read };
+    const all = monitoringOf({ ...measured, peers: () => [] }, metrics);
+    const notReady = () => [...all.notReady(), ...this.unready];
+    return { ...all, notReady, access: () => this.metricsAccess };
   }
 
   get port(): number {

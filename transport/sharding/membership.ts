@@ -30,6 +30,11 @@ export interface MembershipOptions {
   readonly leaseTtlMs: number;
 }
 
+export interface ShardMoves {
+  readonly taken: number;
+  readonly givenUp: number;
+}
+
 /** Joined until leave() or until the lease is lost; then a new one is joined. */
 export class Membership implements Ownership {
   readonly #options: MembershipOptions;
@@ -42,6 +47,8 @@ export class Membership implements Ownership {
   readonly #leaving = new Map<number, number>();
   /** The epoch under which a shard was last given up: an old view still shows it as ours. */
   readonly #left = new Map<number, number>();
+  #taken = 0;
+  #givenUp = 0;
 
   private constructor(options: MembershipOptions, lease: Lease, memberEpoch: number) {
     this.#options = options;
@@ -77,6 +84,11 @@ export class Membership implements Ownership {
     return [...this.#epochs.keys()];
   }
 
+  /** How many shards were taken and given up so far. */
+  get moves(): ShardMoves {
+    return { taken: this.#taken, givenUp: this.#givenUp };
+  }
+
   /** Says in its member key what share of the shards it carries; quiet when that is said. Errors: `store/*`. */
   async carry(weight: number): Promise<void> {
     if (weight === this.#weight) return;
@@ -103,7 +115,12 @@ export class Membership implements Ownership {
   adopt(shard: number, owner: Owner): void {
     const isKnown = this.#epochs.has(shard) || this.#leaving.has(shard);
     if (isKnown || owner.lease !== this.#lease.id || owner.epoch === this.#left.get(shard)) return;
-    this.#epochs.set(shard, owner.epoch);
+    this.#own(shard, owner.epoch);
+  }
+
+  #own(shard: number, epoch: number): void {
+    this.#epochs.set(shard, epoch);
+    this.#taken++;
   }
 
   /** Shards that are given up and whose key may still be there. */
@@ -148,6 +165,7 @@ export class Membership implements Ownership {
     for (const { shard, epoch } of held) {
       this.#leaving.delete(shard);
       this.#left.set(shard, epoch);
+      this.#givenUp++;
     }
   }
 
@@ -156,13 +174,13 @@ export class Membership implements Ownership {
     const { store } = this.#options;
     const together = await store.txn(this.#claim(shards));
     if (together.succeeded) {
-      for (const shard of shards) this.#epochs.set(shard, together.revision);
+      for (const shard of shards) this.#own(shard, together.revision);
       return;
     }
     // Somebody owns one of them: take the others one by one.
     for (const shard of shards) {
       const result = await store.txn(this.#claim([shard]));
-      if (result.succeeded) this.#epochs.set(shard, result.revision);
+      if (result.succeeded) this.#own(shard, result.revision);
     }
   }
 

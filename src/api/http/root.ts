@@ -1,6 +1,5 @@
 // The front page: names the service and lists the capability words that clients look for (contract: conventions 2).
-import { json, route, type Route } from './route.ts';
-import type { ApiServices } from '../services.ts';
+import { route, type Route } from './route.ts';
 
 /** Only those that really work. */
 const CAPABILITIES = {
@@ -9,7 +8,7 @@ const CAPABILITIES = {
   networks: ['get-network-namespace', 'list-addresses', 'provide-dns'],
 } as const;
 
-export function rootRoutes(services: ApiServices): Route[] {
+export function rootRoutes(): Route[] {
   const lists = Object.entries(CAPABILITIES).map(
     ([group, words]) => `<li>${group}: ${words.join(', ')}</li>`,
   );
@@ -24,15 +23,6 @@ export function rootRoutes(services: ApiServices): Route[] {
     route('GET /', {
       access: 'public',
       handle: () => ({ kind: 'bytes', contentType: 'text/html; charset=utf-8', bytes }),
-    }),
-    route('GET /healthz', {
-      access: 'public',
-      handle: () =>
-        json({
-          node: services.node,
-          revision: services.read.revision,
-          stale: services.read.isStale,
-        }),
     }),
   ];
 }

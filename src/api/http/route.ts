@@ -15,8 +15,11 @@ export interface Caller {
   readonly keyName: string;
 }
 
-/** 'public': no token. 'any': a valid token. 'system': a token of the system namespace (else 401). */
-export type Access = 'public' | 'any' | 'system';
+/**
+ * 'public': no token. 'any': a valid token. 'system': a token of the system namespace (else 401). 'monitor': as the setting
+ * metrics-access says.
+ */
+export type Access = 'public' | 'any' | 'system' | 'monitor';
 
 export interface ApiRequest<B> {
   readonly method: Method;
@@ -29,6 +32,8 @@ export interface ApiRequest<B> {
   readonly trace: string;
   /** Where the request comes from: the address of the client, or of the proxy in front. */
   readonly remote: string;
+  /** The Accept header; empty when there is none. */
+  readonly accept: string;
 }
 
 /** A request on a route that is about one object, which has been found and may be seen by the caller. */

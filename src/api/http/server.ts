@@ -11,6 +11,7 @@ import { isOurs, sendAnswer, sendError, sendMethods, sendNoPath, type Exchange }
 import { Authenticator } from '../identity/auth.ts';
 import { parseBody, readBody } from './body.ts';
 import type { Route } from './route.ts';
+import { isLocal, watchRequest, type SeenRequest } from './request-log.ts';
 import { RouteTable } from './route-table.ts';
 import type { ApiServices } from '../services.ts';
 
@@ -54,7 +55,8 @@ export function apiServer(
   const server = createServer(timing, (request, response) => {
     const trace = requestId(request, services);
     const exchange = { request, response, trace, isStale: services.read.isStale };
-    serve(face, exchange).catch((error: unknown) => {
+    const seen = watchRequest(services, exchange);
+    serve(face, exchange, seen).catch((error: unknown) => {
       services.log('error', 'answer not sent', { trace, error });
       response.destroy();
     });
@@ -78,7 +80,11 @@ export function closeServer(server: Server, graceMs: number): Promise<void> {
   });
 }
 
-async function serve({ services, table, callers }: Face, exchange: Exchange): Promise<void> {
+async function serve(
+  { services, table, callers }: Face,
+  exchange: Exchange,
+  seen: SeenRequest,
+): Promise<void> {
   const { request, trace } = exchange;
   const { method = 'GET', url = '/' } = request;
   const match = table.find(method === 'HEAD' ? 'GET' : method, url.split('?')[0] ?? '/');
@@ -86,10 +92,13 @@ async function serve({ services, table, callers }: Face, exchange: Exchange): Pr
   if (match.kind === 'no-method') return sendMethods(exchange, match.allowed);
   try {
     const { route, params } = match;
-    const caller = callers.caller(route.access, request.headers.authorization);
+    seen.route = route;
+    const { authorization, accept = '' } = request.headers;
+    const caller = callers.caller(route.access, authorization, isLocal(request));
+    seen.caller = caller;
     const body = parseBody(await readBody(request));
     const remote = request.socket.remoteAddress ?? '';
-    const asked = { method: route.method, caller, params, body, trace, remote };
+    const asked = { method: route.method, caller, params, body, trace, remote, accept };
     sendAnswer(exchange, await route.run(asked));
   } catch (error) {
     if (isOurs(error)) {
