@@ -37,7 +37,7 @@ import {
   imageFailed,
   interfaceChanged,
 } from './needs.ts';
-import { sawNode } from './node-seen.ts';
+import { nodeGone, sawNode } from './node-seen.ts';
 import { account, claimsPlace } from './place.ts';
 import { domainObserved, setPower } from './power.ts';
 import { scheduled } from './scheduled.ts';
@@ -132,6 +132,8 @@ function transition(
       return setPower(state, message.action, turn);
     case 'node-seen':
       return sawNode(state, message);
+    case 'node-gone':
+      return nodeGone(state, message.node, turn);
     case 'domain-removed':
       return clean({ isDomainGone: true, observed: null }, state, turn);
     case 'interfaces-gone':

@@ -52,5 +52,10 @@ export function namespaceRef(name: string): Ref<NamespaceMessage> {
   return { kind: 'namespace', id: name };
 }
 
+/** In the system namespace, the key that a node's own administrator logs in with: each node's own, so that none makes another's worthless. */
+export function bootstrapKey(node: string): string {
+  return `bootstrap-${node}`;
+}
+
 /** The administrator's namespace. */
 export const SYSTEM = 'system';

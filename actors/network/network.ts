@@ -30,6 +30,7 @@ import {
   isInUse,
   isPool,
   newWish,
+  nodeGone,
   releaseOwner,
   reserveAddress,
   sawNode,
@@ -96,6 +97,8 @@ function transition(
       return segmentsSynced(state, message, turn);
     case 'node-seen':
       return sawNode(state, message, turn);
+    case 'node-gone':
+      return nodeGone(state, message, turn);
     case 'describe': {
       const { netblock, dns, namespace } = state;
       return next(state, [], { netblock, dns, namespace });

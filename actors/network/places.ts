@@ -42,6 +42,23 @@ export function sawNode(
   return next({ ...seen, ...newWish(state, turn) }, [event]);
 }
 
+/** A node was removed from the cluster: nothing of the network is there any more, and nobody is told there. */
+export function nodeGone(
+  state: NetworkState,
+  { node }: Of<'node-gone'>,
+  turn: Turn,
+): Step<NetworkState> {
+  const isThere = state.nodes.includes(node) || nodesWithPorts(state).has(node);
+  if (!isThere) return next(state);
+  const { [node]: _, ...boots } = state.boots;
+  const ports = Object.fromEntries(
+    Object.entries(state.ports).filter(([, port]) => port.node !== node),
+  );
+  const nodes = state.nodes.filter((one) => one !== node);
+  const event: EventDraft = { type: 'status', message: 'node was removed', extra: { node } };
+  return next({ ...state, nodes, boots, ports, ...newWish(state, turn) }, [event]);
+}
+
 /** Ids of the instances on it, placed or about to be. */
 export function usersOf(state: NetworkState): string[] {
   const reserved = Object.values(state.reservations).filter((one) => one.type === 'instance');

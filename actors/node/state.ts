@@ -76,7 +76,7 @@ export const Machine = closed({
 export type Machine = Static<typeof Machine>;
 
 export const NodeState = closed({
-  phase: oneOf(['none', 'created', 'error']),
+  phase: oneOf(['none', 'created', 'error', 'deleted']),
   bootId: Type.String(),
   machine: nullable(Machine),
   /** Null: it has not measured anything yet, and is given nothing. */

@@ -24,6 +24,12 @@ export interface Consoles {
   clearConsole(instanceId: string): Promise<void>;
 }
 
+/** Takes nodes out of the cluster. */
+export interface Nodes {
+  /** For good. Resolves to the store revision. Errors: `node/is-member`, `object/not-found`. */
+  remove(node: string, trace: string): Promise<number>;
+}
+
 /** Who may read the metrics: from this machine, or with a token of the system namespace; only with one; anybody. */
 export type MetricsAccess = 'local' | 'token' | 'open';
 
@@ -62,6 +68,7 @@ export interface ApiServices {
   readonly operations: Operations;
   readonly consoles: Consoles;
   readonly monitoring: Monitoring;
+  readonly nodes: Nodes;
   /** An object's events, newest first; `limit` negative: all. */
   events(address: Address, limit: number, type: string | null): Promise<readonly EventRecord[]>;
 }

@@ -8,10 +8,13 @@ import { network } from '../../actors/network/network.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import type { StoreJournal } from '../../transport/sharding/journal.ts';
+import type { Keys } from '../../transport/store/keys.ts';
+import type { Store } from '../../transport/store/store.ts';
 import type { ApiServices, Monitoring } from '../api/services.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Cluster } from './cluster.ts';
+import { NodeRemoval } from './node-removal.ts';
 import { consoles, operations } from './cluster-wide.ts';
 
 export interface ApiParts {
@@ -24,6 +27,8 @@ export interface ApiParts {
   readonly log: Log;
   readonly tokenSecret: Uint8Array;
   readonly monitoring: Monitoring;
+  readonly store: Store;
+  readonly keys: Keys;
 }
 
 export function apiServices(parts: ApiParts): ApiServices {
@@ -47,6 +52,7 @@ export function apiServices(parts: ApiParts): ApiServices {
       cancelMessage: (address) => Promise.resolve(cancelMessage(read, address)),
     },
     consoles: consoles(wide),
+    nodes: new NodeRemoval({ ...parts, node: config.node, clock: systemClock }),
     events: (address, limit, type) => journal.events(address, { limit, type }),
   };
 }

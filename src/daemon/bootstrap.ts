@@ -6,7 +6,7 @@ import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Router } from '../../actors/kernel/ports.ts';
-import { namespaceRef, SYSTEM } from '../../actors/namespace/state.ts';
+import { bootstrapKey, namespaceRef, SYSTEM } from '../../actors/namespace/state.ts';
 import { FLOATING, networkRef } from '../../actors/network/state.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
 import type { Keys } from '../../transport/store/keys.ts';
@@ -21,9 +21,6 @@ export interface Login {
   readonly namespace: string;
   readonly key: string;
 }
-
-/** Each node's own, so that none makes another's worthless. */
-const keyNameOf = (node: string) => `bootstrap-${node}`;
 
 /** The secret that tokens are signed with: whoever starts first makes it, all use it. */
 export async function tokenSecret(store: Store, keys: Keys): Promise<Uint8Array> {
@@ -104,7 +101,7 @@ export function checkPool(read: ReadModel, floatingBlock: string): void {
 /** The key in the login file as long as the cluster knows it; else a new one. */
 async function currentKey(options: BootstrapOptions): Promise<string> {
   const { node, router, read, dataDir, trace } = options;
-  const name = keyNameOf(node);
+  const name = bootstrapKey(node);
   const known = read.namespaces.get(SYSTEM)?.state.keys[name];
   const kept = await keptKey(dataDir);
   if (known !== undefined && kept !== undefined && (await matches(kept, known))) return kept;

@@ -32,6 +32,8 @@ export interface ClusterOptions {
   readonly membership: MembershipOptions;
   /** Called each time the daemon has joined and owns its shards, before the actors are started. */
   readonly onJoined: () => Promise<void>;
+  /** The node was removed from the cluster while it was away: it never joins again. */
+  readonly onRemoved: (error: TroupeError) => void;
 }
 
 const NO_MOVES: ShardMoves = { taken: 0, givenUp: 0 };
@@ -202,6 +204,9 @@ export class Cluster implements Ownership, Routes {
         log('info', 'joined again', { actors: await this.join(runtime) });
         return;
       } catch (error) {
+        if (error instanceof TroupeError && error.code === 'node/removed') {
+          return this.#options.onRemoved(error);
+        }
         const reason = reasonOf(error);
         // An outage was told of when the lease was lost; anything else somebody has to see to.
         const isNews = reason !== told && codeOf(error) !== 'store/unavailable';

@@ -5,6 +5,7 @@
 import type { Server } from 'node:http';
 import { once } from 'node:events';
 import { systemClock } from '../../actors/kernel/clock.ts';
+import { codeOf } from '../../actors/kernel/errors.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
 import { localRouter } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
@@ -14,6 +15,7 @@ import { replicaConverger } from '../../actors/node/replica.ts';
 import { segmentConverger } from '../../actors/node/segment.ts';
 import { instanceRef } from '../../actors/instance/state.ts';
 import { nodeRef, type Machine } from '../../actors/node/state.ts';
+import { keyDigest } from '../../transport/sharding/admission.ts';
 import type { Member } from '../../transport/sharding/member.ts';
 import { StoreClaims, StoreJournal } from '../../transport/sharding/journal.ts';
 import { EtcdStore } from '../../transport/store/etcd-store.ts';
@@ -22,6 +24,7 @@ import { clusterKeys, type Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
 import { apiRoutes } from '../api/routes.ts';
 import { apiServer, closeServer } from '../api/http/server.ts';
+import { publicKeyOf, readIdentity } from '../cluster/files.ts';
 import type { Config } from '../config.ts';
 import type { EtcdAccess } from '../embedded/etcd-health.ts';
 import { listenFailure } from '../embedded/preflight.ts';
@@ -30,7 +33,8 @@ import { ReadModel } from '../read/read-model.ts';
 import { apiServices, type ApiParts } from './api.ts';
 import { Audits } from './audits.ts';
 import { bootstrap, checkPool, tokenSecret, type Login } from './bootstrap.ts';
-import { Cluster } from './cluster.ts';
+import { Cluster, type ClusterOptions } from './cluster.ts';
+import { giveUpMachine } from './give-up-machine.ts';
 import { DomainNews } from './domain-news.ts';
 import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
@@ -119,31 +123,32 @@ async function startActors(
   parts: Parts,
   undo: Undo,
 ): Promise<{ login: Login; resumed: number }> {
-  const { config, log, trace } = options;
+  const { config, trace } = options;
   const { store, keys, read, host, metrics } = parts;
   const commits = new GroupCommit({ store, clock: systemClock });
   undo.push(() => commits.close());
   const journal = new StoreJournal(store, commits, keys);
   const self = describeSelf(options, host);
-  const cluster: Cluster = makeCluster(options, parts, self.member, () =>
-    introduce(options, { router, read }, self),
-  );
+  const giveUp = () =>
+    giveUpMachine({ ...options, node: config.node, ledger: host.ledger, executors });
+  const cluster: Cluster = makeCluster(options, parts, self.member, {
+    onJoined: () => introduce(options, { router, read }, self),
+    onRemoved: (error) => void giveUp().then(() => options.onFatal(error)),
+  });
   const runtime = makeRuntime(options, journal, cluster);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
     machine: machineService({ runtime, consoles: host.hypervisor, clock: systemClock }),
   });
   const among = await openAmong({
-    config,
-    store,
-    keys,
+    ...options,
+    ...parts,
     member: self.member,
     cluster,
     local,
     images: host.images,
     asks: metrics.asks,
     clock: systemClock,
-    log,
   });
   const { router } = among;
   undo.push(() => among.close());
@@ -159,7 +164,7 @@ async function startActors(
     () => executors.stop(),
     () => runtime.stop(),
   );
-  const resumed = await cluster.join(runtime);
+  const resumed = await joinOrGiveUp(cluster, runtime, giveUp);
   const patience = { clock: systemClock, ...options };
   const { apiUrl } = self;
   const login = await bootstrap({ ...config, router, read, apiUrl, trace, patience });
@@ -172,6 +177,20 @@ async function startActors(
     await serveApi(options, { ...parts, journal, cluster, router, runtime, peers }, undo);
   }
   return { login, resumed };
+}
+
+/** Resolves to how many actors had something to do. A machine that was removed ends what still runs on it. */
+async function joinOrGiveUp(
+  cluster: Cluster,
+  runtime: Runtime,
+  giveUp: () => Promise<void>,
+): Promise<number> {
+  try {
+    return await cluster.join(runtime);
+  } catch (error) {
+    if (codeOf(error) === 'node/removed') await giveUp();
+    throw error;
+  }
 }
 
 async function serveApi(
@@ -196,12 +215,13 @@ function makeCluster(
   { config, log }: DaemonOptions,
   { store, keys }: Parts,
   member: Member,
-  onJoined: () => Promise<void>,
+  listeners: Pick<ClusterOptions, 'onJoined' | 'onRemoved'>,
 ): Cluster {
   const common = { store, keys, clock: systemClock, log };
   const { leaseTtlMs } = config;
-  const membership = { ...common, member, leaseTtlMs };
-  return new Cluster({ ...common, random: Math.random, membership, onJoined });
+  const key = config.mesh === null ? '' : keyDigest(publicKeyOf(readIdentity(config)));
+  const membership = { ...common, member, leaseTtlMs, key };
+  return new Cluster({ ...common, random: Math.random, membership, ...listeners });
 }
 
 interface Self {

@@ -15,6 +15,7 @@ import { instancePerformers } from '../../actors/instance/effects.ts';
 import { instance } from '../../actors/instance/instance.ts';
 import { interfacePerformers } from '../../actors/interface/effects.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
 import { localRouter } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
@@ -25,6 +26,7 @@ import { network } from '../../actors/network/network.ts';
 import { FLOATING, networkRef } from '../../actors/network/state.ts';
 import { nodePerformers } from '../../actors/node/effects.ts';
 import { node } from '../../actors/node/node.ts';
+import { removed } from '../../actors/node/removal.ts';
 import { nodeRef } from '../../actors/node/state.ts';
 import { apiRoutes } from '../../src/api/routes.ts';
 import { hashSecret } from '../../src/api/identity/secret.ts';
@@ -134,6 +136,7 @@ export class ApiWorld {
       },
       consoles: consoles(wide),
       monitoring: this.#monitoring(),
+      nodes: { remove: (node) => this.#removeNode(node) },
       events: (address, limit, type) => {
         const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
         const wanted = all.filter((event) => type === null || event.type === type);
@@ -142,6 +145,18 @@ export class ApiWorld {
     };
     const limits = { ...SERVER_LIMITS, ...options.limits };
     this.server = apiServer(this.services, apiRoutes(this.services), limits);
+  }
+
+  /** As src/daemon/node-removal.ts does on a store. */
+  #removeNode(name: string): Promise<number> {
+    if (this.services.members().some((one) => one.node === name)) {
+      return Promise.reject(new TroupeError('node/is-member', `node ${name} is a member`));
+    }
+    const state = this.read.nodes.get(name)?.state;
+    const { schema } = node.snapshot;
+    if (state !== undefined)
+      this.put('node', name, removed(state, this.clock.nowMs()).state, schema);
+    return Promise.resolve(this.journal.revision);
   }
 
   /** As a daemon's that has joined; `metricsAccess` and `unready` may be set. */
@@ -193,10 +208,10 @@ export class ApiWorld {
   }
 
   /** Puts an object there as another daemon might have, past its actor. */
-  put(kind: string, id: string, state: unknown): void {
-    this.journal.put({ kind, id }, 1, state);
+  put(kind: string, id: string, state: unknown, schema = 1): void {
+    this.journal.put({ kind, id }, schema, state);
     const { revision } = this.journal;
-    this.read.apply([{ kind, id, revision, snapshot: { schema: 1, state } }], revision, false);
+    this.read.apply([{ kind, id, revision, snapshot: { schema, state } }], revision, false);
   }
 
   call(method: string, path: string, options: CallOptions = {}): Promise<ApiReply> {

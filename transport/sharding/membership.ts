@@ -7,13 +7,15 @@
 // M3  A shard that is given up has no epoch here before its key is deleted, so that it never has two deciders.
 // M4  Only the same installation may end its predecessor's lease: its process is dead, since we hold
 //     the machine's lock. Anybody else's member key is left alone.
+// M5  A node that was removed from the cluster, or whose place was given to another machine, does not join.
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address } from '../../actors/kernel/kind.ts';
 import type { Clock } from '../../actors/kernel/clock.ts';
 import type { Log, Ownership } from '../../actors/kernel/ports.ts';
 import { decodeEnvelope, encodeEnvelope } from '../store/codec.ts';
 import type { Keys } from '../store/keys.ts';
-import type { Lease, LeaseEnd, Store, Txn } from '../store/store.ts';
+import type { Compare, Lease, LeaseEnd, Store, Txn } from '../store/store.ts';
+import { admissionKey, decodeAdmission, isWelcome } from './admission.ts';
 import type { Owner } from './directory.ts';
 import { decodeMember, type Member } from './member.ts';
 import { shardOf } from './shard.ts';
@@ -28,6 +30,8 @@ export interface MembershipOptions {
   readonly log: Log;
   readonly member: Member;
   readonly leaseTtlMs: number;
+  /** keyDigest() of this node's public key; none on a machine that is alone. */
+  readonly key?: string;
 }
 
 export interface ShardMoves {
@@ -57,7 +61,7 @@ export class Membership implements Ownership {
     this.#weight = options.member.weight;
   }
 
-  /** Errors: `host/locked` when a daemon of another installation uses this node's name; `store/*`. */
+  /** Errors: `host/locked` when a daemon of another installation uses this node's name; `node/removed` (M5); `store/*`. */
   static async join(options: MembershipOptions): Promise<Membership> {
     const { store, keys, member, leaseTtlMs } = options;
     await endPredecessor(options);
@@ -66,7 +70,7 @@ export class Membership implements Ownership {
     const value = encodeEnvelope({ schema: 1, state: member });
     try {
       const result = await store.txn({
-        compare: [{ target: 'create', key, is: '==', than: 0 }],
+        compare: [{ target: 'create', key, is: '==', than: 0 }, await checkWelcome(options)],
         then: [{ op: 'put', key, value, lease: lease.id }],
       });
       if (result.succeeded) return new Membership(options, lease, result.revision);
@@ -221,6 +225,26 @@ export class Membership implements Ownership {
 /** The key whose create revision fences writes to an address. */
 export function fenceKey(keys: Keys, address: Address): string {
   return address.kind === 'node' ? keys.member(address.id) : keys.owner(shardOf(address));
+}
+
+/** M5. Gives what the joining has to compare. Error: `node/removed`. */
+async function checkWelcome({
+  store,
+  keys,
+  member,
+  key = '',
+}: MembershipOptions): Promise<Compare> {
+  const at = admissionKey(keys, member.node);
+  const entry = await store.get(at);
+  const record = entry === null ? null : decodeAdmission(entry.value);
+  const { node } = member;
+  if (isWelcome(record, key)) {
+    return { target: 'mod', key: at, is: '==', than: entry?.modRevision ?? 0 };
+  }
+  const message = record?.isRemoved
+    ? `${node} was removed from the cluster, and what it had with it; to make this machine a node again, give it an empty data directory and an invitation for its name (\`troupe node invite --for ${node}\`)`
+    : `another machine has taken the place of ${node} in the cluster, by an invitation for its name; this one can join under another, with an empty data directory`;
+  throw new TroupeError('node/removed', message, { node });
 }
 
 async function endPredecessor(options: MembershipOptions): Promise<void> {

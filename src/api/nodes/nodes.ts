@@ -1,7 +1,10 @@
 // Node routes (contract: nodes 1), and draining, which is ours.
+import { TroupeError, unlessGone } from '../../../actors/kernel/errors.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
+import { bootstrapKey, namespaceRef, SYSTEM } from '../../../actors/namespace/state.ts';
 import { hasRole } from '../../../actors/node/capacity.ts';
 import { nodeRef, type NodeState } from '../../../actors/node/state.ts';
+import { Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { eventList, eventsBody } from '../objects/events.ts';
 import {
@@ -16,6 +19,26 @@ import { change, notFound, type ApiServices } from '../services.ts';
 
 /** Schema version that existing clients expect. */
 const VERSION = 7;
+
+const NodeView = Type.Object({
+  uuid: Type.String(),
+  name: Type.String(),
+  /** `created`, `missing` (no member), `error`, `deleted`. */
+  state: Type.String(),
+  metadata: Type.Record(Type.String(), Type.Unknown()),
+  version: Type.Integer(),
+  ip: Type.String(),
+  lastseen: Type.Number(),
+  release: Type.Union([Type.String(), Type.Null()]),
+  is_etcd_master: Type.Boolean(),
+  is_hypervisor: Type.Boolean(),
+  is_network_node: Type.Boolean(),
+  is_eventlog_node: Type.Boolean(),
+  is_cluster_maintainer: Type.Boolean(),
+  is_draining: Type.Boolean(),
+  roles: Type.Array(Type.String()),
+  instances: Type.Integer(),
+});
 
 /** By its exact name. Error: 404. */
 export function findNode({ read }: ApiServices) {
@@ -40,6 +63,7 @@ export function nodeRoutes(services: ApiServices): Route[] {
       object,
       handle: ({ object: found }) => json(nodeView(services, found)),
     }),
+    removeRoute(services),
     route('GET /nodes/:node/events', {
       access: 'system',
       body: eventsBody,
@@ -57,6 +81,33 @@ export function nodeRoutes(services: ApiServices): Route[] {
       handle: (request) => setDraining(services, request, false),
     }),
   ];
+}
+
+/** Repeating it is harmless (contract: nodes 1.4). */
+function removeRoute(services: ApiServices): Route {
+  return route('DELETE /nodes/:node', {
+    access: 'system',
+    summary: 'Take a machine that will not return out of the cluster, with all that was on it.',
+    answer: { json: NodeView },
+    object: findNode(services),
+    handle: async ({ object: { id }, trace }) => {
+      await services.read.reached(await services.nodes.remove(id, trace));
+      await forgetLogin(services, id, trace);
+      return json(nodeView(services, services.read.nodes.get(id) ?? gone(id)));
+    },
+  });
+}
+
+/** The key that the machine's own administrator logs in with (src/daemon/bootstrap.ts). */
+async function forgetLogin(services: ApiServices, node: string, trace: string): Promise<void> {
+  const name = bootstrapKey(node);
+  if (!Object.hasOwn(services.read.namespaces.get(SYSTEM)?.state.keys ?? {}, name)) return;
+  const message = { kind: 'remove-key', name } as const;
+  await unlessGone(change(services, namespaceRef(SYSTEM), message, trace));
+}
+
+function gone(node: string): never {
+  throw new TroupeError('api/not-found', `node not found: ${node} was forgotten at once`);
 }
 
 async function setDraining(

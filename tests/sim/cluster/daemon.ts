@@ -4,6 +4,7 @@
 // D1  A daemon that has died decides, sends and acts no more, however far its promises had come: its time has
 //     ended, its store and mesh are cut, its drivers stand still.
 // D2  What the machine was told before goes on, as libvirt and the kernel do.
+import { codeOf } from '../../../actors/kernel/errors.ts';
 import type { Boundary } from '../../../actors/kernel/environment.ts';
 import type { Address, Kind, Message } from '../../../actors/kernel/kind.ts';
 import type { Journal, Log, Performers, Random, Router } from '../../../actors/kernel/ports.ts';
@@ -25,6 +26,7 @@ import { DomainNews } from '../../../src/daemon/domain-news.ts';
 import { feedReadModel } from '../../../src/daemon/feed.ts';
 import { FenceSweep } from '../../../src/daemon/fence-sweep.ts';
 import { Measuring } from '../../../src/daemon/gauges.ts';
+import { giveUpMachine } from '../../../src/daemon/give-up-machine.ts';
 import { Inventory } from '../../../src/daemon/inventory.ts';
 import { registerKinds } from '../../../src/daemon/kinds.ts';
 import { Presence } from '../../../src/daemon/presence.ts';
@@ -156,7 +158,12 @@ export class SimDaemon {
     const feed = { store: this.store, keys, read, ...timing, log: this.#log, onFailed };
     this.#feed = feedReadModel(feed);
     await this.#feed.ready();
-    await this.cluster.join(this.runtime);
+    try {
+      await this.cluster.join(this.runtime);
+    } catch (error) {
+      if (codeOf(error) === 'node/removed') await this.#giveUp();
+      throw error;
+    }
     this.#hypervisor.lookAgain((id) => this.cluster.epochOf(instanceRef(id)) === null);
     this.#watches = this.#watch();
     bug?.patrol?.({ read, clock: this.#clock, ...whereOf(this.#host) });
@@ -212,7 +219,15 @@ export class SimDaemon {
       random: this.#number,
       membership: { store, keys, ...timing, member, leaseTtlMs: LEASE_TTL_MS },
       onJoined: () => this.#introduce(),
+      onRemoved: (error) => void this.#giveUp().then(() => this.#onDeath(error.message)),
     });
+  }
+
+  /** As src/daemon/daemon.ts does. */
+  #giveUp(): Promise<void> {
+    const { machine, name: node } = this.#host;
+    const parts = { node, log: this.#log, trace: this.#random.uuid() };
+    return giveUpMachine({ ...parts, ledger: machine.ledger, executors: this.executors });
   }
 
   #makeRuntime(journal: Journal): Runtime {
