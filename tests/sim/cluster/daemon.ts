@@ -29,6 +29,7 @@ import { Measuring } from '../../../src/daemon/gauges.ts';
 import { giveUpMachine } from '../../../src/daemon/give-up-machine.ts';
 import { Inventory } from '../../../src/daemon/inventory.ts';
 import { registerKinds } from '../../../src/daemon/kinds.ts';
+import { NodeRemoval } from '../../../src/daemon/node-removal.ts';
 import { Presence } from '../../../src/daemon/presence.ts';
 import { ReservationAudit } from '../../../src/daemon/reservation-audit.ts';
 import { ReadModel } from '../../../src/read/read-model.ts';
@@ -108,6 +109,8 @@ export class SimDaemon {
   readonly #clock: LocalClock;
   readonly #commits: GroupCommit;
   readonly #journal: StoreJournal;
+  /** As its API removes other nodes. */
+  readonly removal: NodeRemoval;
   readonly #dataplane: SimDataplane;
   readonly #hypervisor: SimHypervisor;
   readonly #onDeath: (reason: string) => void;
@@ -134,6 +137,14 @@ export class SimDaemon {
     const commits = { store: this.store, clock: this.#clock };
     this.#commits = site.bug?.commits?.(commits) ?? new GroupCommit(commits);
     this.#journal = new StoreJournal(this.store, this.#commits, site.keys);
+    this.removal = new NodeRemoval({
+      node,
+      store: this.store,
+      keys: site.keys,
+      journal: this.#journal,
+      clock: this.#clock,
+      random: this.#random,
+    });
     this.cluster = this.#makeCluster();
     this.runtime = this.#makeRuntime(site.bug?.journal?.(this.#journal) ?? this.#journal);
     this.#dataplane = new SimDataplane(machine, this.#isAlive);
