@@ -2,6 +2,7 @@
 // still there, then after all of it was deleted. The numbers are those of the architecture page.
 import type { ArtifactState } from '../../../actors/artifact/state.ts';
 import { artifact } from '../../../actors/artifact/artifact.ts';
+import { isGood } from '../../../actors/blob/copies.ts';
 import { blob } from '../../../actors/blob/blob.ts';
 import type { BlobState } from '../../../actors/blob/state.ts';
 import { instance } from '../../../actors/instance/instance.ts';
@@ -173,7 +174,7 @@ function checkPlaces({ site: { view }, nodes, watch }: Checked): void {
   }
 }
 
-/** 4: what refers to a blob finds it, with a good copy; where disks are based on it, on that machine. */
+/** 4: what refers to a blob finds it, with a good copy; where disks are based on it, on that machine. What counts is there. */
 function checkBlobs({ site: { view }, nodes, watch }: Checked): void {
   const holders = (blobId: string) =>
     nodes.filter(({ machine }) => machine.images.replicas.has(blobId)).map(({ name }) => name);
@@ -183,6 +184,14 @@ function checkBlobs({ site: { view }, nodes, watch }: Checked): void {
       const state = view.stateOf<BlobState>('blob', blobId)?.phase ?? 'absent';
       if (state !== 'created' || holders(blobId).length === 0)
         watch.broken(4, `blob/${blobId}`, `artifact ${id} has it; ${state}, no good copy`);
+    }
+  }
+  for (const [id, { phase, replicas }] of view.all<BlobState>('blob')) {
+    if (phase !== 'created') continue;
+    for (const { name } of nodes) {
+      const copy = replicas[name];
+      if (copy !== undefined && isGood(copy) && !holders(id).includes(name))
+        watch.broken(4, `blob/${id}`, `counts on the copy of ${name}, which has none`);
     }
   }
   for (const [id, { phase, node, disks }] of view.all<InstanceState>('instance')) {
