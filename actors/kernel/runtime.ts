@@ -9,7 +9,7 @@ import { PendingAsk } from './ask.ts';
 import type { Clock } from './clock.ts';
 import { LIMITS, type Boundary, type Environment, type Limits } from './environment.ts';
 import { codeOf, TroupeError } from './errors.ts';
-import type { Inspection, Stuck } from './inspection.ts';
+import { busyOf, type Busy, type Inspection, type Stuck } from './inspection.ts';
 import { formatAddress, type Address, type Kind, type Message } from './kind.ts';
 import type {
   AskReply,
@@ -218,6 +218,17 @@ export class Runtime {
   /** Live actors whose object is past the deadline of its passing state, or can't go on at all. */
   stuck(nowMs: number): readonly Stuck[] {
     return [...this.#actors.values()].flatMap((actor) => actor.stuck(nowMs) ?? []);
+  }
+
+  /** Those at work, or with messages that wait; at most so many. */
+  busy(most: number): readonly Busy[] {
+    const busy: Busy[] = [];
+    for (const actor of this.#actors.values()) {
+      if (busy.length >= most) break;
+      const one = busyOf(actor.inspect());
+      if (one !== null) busy.push(one);
+    }
+    return busy;
   }
 
   stats(): RuntimeStats {

@@ -51,6 +51,8 @@ function transition(
       return adopt(state, message, turn);
     case 'set-draining':
       return setDraining(state, message.isDraining);
+    case 'resources':
+      return next(state, resourceEvents(message));
     case 'announced':
       return next(state);
     case 'effect-failed':
@@ -77,6 +79,16 @@ function register(before: NodeState, message: Of<'register'>, turn: Turn): Step<
 /** A machine that was invited under the name of one that was removed. */
 function another({ drainChanges }: NodeState): NodeState {
   return { ...initial, drainChanges };
+}
+
+/** By these words existing clients find them (contract: nodes 1.6). */
+function resourceEvents({ resources, hogs }: Of<'resources'>): EventDraft[] {
+  const message = 'updated node resources and package versions';
+  const events: EventDraft[] = [{ type: 'resources', message, extra: resources }];
+  if (Object.keys(hogs).length > 0) {
+    events.push({ type: 'status', message: 'processes use much CPU', extra: hogs });
+  }
+  return events;
 }
 
 /** What runs there runs on; nothing new comes. */

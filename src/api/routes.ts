@@ -1,4 +1,5 @@
 // All routes of the API.
+import { adminRoutes } from './nodes/admin.ts';
 import { artifactRoutes } from './artifacts/artifacts.ts';
 import { ImageCache } from './artifacts/image-cache.ts';
 import { instanceRoutes } from './instances/instances.ts';
@@ -26,6 +27,7 @@ export function apiRoutes(services: ApiServices): Route[] {
     ...interfaceRoutes(services),
     ...artifactRoutes(services, images),
     ...nodeRoutes(services),
+    ...adminRoutes(services),
     ...metadataRoutes(services),
     ...operationRoutes(services),
   ];

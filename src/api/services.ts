@@ -3,6 +3,7 @@ import type { Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
+import type { Busy } from '../../actors/kernel/inspection.ts';
 import type { EventRecord, Log, Random, Router } from '../../actors/kernel/ports.ts';
 import type { Format } from '../metrics/exposition.ts';
 import type { RouteLabels } from '../metrics/http-meter.ts';
@@ -24,8 +25,30 @@ export interface Consoles {
   clearConsole(instanceId: string): Promise<void>;
 }
 
-/** Takes nodes out of the cluster. */
+/** What one daemon says of itself. */
+export interface BusyDaemon {
+  readonly node: string;
+  /** 0: it did not answer. */
+  readonly pid: number;
+  readonly busy: readonly Busy[];
+}
+
+export interface ShardOwner {
+  readonly shard: number;
+  readonly node: string;
+  readonly epoch: number;
+}
+
+/** The machines of the cluster, and taking one out. */
 export interface Nodes {
+  /** What it has and uses, by the names of the contract (nodes 1.6). Errors: of who has to be asked. */
+  resources(node: string): Promise<Record<string, Json>>;
+  /** The processor time of its service's processes (nodes 1.5). */
+  processes(node: string): Promise<Json>;
+  /** Of all members. */
+  busy(): Promise<readonly BusyDaemon[]>;
+  /** As far as this daemon knows. */
+  shardOwners(): readonly ShardOwner[];
   /** For good. Resolves to the store revision. Errors: `node/is-member`, `object/not-found`. */
   remove(node: string, trace: string): Promise<number>;
 }

@@ -15,13 +15,13 @@ import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Cluster } from './cluster.ts';
 import { NodeRemoval } from './node-removal.ts';
-import { consoles, operations } from './cluster-wide.ts';
+import { consoles, machines, operations } from './cluster-wide.ts';
 
 export interface ApiParts {
   readonly config: Config;
   readonly read: ReadModel;
   readonly router: Router;
-  readonly cluster: Pick<Cluster, 'members' | 'nodeOf'>;
+  readonly cluster: Pick<Cluster, 'members' | 'nodeOf' | 'shardOwners'>;
   readonly journal: StoreJournal;
   readonly random: Random;
   readonly log: Log;
@@ -36,6 +36,7 @@ export function apiServices(parts: ApiParts): ApiServices {
   const members = () => cluster.members ?? [];
   const nodeOf = (address: Address) => cluster.nodeOf(address);
   const wide = { node: config.node, read, router, log, nodeOf, members };
+  const removal = new NodeRemoval({ ...parts, node: config.node, clock: systemClock });
   return {
     node: config.node,
     members,
@@ -52,7 +53,11 @@ export function apiServices(parts: ApiParts): ApiServices {
       cancelMessage: (address) => Promise.resolve(cancelMessage(read, address)),
     },
     consoles: consoles(wide),
-    nodes: new NodeRemoval({ ...parts, node: config.node, clock: systemClock }),
+    nodes: {
+      ...machines(wide),
+      shardOwners: () => cluster.shardOwners,
+      remove: (node, trace) => removal.remove(node, trace),
+    },
     events: (address, limit, type) => journal.events(address, { limit, type }),
   };
 }

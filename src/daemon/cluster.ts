@@ -17,7 +17,7 @@ import {
 } from '../../transport/sharding/membership.ts';
 import type { Routes } from '../../transport/sharding/router.ts';
 import { ShardKeeper, type ShardActors } from '../../transport/sharding/shard-keeper.ts';
-import { shardOf } from '../../transport/sharding/shard.ts';
+import { SHARDS, shardOf } from '../../transport/sharding/shard.ts';
 import type { Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
 import { storedObjects } from './feed.ts';
@@ -109,6 +109,14 @@ export class Cluster implements Ownership, Routes {
   /** Shards that this daemon owns. */
   get shardCount(): number {
     return this.#membership?.shards.length ?? 0;
+  }
+
+  /** Every shard that somebody owns, as far as we know. */
+  get shardOwners(): { readonly shard: number; readonly node: string; readonly epoch: number }[] {
+    return Array.from({ length: SHARDS }, (_, shard) => shard).flatMap((shard) => {
+      const owner = this.#directory?.ownerOf(shard) ?? null;
+      return owner === null ? [] : [{ shard, node: owner.node, epoch: owner.epoch }];
+    });
   }
 
   /** Since the start of the daemon; what went with a lost lease is given up. */

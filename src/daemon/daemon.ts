@@ -45,6 +45,8 @@ import { Inventory } from './inventory.ts';
 import { registerKinds, STORED_FORMAT } from './kinds.ts';
 import { measuredStore } from './measured-store.ts';
 import { Metrics, monitoringOf, type Measured } from './metrics.ts';
+import { machineFacts, type MachineFacts } from './machine-facts.ts';
+import { reportResources } from './resource-reports.ts';
 import { machineService } from './machine-service.ts';
 import { openAmong } from './mesh.ts';
 import { Presence } from './presence.ts';
@@ -136,9 +138,10 @@ async function startActors(
     onRemoved: (error) => void giveUp().then(() => options.onFatal(error)),
   });
   const runtime = makeRuntime(options, journal, cluster);
+  const facts = machineFacts(config, read, runtime);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
-    machine: machineService({ runtime, consoles: host.hypervisor, clock: systemClock }),
+    machine: machineService({ ...facts, runtime, consoles: host.hypervisor, clock: systemClock }),
   });
   const among = await openAmong({
     ...options,
@@ -171,7 +174,7 @@ async function startActors(
   // Who is decided for here says its wish again by itself, and hears how its guest is then; others have to be told.
   host.hypervisor.lookAgain((id) => cluster.epochOf(instanceRef(id)) === null);
   startWatching(options, { ...parts, journal, executors, router, cluster }, undo);
-  startMeasuring(options, read, router, undo);
+  startMeasuring(options, { read, router, facts }, undo);
   if (config.roles.includes('api')) {
     const { peers } = among;
     await serveApi(options, { ...parts, journal, cluster, router, runtime, peers }, undo);
@@ -345,17 +348,18 @@ function startWatching(
 
 function startMeasuring(
   { config, random, log }: DaemonOptions,
-  read: ReadModel,
-  router: Router,
+  { read, router, facts }: Pick<Watched, 'read' | 'router'> & { readonly facts: MachineFacts },
   undo: Undo,
 ): void {
   const { node, dataDir } = config;
   const parts = { node, read, router, clock: systemClock, random, log };
   const measuring = new Measuring({ ...parts, gauges: () => readGauges(dataDir) });
   const reservations = new ReservationAudit(parts);
+  const reports = reportResources({ ...parts, ...facts });
   undo.push(
     () => measuring.stop(),
     () => reservations.stop(),
+    () => reports.stop(),
   );
 }
 

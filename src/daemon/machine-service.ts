@@ -5,15 +5,29 @@ import { parseAddress } from '../../actors/kernel/kind.ts';
 import type { Service } from '../../actors/kernel/router.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
 import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
+import type { Resources } from './resources.ts';
 import type { Consoles } from '../api/services.ts';
 
+/** Of those at work; a list for people. */
+const MOST_BUSY = 1_000;
+
 export interface MachineServiceOptions {
-  readonly runtime: Pick<Runtime, 'inspect' | 'stuck'>;
+  readonly runtime: Pick<Runtime, 'inspect' | 'stuck' | 'busy'>;
+  readonly pid: number;
+  readonly resources: () => Resources;
+  readonly processes: () => Record<string, number>;
   readonly consoles: Consoles;
   readonly clock: Clock;
 }
 
-export function machineService({ runtime, consoles, clock }: MachineServiceOptions): Service {
+export function machineService({
+  runtime,
+  pid,
+  resources,
+  processes,
+  consoles,
+  clock,
+}: MachineServiceOptions): Service {
   return async (_to, body) => {
     const message = decodeMachineMessage(body);
     switch (message.kind) {
@@ -23,6 +37,12 @@ export function machineService({ runtime, consoles, clock }: MachineServiceOptio
       }
       case 'stuck':
         return plain(runtime.stuck(clock.nowMs()));
+      case 'busy':
+        return plain({ pid, busy: runtime.busy(MOST_BUSY) });
+      case 'resources':
+        return resources();
+      case 'processes':
+        return processes();
       case 'read-console': {
         const bytes = await consoles.readConsole(message.instanceId, message.lengthBytes);
         return Buffer.from(bytes).toString('base64');

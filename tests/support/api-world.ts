@@ -38,7 +38,7 @@ import {
 } from '../../src/api/http/server.ts';
 import type { ApiServices, MetricsAccess, Monitoring } from '../../src/api/services.ts';
 import { signToken } from '../../src/api/identity/token.ts';
-import { consoles, operations } from '../../src/daemon/cluster-wide.ts';
+import { consoles, machines, operations } from '../../src/daemon/cluster-wide.ts';
 import { Metrics, monitoringOf } from '../../src/daemon/metrics.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
@@ -113,7 +113,14 @@ export class ApiWorld {
     this.runtime = new Runtime({ node: NODE, clock, random, journal, ownership, log });
     const router = localRouter(this.runtime, {
       executor: (to, message) => this.machine.handle(to, message),
-      machine: machineService({ runtime: this.runtime, consoles: this.machine, clock }),
+      machine: machineService({
+        runtime: this.runtime,
+        pid: 4_211,
+        resources: () => ({ cpu_load_1: 0.5, cpu_load_5: 0.25, cpu_load_15: 0.125 }),
+        processes: () => ({ process_age_troupe: 90 }),
+        consoles: this.machine,
+        clock,
+      }),
     });
     this.runtime.connect(router);
     registerKinds(this.runtime, this.read);
@@ -136,7 +143,11 @@ export class ApiWorld {
       },
       consoles: consoles(wide),
       monitoring: this.#monitoring(),
-      nodes: { remove: (node) => this.#removeNode(node) },
+      nodes: {
+        ...machines(wide),
+        shardOwners: () => [{ shard: 7, node: NODE, epoch: EPOCH }],
+        remove: (name) => this.#removeNode(name),
+      },
       events: (address, limit, type) => {
         const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
         const wanted = all.filter((event) => type === null || event.type === type);

@@ -1,11 +1,10 @@
 // An artifact as clients see it (contract: artifacts 2).
+import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import type { ArtifactState } from '../../../actors/artifact/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import type { ReadModel } from '../../read/read-model.ts';
 
-/** Schema version that existing clients expect. */
-const VERSION = 6;
 const INSTANCE = 'instance/';
 
 /** `withInstances`: each blob also says which instances use it, as only GET of one artifact does. */
@@ -24,7 +23,7 @@ export function artifactView(
     // The API knows no state between usable and gone.
     state: state.phase === 'delete-wait' ? 'deleted' : state.phase,
     metadata: state.metadata as JsonObject,
-    version: VERSION,
+    version: OBJECT_VERSIONS.artifact,
     artifact_type: state.type,
     source_url: state.sourceUrl,
     max_versions: state.maxVersions,

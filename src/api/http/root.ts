@@ -3,6 +3,7 @@ import { route, type Route } from './route.ts';
 
 /** Only those that really work. */
 const CAPABILITIES = {
+  admin: ['cluster-resources'],
   events: ['events-by-type'],
   instances: ['get-instance-namespace', 'pure-affinity'],
   networks: ['get-network-namespace', 'list-addresses', 'provide-dns'],

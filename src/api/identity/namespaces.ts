@@ -1,4 +1,5 @@
 // Namespace routes (contract: auth 6): who may use the API, by which keys, and which namespaces act on which others.
+import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import { artifactRef } from '../../../actors/artifact/state.ts';
 import { codeOf, TroupeError, unlessGone } from '../../../actors/kernel/errors.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
@@ -10,8 +11,6 @@ import { json, route, type ApiRequest, type Route } from '../http/route.ts';
 import { hashSecret } from './secret.ts';
 import { badRequest, change, notFound, type ApiServices } from '../services.ts';
 
-/** Schema version that existing clients expect. */
-const VERSION = 5;
 /** It becomes part of DNS names. */
 const NAME = /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/;
 const RESERVED_KEY = '_service_key';
@@ -200,7 +199,7 @@ function namespaceView({ id, state }: ReadObject<NamespaceState>): JsonObject {
     name: id,
     state: state.phase,
     metadata: state.metadata as JsonObject,
-    version: VERSION,
+    version: OBJECT_VERSIONS.namespace,
     keys: Object.keys(state.keys).toSorted(ascending),
     trust: { full: [...state.trusts] },
   };

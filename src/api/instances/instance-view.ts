@@ -1,12 +1,10 @@
 // An instance as clients see it (contract: instances 1).
+import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import type { InstanceState } from '../../../actors/instance/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import type { ReadModel } from '../../read/read-model.ts';
 import { interfaceView } from './interface-view.ts';
-
-/** Schema version that existing clients expect. */
-const VERSION = 14;
 
 export function instanceView(
   read: ReadModel,
@@ -40,7 +38,7 @@ export function instanceView(
     vdi_port: state.observed?.vdiPort ?? null,
     vdi_tls_port: state.observed?.vdiTlsPort ?? null,
     metadata: state.metadata as JsonObject,
-    version: VERSION,
+    version: OBJECT_VERSIONS.instance,
   };
 }
 

@@ -1,4 +1,5 @@
 // Node routes (contract: nodes 1), and draining, which is ours.
+import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import { TroupeError, unlessGone } from '../../../actors/kernel/errors.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { bootstrapKey, namespaceRef, SYSTEM } from '../../../actors/namespace/state.ts';
@@ -16,9 +17,6 @@ import {
   type Route,
 } from '../http/route.ts';
 import { change, notFound, type ApiServices } from '../services.ts';
-
-/** Schema version that existing clients expect. */
-const VERSION = 7;
 
 const NodeView = Type.Object({
   uuid: Type.String(),
@@ -69,6 +67,16 @@ export function nodeRoutes(services: ApiServices): Route[] {
       body: eventsBody,
       handle: async ({ params, body }) =>
         json(await eventList(services, [nodeRef(params['node'] ?? '')], body)),
+    }),
+    route('GET /nodes/:node/processmetrics', {
+      access: 'system',
+      summary: 'Show the processor time of the processes of the service on a machine.',
+      answer: { json: Type.Record(Type.String(), Type.Number()) },
+      object,
+      handle: async ({ object: { id, state } }) => {
+        const isThere = stateOf(state, isMember(services, id)) === 'created';
+        return json(isThere ? await services.nodes.processes(id) : {});
+      },
     }),
     route('POST /nodes/:node/drain', {
       access: 'system',
@@ -128,26 +136,35 @@ function nodeView(
 ): JsonObject {
   const all = members();
   const member = all.find(({ node }) => node === id);
-  const maintainer = all.map(({ node }) => node).toSorted()[0];
+  const maintainer = maintainerOf(all);
   return {
     uuid: id,
     name: id,
     state: stateOf(state, member !== undefined),
     metadata: state.metadata as JsonObject,
-    version: VERSION,
+    version: OBJECT_VERSIONS.node,
     ip: state.machine?.vtep ?? '',
     lastseen: (member === undefined ? state.sinceMs : clock.nowMs()) / 1000,
     release: member?.version ?? null,
-    is_etcd_master: false,
+    is_etcd_master: state.machine?.versions['etcd'] !== undefined,
     is_hypervisor: hasRole(state, 'hypervisor'),
     // Every hypervisor routes for its own guests: no node does it for all.
     is_network_node: false,
-    is_eventlog_node: false,
+    is_eventlog_node: state.machine?.roles.some((role: string) => role === 'events') === true,
     is_cluster_maintainer: id === maintainer,
     is_draining: state.isDraining,
     roles: [...(state.machine?.roles ?? [])],
     instances: Object.keys(state.reservations).length,
   };
+}
+
+function isMember({ members }: ApiServices, node: string): boolean {
+  return members().some((one) => one.node === node);
+}
+
+/** Nobody is elected here: what has to be done once is done by whoever owns it. The least name stands for all. */
+export function maintainerOf(members: readonly { readonly node: string }[]): string | undefined {
+  return members.map(({ node }) => node).toSorted()[0];
 }
 
 function stateOf({ phase }: NodeState, isMember: boolean): string {

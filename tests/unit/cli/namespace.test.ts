@@ -83,4 +83,18 @@ test('power says what was done; a refusal is told as it is', async () => {
   assert.match(refused.err, 'Invalid lifecycle state: no');
 });
 
+test('a node is deleted; resources and hogs are shown', async () => {
+  api.on('DELETE /nodes/n3', () => node({ name: 'n3', state: 'deleted' }));
+  api.on('GET /nodes', () => [node(), node({ name: 'n3', state: 'deleted' })]);
+  const row = { cpu_available: 60, cpu_load_1: 0.5, ram_available: 4_096 };
+  api.on('GET /admin/resources', () => ({ total: {}, per_node: { n2: row } }));
+  const shares = { process_cpu_fraction_etcd: 0.5, process_cpu_fraction_troupe: 0.01 };
+  api.on('GET /nodes/n2/processmetrics', () => ({ process_age_etcd: 90, ...shares }));
+  assert.match((await run(api, 'node delete n3')).out, /state: +deleted\n/);
+  assert.match((await run(api, 'node resources')).out, /\nn2 +60 +0\.5 +4096 MiB /);
+  assert.match((await run(api, 'node cpuhogs')).out, /^NODE .*\nn2 +etcd +0\.50\n$/);
+  assert.match((await run(api, 'node cpuhogs n2 --threshold 0')).out, /troupe +0\.01/);
+  assert.is((await run(api, 'node cpuhogs --threshold much')).code, 2);
+});
+
 test.run();
