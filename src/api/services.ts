@@ -7,6 +7,8 @@ import type { Busy } from '../../actors/kernel/inspection.ts';
 import type { EventRecord, Log, Random, Router } from '../../actors/kernel/ports.ts';
 import type { Format } from '../metrics/exposition.ts';
 import type { RouteLabels } from '../metrics/http-meter.ts';
+import type { AuditTrail } from './identity/audit-trail.ts';
+import type { TokenSecrets } from './identity/token-secrets.ts';
 import type { ReadModel } from '../read/read-model.ts';
 
 /** What is under way, wherever it is decided. */
@@ -87,7 +89,8 @@ export interface ApiServices {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly tokenSecret: Uint8Array;
+  readonly tokenSecrets: TokenSecrets & { rotate(isAtOnce: boolean): Promise<void> };
+  readonly audit: AuditTrail;
   readonly operations: Operations;
   readonly consoles: Consoles;
   readonly monitoring: Monitoring;

@@ -7,6 +7,7 @@ import { INSTANCE_COMMANDS } from './instance.ts';
 import { NAMESPACE_COMMANDS } from './namespace.ts';
 import { NETWORK_COMMANDS } from './network.ts';
 import { NODE_COMMANDS } from './node.ts';
+import { TOKEN_COMMANDS } from './token.ts';
 import { POWER_COMMANDS } from './power.ts';
 import { versionCommand } from './version.ts';
 
@@ -18,6 +19,7 @@ export const COMMANDS: readonly Command[] = [
   ...ACTOR_COMMANDS,
   ...CLUSTER_COMMANDS,
   ...NODE_COMMANDS,
+  ...TOKEN_COMMANDS,
   ...NAMESPACE_COMMANDS,
   versionCommand,
 ];

@@ -10,6 +10,7 @@ import { blob } from '../../actors/blob/blob.ts';
 import type { StoreJournal } from '../../transport/sharding/journal.ts';
 import type { Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
+import { AuditTrail } from '../api/identity/audit-trail.ts';
 import type { ApiServices, Monitoring } from '../api/services.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
@@ -25,14 +26,14 @@ export interface ApiParts {
   readonly journal: StoreJournal;
   readonly random: Random;
   readonly log: Log;
-  readonly tokenSecret: Uint8Array;
+  readonly tokenSecrets: ApiServices['tokenSecrets'];
   readonly monitoring: Monitoring;
   readonly store: Store;
   readonly keys: Keys;
 }
 
 export function apiServices(parts: ApiParts): ApiServices {
-  const { config, read, router, cluster, journal, random, log, tokenSecret } = parts;
+  const { config, read, router, cluster, journal, random, log, tokenSecrets } = parts;
   const members = () => cluster.members ?? [];
   const nodeOf = (address: Address) => cluster.nodeOf(address);
   const wide = { node: config.node, read, router, log, nodeOf, members };
@@ -46,7 +47,8 @@ export function apiServices(parts: ApiParts): ApiServices {
     clock: systemClock,
     random,
     log,
-    tokenSecret,
+    tokenSecrets,
+    audit: new AuditTrail(router, systemClock),
     monitoring: parts.monitoring,
     operations: {
       ...operations(wide),

@@ -32,7 +32,8 @@ import type { Probed } from '../drivers/hypervisor/probe.ts';
 import { ReadModel } from '../read/read-model.ts';
 import { apiServices, type ApiParts } from './api.ts';
 import { Audits } from './audits.ts';
-import { bootstrap, checkPool, tokenSecret, type Login } from './bootstrap.ts';
+import { TokenKeeper } from './token-keeper.ts';
+import { bootstrap, checkPool, type Login } from './bootstrap.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
 import { giveUpMachine } from './give-up-machine.ts';
 import { DomainNews } from './domain-news.ts';
@@ -203,14 +204,22 @@ async function serveApi(
     Pick<Measured, 'runtime' | 'cluster' | 'peers'>,
   undo: Undo,
 ): Promise<void> {
-  const { config } = options;
-  const secret = await tokenSecret(parts.store, parts.keys);
+  const { config, random, log } = options;
+  const tokenSecrets = await TokenKeeper.open({
+    ...parts,
+    clock: systemClock,
+    random: Math.random,
+    log,
+    trace: () => random.uuid(),
+    rotateDays: config.tokenRotateDays,
+  });
+  undo.push(() => tokenSecrets.close());
   const measured = { ...parts, node: config.node, version: VERSION, clock: systemClock };
   const monitoring = {
     ...monitoringOf(measured, parts.metrics),
     access: () => config.metricsAccess,
   };
-  const services = apiServices({ ...options, ...parts, tokenSecret: secret, monitoring });
+  const services = apiServices({ ...options, ...parts, tokenSecrets, monitoring });
   await serve(options.config.api, apiServer(services, apiRoutes(services)), undo);
 }
 

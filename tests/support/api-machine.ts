@@ -1,4 +1,12 @@
 // What the API's test world has instead of a machine and a store: see api-world.ts.
+import { randomBytes } from 'node:crypto';
+import {
+  countingSecrets,
+  rotated,
+  signingSecret,
+  type TokenSecret,
+  type TokenSecrets,
+} from '../../src/api/identity/token-secrets.ts';
 import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
@@ -77,6 +85,31 @@ export class MemoryClaims implements Claims {
 
   release(space: string, value: string): Promise<void> {
     this.#held.delete(`${space}/${value}`);
+    return Promise.resolve();
+  }
+}
+
+/** As src/daemon/token-keeper.ts keeps them in the store. */
+export class MemorySecrets implements TokenSecrets {
+  readonly #nowMs: () => number;
+  #all: TokenSecret[] = [
+    { secret: Buffer.from('a secret of this test alone'), signsFromMs: 0, countsUntilMs: null },
+  ];
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  signing(): Uint8Array {
+    return signingSecret(this.#all, this.#nowMs())?.secret ?? new Uint8Array();
+  }
+
+  accepted(): readonly Uint8Array[] {
+    return countingSecrets(this.#all, this.#nowMs()).map(({ secret }) => secret);
+  }
+
+  rotate(isAtOnce: boolean): Promise<void> {
+    this.#all = rotated(this.#all, randomBytes(32), { nowMs: this.#nowMs(), isAtOnce });
     return Promise.resolve();
   }
 }

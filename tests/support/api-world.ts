@@ -37,12 +37,19 @@ import {
   type ServerLimits,
 } from '../../src/api/http/server.ts';
 import type { ApiServices, MetricsAccess, Monitoring } from '../../src/api/services.ts';
+import { AuditTrail } from '../../src/api/identity/audit-trail.ts';
 import { signToken } from '../../src/api/identity/token.ts';
 import { consoles, machines, operations } from '../../src/daemon/cluster-wide.ts';
 import { Metrics, monitoringOf } from '../../src/daemon/metrics.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
-import { FakeMachine, FedJournal, MemoryClaims, ShiftedClock } from './api-machine.ts';
+import {
+  FakeMachine,
+  FedJournal,
+  MemoryClaims,
+  MemorySecrets,
+  ShiftedClock,
+} from './api-machine.ts';
 import { candidates } from '../../src/daemon/candidates.ts';
 import { FakeOwnership, keptLog, type LogLine } from './kernel.ts';
 import { MACHINE } from './machine-facts.ts';
@@ -100,6 +107,7 @@ export class ApiWorld {
   readonly server: Server;
   metricsAccess: MetricsAccess = 'local';
   readonly unready: string[] = [];
+  readonly tokens = new MemorySecrets(() => this.clock.nowMs());
   readonly #tokens = new Map<string, string>();
   readonly #agent = new Agent({ keepAlive: true });
 
@@ -136,7 +144,8 @@ export class ApiWorld {
       clock,
       random,
       log,
-      tokenSecret: Buffer.from('a secret of this test alone'),
+      tokenSecrets: this.tokens,
+      audit: new AuditTrail(router, clock),
       operations: {
         ...operations(wide),
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
@@ -199,9 +208,14 @@ export class ApiWorld {
     if (known !== undefined) return known;
     const nonce = this.read.namespaces.get(tenant)?.state.keys['key']?.nonce ?? '';
     const claims = { namespace: tenant, keyName: 'key', nonce };
-    const token = signToken(this.services.tokenSecret, ZONE, claims, this.clock.nowMs());
+    const token = signToken(this.services.tokenSecrets.signing(), ZONE, claims, this.clock.nowMs());
     this.#tokens.set(tenant, token);
     return token;
+  }
+
+  /** After a change of secrets or time. */
+  forgetTokens(): void {
+    this.#tokens.clear();
   }
 
   async setKey(tenant: Tenant, secret: string): Promise<void> {

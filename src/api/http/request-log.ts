@@ -18,7 +18,7 @@ const GIVEN_UP = 499;
 
 /** Measures and logs the request once its answer is sent, or nobody waits for it any more. */
 export function watchRequest(
-  { monitoring: { requests }, clock, log }: ApiServices,
+  { monitoring: { requests }, read, audit, clock, log }: ApiServices,
   { request, response, trace }: Exchange,
 ): SeenRequest {
   const seen: SeenRequest = { route: null, caller: null };
@@ -30,13 +30,19 @@ export function watchRequest(
     const { route, caller } = seen;
     requests.ended(route, status, durationMs);
     const isKnown = caller !== null && caller.namespace !== '';
-    log(isKnown && route?.method !== 'GET' ? 'info' : 'debug', 'request', {
+    const isChange = isKnown && route !== null && route.method !== 'GET';
+    const remote = request.socket.remoteAddress ?? '';
+    const { namespace = '', keyName: name = '' } = caller ?? {};
+    const set = isChange ? read.namespaces.get(namespace)?.state.keys[name] : undefined;
+    if (set !== undefined && status < 400)
+      audit.note('key used for changes', { namespace, key: { name, set }, remote, trace });
+    log(isChange ? 'info' : 'debug', 'request', {
       trace,
       method: request.method,
       path: request.url?.split('?')[0],
       status,
       ms: Math.round(durationMs * 10) / 10,
-      remote: request.socket.remoteAddress,
+      remote,
       ...(isKnown ? caller : {}),
     });
   });

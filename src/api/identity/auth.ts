@@ -1,6 +1,7 @@
 // What a token is worth (contract: auth 4).
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { SYSTEM } from '../../../actors/namespace/state.ts';
+import { liveKey } from '../../../actors/namespace/keys.ts';
 import { WORN_OUT } from '../http/answer.ts';
 import type { Access, Caller } from '../http/route.ts';
 import type { ApiServices } from '../services.ts';
@@ -16,7 +17,7 @@ export class Authenticator {
 
   constructor(services: ApiServices) {
     this.#services = services;
-    this.#tokens = new TokenVerifier(services.tokenSecret);
+    this.#tokens = new TokenVerifier(() => services.tokenSecrets.accepted());
   }
 
   /**
@@ -44,9 +45,9 @@ export class Authenticator {
     }
     const { namespace, keyName, nonce } = verified;
     const found = read.namespaces.get(namespace)?.state;
-    // A token dies with its namespace, its key, or when the key is set anew.
-    const isAlive = found?.phase === 'created' && found.keys[keyName]?.nonce === nonce;
-    if (!isAlive) throw unauthenticated('');
+    // A token dies with its namespace, with its key, or when the key is set anew.
+    const key = found?.phase === 'created' ? liveKey(found, keyName, clock.nowMs()) : undefined;
+    if (key?.nonce !== nonce) throw unauthenticated('');
     return { namespace, keyName };
   }
 }

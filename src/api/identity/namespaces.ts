@@ -4,8 +4,10 @@ import { artifactRef } from '../../../actors/artifact/state.ts';
 import { codeOf, TroupeError, unlessGone } from '../../../actors/kernel/errors.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
+import { liveKey, liveKeys } from '../../../actors/namespace/keys.ts';
 import { namespaceRef, SYSTEM, type NamespaceState } from '../../../actors/namespace/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
+import { eventList, eventsBody } from '../objects/events.ts';
 import { existingNamespace, isTrusted } from './access.ts';
 import { json, route, type ApiRequest, type Route } from '../http/route.ts';
 import { hashSecret } from './secret.ts';
@@ -13,9 +15,16 @@ import { badRequest, change, notFound, type ApiServices } from '../services.ts';
 
 /** It becomes part of DNS names. */
 const NAME = /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/;
+/** Beyond this a date cannot be told. */
+const LATEST_S = 8_640_000_000_000;
 const RESERVED_KEY = '_service_key';
 
-const KEY = { key_name: Type.Optional(Type.Unknown()), key: Type.Optional(Type.Unknown()) };
+const KEY = {
+  key_name: Type.Optional(Type.Unknown()),
+  key: Type.Optional(Type.Unknown()),
+  /** When the key ends, seconds since the epoch; none: never. Ours. */
+  expires_at: Type.Optional(Type.Unknown()),
+};
 const EXTERNAL = { external_namespace: Type.Optional(Type.Unknown()) };
 
 type Find = (request: ApiRequest<unknown>) => ReadObject<NamespaceState>;
@@ -29,15 +38,23 @@ export function namespaceRoutes(services: ApiServices): Route[] {
         const shown = all.filter(
           ({ id, state }) => state.phase === 'created' && isTrusted(services, caller, id),
         );
-        return json(shown.map(namespaceView));
+        return json(shown.map((one) => namespaceView(services, one)));
       },
     }),
     createRoute(services),
     route('GET /auth/namespaces/:namespace', {
       object,
-      handle: (request) => json(namespaceView(request.object)),
+      handle: (request) => json(namespaceView(services, request.object)),
     }),
     deleteRoute(services),
+    route('GET /auth/namespaces/:namespace/events', {
+      summary: 'List what happened to a namespace, its keys and trusts, newest first.',
+      answer: { json: Type.Array(Type.Record(Type.String(), Type.Unknown())) },
+      object,
+      body: eventsBody,
+      handle: async ({ object: { id }, body }) =>
+        json(await eventList(services, [namespaceRef(id)], body)),
+    }),
     ...keyRoutes(services, object),
     ...trustRoutes(services, object),
   ];
@@ -70,20 +87,22 @@ function createRoute(services: ApiServices): Route {
       }
       const before = services.read.namespaces.get(name)?.state;
       if (before !== undefined && before.phase !== 'deleted') throw exists();
-      const first = await firstKey(body);
+      const first = await firstKey(body, services.clock.nowMs());
       const message = { kind: 'found', ...(first === undefined ? {} : { key: first }) } as const;
       await change(services, namespaceRef(name), message, trace).catch((error: unknown) => {
         throw codeOf(error) === 'object/exists' ? exists() : error;
       });
-      return json(namespaceView(services.read.namespaces.get(name) ?? notThere(name)));
+      return json(namespaceView(services, services.read.namespaces.get(name) ?? notThere(name)));
     },
   });
 }
 
-async function firstKey({ key_name: name, key }: { key_name?: unknown; key?: unknown }) {
+type KeyBody = Readonly<Partial<Record<keyof typeof KEY, unknown>>>;
+
+async function firstKey({ key_name: name, key, expires_at }: KeyBody, nowMs: number) {
   if (!name) return undefined;
   if (!key) throw badRequest('no key specified');
-  return { name: keyName(name), key: await hashSecret(secret(key)) };
+  return { name: keyName(name), key: await hashSecret(secret(key), endOf(expires_at, nowMs)) };
 }
 
 /** Artifacts go with it; instances and networks have to be gone before. */
@@ -113,53 +132,53 @@ function deleteRoute(services: ApiServices): Route {
 }
 
 function keyRoutes(services: ApiServices, object: Find): Route[] {
-  const set = async (id: string, name: string, key: unknown, trace: string) => {
-    const hashed = await hashSecret(secret(key));
-    await change(services, namespaceRef(id), { kind: 'set-key', name, key: hashed }, trace);
+  const nowMs = () => services.clock.nowMs();
+  const set = async (id: string, name: string, body: KeyBody, trace: string) => {
+    const key = await hashSecret(secret(body.key), endOf(body.expires_at, nowMs()));
+    await change(services, namespaceRef(id), { kind: 'set-key', name, key }, trace);
     return json(name);
   };
   /** Contract: auth 6.5; null when it may be a new one. */
-  const checked = (body: { key_name?: unknown; key?: unknown }): string => {
+  const checked = (body: KeyBody): string => {
     if (!body.key_name) throw badRequest('no key name specified');
     if (!body.key) throw badRequest('no key specified');
     return keyName(body.key_name);
   };
   const known = (state: NamespaceState, name: string): string => {
-    if (!Object.hasOwn(state.keys, name))
-      throw new TroupeError('api/not-found', 'key does not exist');
-    return name;
+    if (liveKey(state, name, nowMs()) !== undefined) return name;
+    throw new TroupeError('api/not-found', 'key does not exist');
   };
   return [
     route('GET /auth/namespaces/:namespace/keys', {
       object,
-      handle: ({ object: { state } }) => json(Object.keys(state.keys).toSorted(ascending)),
+      handle: ({ object: { state } }) => json(keyNames(state, nowMs())),
     }),
     route('POST /auth/namespaces/:namespace/keys', {
       object,
       body: KEY,
-      handle: ({ object: { id }, body, trace }) => set(id, checked(body), body.key, trace),
+      handle: ({ object: { id }, body, trace }) => set(id, checked(body), body, trace),
     }),
     // As the Python client sends it.
     route('PUT /auth/namespaces/:namespace/keys', {
       object,
       body: KEY,
       handle: ({ object: { id, state }, body, trace }) =>
-        set(id, known(state, checked(body)), body.key, trace),
+        set(id, known(state, checked(body)), body, trace),
     }),
     // As the Go client does.
     route('PUT /auth/namespaces/:namespace/keys/:key_name', {
       object,
-      body: { key: Type.Optional(Type.Unknown()) },
+      body: { key: KEY.key, expires_at: KEY.expires_at },
       handle: ({ object: { id, state }, params, body, trace }) => {
         const name = checked({ key_name: params['key_name'], key: body.key });
-        return set(id, known(state, name), body.key, trace);
+        return set(id, known(state, name), body, trace);
       },
     }),
     route('DELETE /auth/namespaces/:namespace/keys/:key_name', {
       object,
       handle: async ({ object: { id, state }, params, trace }) => {
         const name = params['key_name'] ?? '';
-        if (!Object.hasOwn(state.keys, name)) {
+        if (liveKey(state, name, nowMs()) === undefined) {
           throw new TroupeError('api/not-found', 'key name not found in namespace');
         }
         await change(services, namespaceRef(id), { kind: 'remove-key', name }, trace);
@@ -173,7 +192,7 @@ function trustRoutes(services: ApiServices, object: Find): Route[] {
   const { read } = services;
   const set = async (id: string, kind: 'trust' | 'untrust', namespace: string, trace: string) => {
     await change(services, namespaceRef(id), { kind, namespace }, trace);
-    return json(namespaceView(read.namespaces.get(id) ?? notThere(id)));
+    return json(namespaceView(services, read.namespaces.get(id) ?? notThere(id)));
   };
   return [
     route('POST /auth/namespaces/:namespace/trust', {
@@ -194,15 +213,33 @@ function trustRoutes(services: ApiServices, object: Find): Route[] {
   ];
 }
 
-function namespaceView({ id, state }: ReadObject<NamespaceState>): JsonObject {
+function namespaceView(
+  { clock }: ApiServices,
+  { id, state }: ReadObject<NamespaceState>,
+): JsonObject {
   return {
     name: id,
     state: state.phase,
     metadata: state.metadata as JsonObject,
     version: OBJECT_VERSIONS.namespace,
-    keys: Object.keys(state.keys).toSorted(ascending),
+    keys: keyNames(state, clock.nowMs()),
     trust: { full: [...state.trusts] },
   };
+}
+
+function keyNames(state: NamespaceState, nowMs: number): string[] {
+  return liveKeys(state, nowMs)
+    .map(([name]) => name)
+    .toSorted(ascending);
+}
+
+/** Null: it does not end. Error: 400 for what is no time to come. */
+function endOf(expiresAt: unknown, nowMs: number): number | null {
+  if (expiresAt === undefined || expiresAt === null) return null;
+  if (typeof expiresAt === 'number' && expiresAt * 1000 > nowMs && expiresAt < LATEST_S) {
+    return Math.round(expiresAt * 1000);
+  }
+  throw badRequest('expires_at is a time to come, in seconds since the epoch');
 }
 
 const ascending = (a: string, b: string) => (a < b ? -1 : 1);

@@ -8,7 +8,7 @@ import type { Json, JsonObject } from '../../../actors/kernel/json.ts';
 import { reasonOf } from '../../../actors/kernel/errors.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import type { NodeState } from '../../../actors/node/state.ts';
-import { json, route, type Route } from '../http/route.ts';
+import { json, optional, route, type Route } from '../http/route.ts';
 import type { ApiServices } from '../services.ts';
 import { maintainerOf } from './nodes.ts';
 
@@ -47,6 +47,18 @@ export function adminRoutes(services: ApiServices): Route[] {
       summary: 'Show which daemon decides for what, what it is doing, and who waits for it.',
       answer: { json: Locks },
       handle: async () => json(await locks(services)),
+    }),
+    route('POST /admin/rotatetokensecret', {
+      access: 'system',
+      summary: 'Sign tokens with another secret from now on; at once: every token there is ends.',
+      body: { at_once: optional(Type.Boolean()) },
+      answer: { json: Type.Null() },
+      handle: async ({ body, caller, trace }) => {
+        const isAtOnce = body.at_once === true;
+        await services.tokenSecrets.rotate(isAtOnce);
+        services.log('info', 'the token secret was rotated', { trace, isAtOnce, ...caller });
+        return json(null);
+      },
     }),
     route('GET /admin/resources', {
       access: 'system',

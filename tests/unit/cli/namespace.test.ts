@@ -1,6 +1,7 @@
 // `troupe namespace`, `key`, `trust`, `node` and power: what they ask of the API, and what they print.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { View } from '../../../src/client/client.ts';
 import { FakeApi, Refusal, run } from './fake-api.ts';
 
 const test = suite('cli: namespaces, nodes, power');
@@ -95,6 +96,21 @@ test('a node is deleted; resources and hogs are shown', async () => {
   assert.match((await run(api, 'node cpuhogs')).out, /^NODE .*\nn2 +etcd +0\.50\n$/);
   assert.match((await run(api, 'node cpuhogs n2 --threshold 0')).out, /troupe +0\.01/);
   assert.is((await run(api, 'node cpuhogs --threshold much')).code, 2);
+});
+
+test('a key with an end, and another secret for tokens', async () => {
+  api.on('POST /auth/namespaces/lab/keys', () => 'ci');
+  await run(api, 'key add lab ci --key secret --days 30');
+  const [{ expires_at: ends } = {}] = api.bodies('POST /auth/namespaces/lab/keys') as View[];
+  const days = (Number(ends) - Date.now() / 1000) / 86_400;
+  assert.ok(days > 29.9 && days < 30.1, `${days}`);
+  api.on('POST /admin/rotatetokensecret', () => null);
+  assert.match((await run(api, 'token rotate')).err, /tokens of before run out/);
+  assert.match((await run(api, 'token rotate --at-once')).err, /have ended/);
+  assert.equal(api.bodies('POST /admin/rotatetokensecret'), [
+    { at_once: false },
+    { at_once: true },
+  ]);
 });
 
 test.run();
