@@ -100,7 +100,10 @@ async function domainWish(state: State, context: Context): Promise<DomainWish> {
       return { device, position, bus, media, baseBlobId: blobId, sizeGiB };
     }),
     configDrive: layout.configDrive && { ...layout.configDrive, sshKey, userData, seed },
-    nics: await Promise.all(state.nics.map((nic) => nicWish(nic, context))),
+    // Those that are still being plugged come with a later generation.
+    nics: await Promise.all(
+      state.nics.filter(({ phase }) => phase === 'created').map((nic) => nicWish(nic, context)),
+    ),
     power,
     powerOns,
     hardReboots,

@@ -38,6 +38,7 @@ import {
   interfaceChanged,
 } from './needs.ts';
 import { nodeGone, sawNode } from './node-seen.ts';
+import { plug } from './plug.ts';
 import { account, claimsPlace } from './place.ts';
 import { domainObserved, setPower } from './power.ts';
 import { scheduled } from './scheduled.ts';
@@ -99,17 +100,8 @@ function transition(
     return refuse(state, 'object/not-found', 'instance not found');
   }
   switch (message.kind) {
-    case 'create': {
-      if (state.phase !== 'none') return next(state);
-      const { kind: _, ...asked } = message;
-      return next({ ...state, ...asked, phase: 'initial', sinceMs: turn.now }, [
-        {
-          type: 'audit',
-          message: 'created instance',
-          extra: { cpus: asked.cpus, memory: asked.memoryMiB },
-        },
-      ]);
-    }
+    case 'create':
+      return create(state, message, turn);
     case 'interface-changed':
       return interfaceChanged(state, message, turn);
     case 'placed':
@@ -128,6 +120,8 @@ function transition(
       return blobChanged(state, message, turn);
     case 'domain-observed':
       return domainObserved(state, message, turn);
+    case 'plug':
+      return plug(state, message.nic);
     case 'set-power':
       return setPower(state, message.action, turn);
     case 'node-seen':
@@ -149,6 +143,19 @@ function transition(
     case 'time-reached':
       return timeReached(state, turn);
   }
+}
+
+function create(
+  state: State,
+  message: Extract<InstanceMessage, { kind: 'create' }>,
+  turn: Turn,
+): Step<State> {
+  if (state.phase !== 'none') return next(state);
+  const { kind: _, ...asked } = message;
+  const extra = { cpus: asked.cpus, memory: asked.memoryMiB };
+  return next({ ...state, ...asked, phase: 'initial', sinceMs: turn.now }, [
+    { type: 'audit', message: 'created instance', extra },
+  ]);
 }
 
 function effectFailed(

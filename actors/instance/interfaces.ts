@@ -14,7 +14,7 @@ const LOOKS = 15;
 export async function createInterfaces(state: InstanceState, context: Context): Promise<undefined> {
   const { namespace, name: hostname } = state;
   const instanceId = context.self.id;
-  for (const nic of state.nics) {
+  for (const nic of state.nics.filter(({ phase }) => phase === 'none')) {
     const { interfaceId, networkId, order, model, requested, requestedMac } = nic;
     const where = { networkId, instanceId, namespace, hostname, order };
     const message = { kind: 'create', ...where, model, requested, requestedMac } as const;
@@ -25,7 +25,7 @@ export async function createInterfaces(state: InstanceState, context: Context): 
 /** Tells them the instance's node; they tell when they have joined their networks there. */
 export async function placeInterfaces(state: InstanceState, context: Context): Promise<undefined> {
   const node = state.node ?? '';
-  for (const nic of state.nics) {
+  for (const nic of state.nics.filter(({ phase }) => phase === 'initial')) {
     await context.ask(interfaceRef(nic.interfaceId), { kind: 'place', node });
   }
 }

@@ -3,6 +3,7 @@ import { next, type Step, type Turn } from '../kernel/kind.ts';
 import { failure, type Failure } from '../kernel/object.ts';
 import { clean, isCleaning } from './clean.ts';
 import { fail } from './fail.ts';
+import { isPlugging, plugFailed, plugged } from './plug.ts';
 import type { InstanceMessage, InstanceState, Nic } from './state.ts';
 
 type State = InstanceState;
@@ -24,6 +25,9 @@ export function interfaceChanged(
   const phase = message.phase === 'delete-wait' ? nic.phase : message.phase;
   if (NIC_ORDER.indexOf(phase) < NIC_ORDER.indexOf(nic.phase)) return next(state, [], true);
   const { mac, ipv4 } = message;
+  if (state.phase === 'created' && isPlugging(nic) && (phase === 'error' || phase === 'deleted')) {
+    return plugFailed(state, nic, message.failure?.reason ?? 'it was deleted');
+  }
   const nics = state.nics.map((one) => (one === nic ? { ...nic, phase, mac, ipv4 } : one));
   const step = nicsChanged({ ...state, nics }, { nic, message, phase }, turn);
   return { ...step, reply: true };
@@ -37,6 +41,9 @@ function nicsChanged(
   const { nic, message, phase } = change;
   const why = message.failure ?? failure('object/wrong-phase', 'an interface failed');
   if (isCleaning(state)) return clean({}, state, turn);
+  if (state.phase === 'created' && phase === 'created' && isPlugging(nic)) {
+    return plugged(state, { ...nic, mac: message.mac, ipv4: message.ipv4 });
+  }
   if (phase === 'created' || phase === 'initial') return advance(state, turn);
   if (phase !== 'error' && phase !== 'deleted') return next(state);
   // A running guest is not torn down because the record of its interface is out of order.

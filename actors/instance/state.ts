@@ -176,6 +176,8 @@ const MESSAGES = {
     observed: Observed,
     builtDisks: nullable(Type.Array(BuiltDisk)),
   },
+  /** Another interface; its order is decided here. */
+  plug: { nic: Nic },
   'set-power': {
     action: oneOf(['poweron', 'poweroff', 'pause', 'unpause', 'reboothard', 'rebootsoft']),
   },

@@ -3,6 +3,7 @@ import type { Passing, Wanted } from '../kernel/kind.ts';
 import { isPaused, withSetback } from '../kernel/setback.ts';
 import { isCleaning, mayHaveDomain } from './clean.ts';
 import { isNodeMissing } from './node-seen.ts';
+import { plugging } from './plug.ts';
 import type { InstanceMessage, InstanceState as State } from './state.ts';
 
 export type InstanceEffect =
@@ -40,9 +41,9 @@ export function effects(state: State): Wanted<InstanceEffect>[] {
     ];
   }
   if (state.phase === 'created' && isNodeMissing(state)) return [];
-  if (state.phase === 'creating' || state.phase === 'created') {
-    return [{ name: 'sync-domain', key: String(state.generation) }];
-  }
+  const syncing = { name: 'sync-domain', key: String(state.generation) } as const;
+  if (state.phase === 'creating') return [syncing];
+  if (state.phase === 'created') return [syncing, ...plugging(state)];
   return state.forgetting ? [{ name: 'forget', key: '' }] : [];
 }
 

@@ -149,6 +149,7 @@ function badFlag(error: unknown, table: FlagTable, page: string): CliError {
 function checkArgs({ name, args: wanted }: Command, args: readonly string[], page: string): void {
   const missing = wanted.slice(args.length).filter((arg) => !arg.startsWith('['));
   if (missing.length > 0) throw usageError(`\`troupe ${name}\` needs ${missing.join(' ')}`, page);
+  if (wanted.at(-1)?.endsWith('...]') === true) return;
   if (args.length > wanted.length) {
     const extra = args.slice(wanted.length).join(' ');
     throw usageError(`\`troupe ${name}\` does not take ${JSON.stringify(extra)}`, page);

@@ -20,12 +20,14 @@ export interface Command {
   readonly name: string;
   readonly aliases?: readonly string[];
   readonly summary: string;
-  /** `NAME` has to be given, `[NAME]` may be. */
+  /** `NAME` has to be given, `[NAME]` may be; `[NAME...]`: any number of them, empty ones too. */
   readonly args: readonly string[];
   readonly flags: FlagTable;
   readonly examples: readonly string[];
   /** More than one sentence, under the summary. */
   readonly notes?: string;
+  /** For programs: in no list of commands. */
+  readonly isHidden?: boolean;
   /** Returns when all is done; everything else is thrown. */
   readonly run: (call: Call) => Promise<void>;
 }

@@ -3,6 +3,7 @@ import { ACTOR_COMMANDS } from './actor.ts';
 import { ARTIFACT_COMMANDS } from './artifact.ts';
 import { CLUSTER_COMMANDS } from './cluster.ts';
 import type { Command } from './command.ts';
+import { completionCommands } from './completion.ts';
 import { INSTANCE_COMMANDS } from './instance.ts';
 import { NAMESPACE_COMMANDS } from './namespace.ts';
 import { NETWORK_COMMANDS } from './network.ts';
@@ -21,5 +22,6 @@ export const COMMANDS: readonly Command[] = [
   ...NODE_COMMANDS,
   ...TOKEN_COMMANDS,
   ...NAMESPACE_COMMANDS,
+  ...completionCommands(() => COMMANDS),
   versionCommand,
 ];

@@ -7,7 +7,7 @@ import { didYouMean } from './suggestion.ts';
 /** Throws a usage error when there is no such page. */
 export function helpText(about: readonly string[], commands: readonly Command[]): string {
   const [noun] = about;
-  if (noun === undefined) return overview(commands);
+  if (noun === undefined) return overview(commands.filter(({ isHidden }) => isHidden !== true));
   const name = about.slice(0, 2).join(' ');
   const command = commands.find((one) => one.name === name || one.aliases?.includes(name));
   if (command !== undefined) return commandPage(command);
@@ -28,7 +28,9 @@ ${aligned(commands.map(({ name, args, summary }) => [[name, ...args].join(' '), 
 Flags of all commands:
 ${flagLines(COMMON_FLAGS)}
 A login is taken from flags, then variables, then the first of these files that there is:
-.troupe/login.json here or in the checkout of this command, ~/.troupe.json, /var/lib/troupe/login.json.
+.troupe/login.json here or in the checkout of this command, ~/.troupe, ~/.troupe/login.json, ~/.troupe.json,
+/var/lib/troupe/login.json, and those of sf-client: ~/.shakenfist, /etc/sf/shakenfist.json. The variables
+SHAKENFIST_API_URL, SHAKENFIST_NAMESPACE and SHAKENFIST_KEY stand in for ours.
 
 Exit codes: 0 done, 1 refused or failed, 2 not understood, 130 left by Ctrl-C.
 Example: troupe instance list

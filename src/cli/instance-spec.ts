@@ -139,7 +139,8 @@ function longDisk(spec: string): object {
   };
 }
 
-function networks(flags: Flags): object[] {
+/** Of -f, -n and -N. */
+export function networks(flags: Flags): object[] {
   return [
     ...flags.texts('floated').map((spec) => ({ ...shortNetwork(spec), float: true })),
     ...flags.texts('network').map(shortNetwork),

@@ -4,6 +4,8 @@ import { ApiError } from '../client/api-error.ts';
 import type { View } from '../client/client.ts';
 import type { Call, Command } from './command.ts';
 import { consoleCommand } from './console.ts';
+import { deleteAllCommand } from './delete-all.ts';
+import { addInterfaceCommand } from './instance-plug.ts';
 import { eventsCommand } from './event-command.ts';
 import { eventText } from './event-text.ts';
 import { CliError } from './failure.ts';
@@ -56,6 +58,8 @@ export const INSTANCE_COMMANDS: readonly Command[] = [
     notes: 'Its disks are lost. Waits until all is gone.',
     run: (call) => deleteObject(call, 'instance'),
   },
+  deleteAllCommand('instance'),
+  addInterfaceCommand,
   consoleCommand,
   eventsCommand('instance'),
 ];

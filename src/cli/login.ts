@@ -1,4 +1,5 @@
-// Who the command line is, and where the API is: flags over variables over the first login file there is.
+// Who the command line is, and where the API is: flags over variables over the first login file there is. The files and
+// variables of sf-client come after our own, so that who has used that has a login already (contract: clients 2).
 import { readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CliError } from './failure.ts';
@@ -24,9 +25,9 @@ const HINT =
 export function findLogin(flags: Flags, world: World): Login {
   const { variables } = world;
   const direct = present({
-    apiUrl: flags.text('api-url') ?? variables['TROUPE_API_URL'],
-    namespace: flags.text('namespace') ?? variables['TROUPE_NAMESPACE'],
-    key: flags.text('key') ?? variables['TROUPE_KEY'],
+    apiUrl: flags.text('api-url') ?? variable(world, 'API_URL'),
+    namespace: flags.text('namespace') ?? variable(world, 'NAMESPACE'),
+    key: flags.text('key') ?? variable(world, 'KEY'),
   });
   const { apiUrl, namespace, key } = direct;
   if (apiUrl !== undefined && namespace !== undefined && key !== undefined) {
@@ -38,6 +39,10 @@ export function findLogin(flags: Flags, world: World): Login {
   return checked({ ...login, ...direct }, `login from ${path}`);
 }
 
+function variable({ variables }: World, name: string): string | undefined {
+  return variables[`TROUPE_${name}`] ?? variables[`SHAKENFIST_${name}`];
+}
+
 function namedFile(path: string) {
   const found = readLogin(path);
   if (found === 'missing') throw new CliError(`there is no login file ${path}`, { wayOut: HINT });
@@ -45,16 +50,29 @@ function namedFile(path: string) {
   return { path, login: found };
 }
 
-/** The first that can be read. One that may not be read is named only when no other is there. */
-function firstFile({ directory, checkout, home, systemDirectory }: World) {
+function loginFiles({ directory, checkout, home, systemDirectory, shakenFist }: World): string[] {
   const paths = [
-    ...new Set([
-      join(directory, '.troupe', 'login.json'),
-      join(checkout, '.troupe', 'login.json'),
-      join(home, '.troupe.json'),
-      join(systemDirectory, 'login.json'),
-    ]),
+    join(directory, '.troupe', 'login.json'),
+    join(checkout, '.troupe', 'login.json'),
+    ownFile(home),
+    join(home, '.troupe.json'),
+    join(systemDirectory, 'login.json'),
+    join(home, '.shakenfist'),
+    shakenFist,
   ];
+  return [...new Set(paths)];
+}
+
+/** `~/.troupe`; where that is a daemon's folder, the login in it. */
+function ownFile(home: string): string {
+  const path = join(home, '.troupe');
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return isFolder ? join(path, 'login.json') : path;
+}
+
+/** The first that can be read. One that may not be read is named only when no other is there. */
+function firstFile(world: World) {
+  const paths = loginFiles(world);
   let locked: string | undefined;
   const foreign = paths.filter((path) => !isTrusted(path));
   for (const path of paths.filter((one) => !foreign.includes(one))) {

@@ -29,7 +29,7 @@ const list: Command = {
 const show: Command = {
   name: 'namespace show',
   summary: 'Show all about one namespace',
-  args: ['NAME'],
+  args: ['NAMESPACE'],
   flags: {},
   examples: ['troupe namespace show lab'],
   run: async (call) => printNamespace(call, await call.client().view('GET', pathOf(call))),
@@ -62,7 +62,7 @@ const create: Command = {
 const remove: Command = {
   name: 'namespace delete',
   summary: 'Delete a namespace, with its artifacts',
-  args: ['NAME'],
+  args: ['NAMESPACE'],
   flags: {},
   examples: ['troupe namespace delete lab'],
   notes: 'Its instances and networks have to be gone. For the system namespace only.',

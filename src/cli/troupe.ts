@@ -6,6 +6,7 @@ import { runCli } from './run.ts';
 const POLL_MS = 500;
 /** From the default of the daemon's own setting data-dir. */
 const SYSTEM_DIRECTORY = '/var/lib/troupe';
+const SHAKEN_FIST = '/etc/sf/shakenfist.json';
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -31,6 +32,7 @@ const exitCode = await runCli(process.argv.slice(2), {
   home: homedir(),
   checkout: dirname(dirname(import.meta.dirname)),
   systemDirectory: SYSTEM_DIRECTORY,
+  shakenFist: SHAKEN_FIST,
   signal: stop.signal,
   pollMs: POLL_MS,
 });

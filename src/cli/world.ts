@@ -25,6 +25,8 @@ export interface World {
   readonly checkout: string;
   /** Where a daemon keeps its things when nothing else was said. */
   readonly systemDirectory: string;
+  /** The login file that sf-client reads for all users of a machine. */
+  readonly shakenFist: string;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
   /** Between two looks at something that is waited for. */

@@ -1,4 +1,4 @@
-// Sends GET after GET over kept connections for a while, and tells its parent how many a second were answered 200.
+// Sends request after request over kept connections for a while, and tells its parent how many a second were answered 200.
 // Raw sockets: a client library would be slower than either server.
 import { connect } from 'node:net';
 
@@ -8,6 +8,9 @@ interface Shot {
   readonly token: string;
   readonly connections: number;
   readonly forMs: number;
+  /** Default GET; with a body it is sent each time. */
+  readonly method?: string;
+  readonly body?: string;
 }
 
 const OK = Buffer.from('HTTP/1.1 200');
@@ -15,7 +18,9 @@ const LENGTH = /\r\ncontent-length: (\d+)\r\n/i;
 const END = Buffer.from('\r\n\r\n');
 
 const shot = JSON.parse(process.argv[2] ?? '{}') as Shot;
-const request = `GET ${shot.path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer ${shot.token}\r\nAccept: */*\r\n\r\n`;
+const { method = 'GET', body = '' } = shot;
+const length = body === '' ? '' : `Content-Length: ${Buffer.byteLength(body)}\r\n`;
+const request = `${method} ${shot.path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer ${shot.token}\r\nAccept: */*\r\n${length}\r\n${body}`;
 let answered = 0;
 let isOver = false;
 
@@ -39,8 +44,8 @@ function keepAsking(): Promise<void> {
         if (end < 0) return;
         if (!head.subarray(0, OK.byteLength).equals(OK))
           return void socket.destroy(new Error(head.toString()));
-        const length = LENGTH.exec(head.subarray(0, end + 2).toString('latin1'))?.[1];
-        leftBytes = Number(length) - (head.byteLength - end - END.byteLength);
+        const size = LENGTH.exec(head.subarray(0, end + 2).toString('latin1'))?.[1];
+        leftBytes = Number(size) - (head.byteLength - end - END.byteLength);
       } else {
         leftBytes -= chunk.byteLength;
       }

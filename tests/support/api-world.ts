@@ -3,7 +3,8 @@
 //
 // A1  Nothing of src/api, src/read or actors is replaced.
 // A2  The read model hears of a write a turn of the event loop later, as from a watch; hold() makes it later still.
-// A3  Two tenants (`lab`, `other`) besides `system`; a token for each without the cost of a login.
+// A3  Every answer with status 200 is what the table of routes declares.
+// A4  Two tenants (`lab`, `other`) besides `system`; a token for each without the cost of a login.
 import { randomUUID } from 'node:crypto';
 import { Agent, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -50,6 +51,7 @@ import {
   MemorySecrets,
   ShiftedClock,
 } from './api-machine.ts';
+import { AnswerCheck } from './answer-check.ts';
 import { candidates } from '../../src/daemon/candidates.ts';
 import { FakeOwnership, keptLog, type LogLine } from './kernel.ts';
 import { MACHINE } from './machine-facts.ts';
@@ -108,6 +110,7 @@ export class ApiWorld {
   metricsAccess: MetricsAccess = 'local';
   readonly unready: string[] = [];
   readonly tokens = new MemorySecrets(() => this.clock.nowMs());
+  readonly #answers: AnswerCheck;
   readonly #tokens = new Map<string, string>();
   readonly #agent = new Agent({ keepAlive: true });
 
@@ -164,7 +167,9 @@ export class ApiWorld {
       },
     };
     const limits = { ...SERVER_LIMITS, ...options.limits };
-    this.server = apiServer(this.services, apiRoutes(this.services), limits);
+    const routes = apiRoutes(this.services);
+    this.#answers = new AnswerCheck(routes);
+    this.server = apiServer(this.services, routes, limits);
   }
 
   /** As src/daemon/node-removal.ts does on a store. */
@@ -255,18 +260,25 @@ export class ApiWorld {
         response.on('error', reject);
         response.on('end', () => {
           const text = Buffer.concat(chunks).toString();
-          resolve({
-            status: response.statusCode ?? 0,
-            headers: response.headers,
-            text,
-            json: parsed(text),
-          });
+          const { statusCode: status = 0, headers: answered } = response;
+          const reply = { status, headers: answered, text, json: parsed(text) };
+          try {
+            this.#checkAnswer(method, path, reply);
+            resolve(reply);
+          } catch (error) {
+            reject(error as Error);
+          }
         });
       });
       request.setTimeout(30_000, () => request.destroy(new Error(`${method} ${path}: no answer`)));
       request.on('error', reject);
       request.end(payload);
     });
+  }
+
+  #checkAnswer(method: string, path: string, { status, headers, json }: ApiReply): void {
+    if (status !== 200 || method === 'HEAD' || method === 'OPTIONS') return;
+    this.#answers.check(method, path, headers['content-type'] ?? '', json);
   }
 
   /** As call(), for what has to succeed: the JSON of the answer. */

@@ -2,10 +2,39 @@
 import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import type { ArtifactState } from '../../../actors/artifact/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
+import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
+import { Metadata } from '../objects/metadata.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import type { ReadModel } from '../../read/read-model.ts';
 
 const INSTANCE = 'instance/';
+
+export const ArtifactView = closed({
+  uuid: Type.String(),
+  state: Type.String(),
+  metadata: Metadata,
+  version: Type.Integer(),
+  artifact_type: Type.String(),
+  source_url: Type.String(),
+  max_versions: Type.Integer(),
+  namespace: Type.String(),
+  shared: Type.Boolean(),
+  /** Of the newest version; 0: there is none. */
+  index: Type.Integer(),
+  blob_uuid: Type.Optional(Type.String()),
+  /** By version. */
+  blobs: Type.Record(
+    Type.String(),
+    closed({
+      uuid: Type.String(),
+      size: Type.Integer(),
+      reference_count: Type.Integer(),
+      depends_on: nullable(Type.String()),
+      /** Only where one artifact is shown. */
+      instances: Type.Optional(Type.Array(Type.String())),
+    }),
+  ),
+});
 
 /** `withInstances`: each blob also says which instances use it, as only GET of one artifact does. */
 export function artifactView(

@@ -7,8 +7,8 @@ import { Type } from '../../../actors/kernel/schema.ts';
 import { SYSTEM } from '../../../actors/namespace/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { isTrusted, targetNamespace } from '../identity/access.ts';
-import { artifactView } from './artifact-view.ts';
-import { eventList, eventsBody } from '../objects/events.ts';
+import { ArtifactView, artifactView } from './artifact-view.ts';
+import { eventList, eventsBody, EventView } from '../objects/events.ts';
 import type { ImageCache } from './image-cache.ts';
 import { finder, type Resource } from '../objects/reference.ts';
 import { json, optional, route, type Caller, type Route } from '../http/route.ts';
@@ -24,10 +24,12 @@ export function artifactRoutes(services: ApiServices, images: ImageCache): Route
     what: 'artifact',
     collection: read.artifacts,
     isActive: (state) => ACTIVE.includes(state.phase),
+    rule: 'trusted',
     maySee: (caller, state) => isTrusted(services, caller, state.namespace),
   };
   const readable = {
     ...owned,
+    rule: 'read' as const,
     maySee: (caller: Caller, state: ArtifactState) => state.shared || owned.maySee(caller, state),
   };
   const object = finder(readable, 'artifact_ref');
@@ -36,10 +38,14 @@ export function artifactRoutes(services: ApiServices, images: ImageCache): Route
     cacheRoute(services, images),
     deleteRoute(services, owned),
     route('GET /artifacts/:artifact_ref', {
+      summary: 'One artifact, with the instances that use its blobs',
+      answer: { json: ArtifactView },
       object,
       handle: (request) => json(artifactView(read, request.object, true)),
     }),
     route('GET /artifacts/:artifact_ref/events', {
+      summary: 'Events of an artifact and its blobs, newest first',
+      answer: { json: Type.Array(EventView) },
       object,
       body: eventsBody,
       handle: async ({ object: { id, state }, body }) =>
@@ -61,6 +67,9 @@ function listRoute(
   { collection, isActive, maySee }: Resource<ArtifactState>,
 ): Route {
   return route('GET /artifacts', {
+    summary: 'Artifacts that the caller may read',
+    answer: { json: Type.Array(ArtifactView) },
+    rule: 'read',
     body: { node: optional(Type.String()) },
     handle: ({ body: { node }, caller }) => {
       const isShown = ({ state }: ReadObject<ArtifactState>) =>
@@ -74,6 +83,9 @@ function listRoute(
 function cacheRoute(services: ApiServices, images: ImageCache): Route {
   const { read } = services;
   return route('POST /artifacts', {
+    summary: 'Cache an image from a URL; poll it until `created`',
+    answer: { json: ArtifactView },
+    rule: 'trusted',
     body: {
       url: optional(Type.String()),
       shared: optional(Type.Boolean()),
@@ -101,6 +113,8 @@ function deleteRoute(services: ApiServices, owned: Resource<ArtifactState>): Rou
   const { read } = services;
   const object = finder(owned, 'artifact_ref');
   return route('DELETE /artifacts/:artifact_ref', {
+    summary: 'Delete an artifact',
+    answer: { json: Type.Union([ArtifactView, Type.Null()]) },
     object,
     handle: async ({ object: { id, state, revision }, trace }) => {
       if (state.phase === 'delete-wait' || state.phase === 'deleted') return json(null);

@@ -23,6 +23,7 @@ export function sendAnswer(exchange: Exchange, answer: Answer): void {
   if (answer.kind === 'json') {
     return send(exchange, 200, JSON_TYPE, `${JSON.stringify(answer.value)}\n`);
   }
+  if (answer.kind === 'rendered') return send(exchange, 200, JSON_TYPE, `${answer.text}\n`);
   send(exchange, 200, answer.contentType, answer.bytes);
 }
 

@@ -5,7 +5,9 @@ import { route, type Route } from './route.ts';
 const CAPABILITIES = {
   admin: ['cluster-resources'],
   events: ['events-by-type'],
-  instances: ['get-instance-namespace', 'pure-affinity'],
+  instances: ['get-instance-namespace', 'pure-affinity', 'hot-plug-interface'],
+  'network interfaces': ['interface-metadata'],
+  nodes: ['node-get', 'node-metadata'],
   networks: ['get-network-namespace', 'list-addresses', 'provide-dns'],
 } as const;
 
@@ -22,6 +24,8 @@ export function rootRoutes(): Route[] {
   const bytes = Buffer.from(page);
   return [
     route('GET /', {
+      summary: 'Front page: names the service and lists the capability words',
+      answer: { bytes: 'text/html; charset=utf-8' },
       access: 'public',
       handle: () => ({ kind: 'bytes', contentType: 'text/html; charset=utf-8', bytes }),
     }),

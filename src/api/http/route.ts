@@ -21,6 +21,12 @@ export interface Caller {
  */
 export type Access = 'public' | 'any' | 'system' | 'monitor';
 
+/**
+ * Who may use a route, in the contract's words (conventions 6): an access, or what the object's namespace has to do with the
+ * caller's. 'own': the same, or system. 'trusted': the same, or one that it trusts. 'read': trusted, or the object is shared.
+ */
+export type Rule = Access | 'own' | 'trusted' | 'read';
+
 export interface ApiRequest<B> {
   readonly method: Method;
   /** Nobody on a public route. */
@@ -41,18 +47,41 @@ export interface ObjectRequest<B, O> extends ApiRequest<B> {
   readonly object: O;
 }
 
+/** Finds the object that a route is about, and lets nobody see it whom its rule does not. Errors: 400 and 404. */
+export interface Finder<O> {
+  (request: ApiRequest<unknown>): O;
+  /** What error texts call one. */
+  readonly what: string;
+  readonly rule: Rule;
+}
+
+/** `find` has to enforce `rule`. */
+export function finding<O>(
+  what: string,
+  rule: Rule,
+  find: (request: ApiRequest<unknown>) => O,
+): Finder<O> {
+  return Object.assign((request: ApiRequest<unknown>) => find(request), { what, rule });
+}
+
 export type Answer =
   | { readonly kind: 'json'; readonly value: Json }
+  /** JSON that was rendered before: see rendered.ts. */
+  | { readonly kind: 'rendered'; readonly text: string }
   | { readonly kind: 'bytes'; readonly contentType: string; readonly bytes: Uint8Array };
 
 /** What a route answers: JSON of a schema, or bytes of a content type. */
 export type AnswerShape = { readonly json: TSchema } | { readonly bytes: string };
+
+/** `null`: it is done, and there is nothing to say. */
+export const NOTHING: AnswerShape = { json: Type.Null() };
 
 export interface Route {
   readonly method: Method;
   /** `/instances/:instance_ref`; a variable matches one segment. */
   readonly path: string;
   readonly access: Access;
+  readonly rule: Rule;
   /** What it does, in a sentence for the API's description. */
   readonly summary: string;
   /** Members of the body. */
@@ -64,10 +93,12 @@ export interface Route {
 
 interface RouteOptions<P extends TProperties, O> {
   readonly access?: Access;
-  readonly summary?: string;
-  readonly answer?: AnswerShape;
+  /** Where it is not the access, nor the object's: what the handler sees to. */
+  readonly rule?: Rule;
+  readonly summary: string;
+  readonly answer: AnswerShape;
   /** The object that the route is about. Errors: 400 and 404. */
-  readonly object?: (request: ApiRequest<unknown>) => O;
+  readonly object?: Finder<O>;
   /** Members of the body; all of them optional unless the handler says otherwise. */
   readonly body?: P;
   handle(request: ObjectRequest<Static<TObject<P>>, O>): Answer | Promise<Answer>;
@@ -88,14 +119,16 @@ export function route<P extends TProperties = Record<never, never>, O = undefine
   options: RouteOptions<P, O>,
 ): Route {
   const [method, path] = at.split(' ') as [Method, string];
+  const { access = 'any' } = options;
   const check = bodyCheck(path, options.body ?? ({} as P));
   return {
     method,
     path,
-    access: options.access ?? 'any',
-    summary: options.summary ?? '',
+    access,
+    rule: options.rule ?? (access === 'any' ? options.object?.rule : undefined) ?? access,
+    summary: options.summary,
     body: options.body ?? {},
-    answer: options.answer ?? { json: Type.Unknown() },
+    answer: options.answer,
     run: async (request) => {
       const object = options.object?.(request) as O;
       return options.handle({ ...request, object, body: check(request) });

@@ -1,6 +1,6 @@
 // Logging in: a secret for a token (contract: auth 2).
 import { createHmac, randomBytes } from 'node:crypto';
-import { Type } from '../../../actors/kernel/schema.ts';
+import { closed, Type } from '../../../actors/kernel/schema.ts';
 import { liveKeys } from '../../../actors/namespace/keys.ts';
 import type { NamespaceKey } from '../../../actors/namespace/state.ts';
 import { existingNamespace } from './access.ts';
@@ -11,12 +11,21 @@ import { matches } from './secret.ts';
 import { badRequest, type ApiServices } from '../services.ts';
 import { signToken, TOKEN_LIFETIME_S } from './token.ts';
 
+const Token = closed({
+  access_token: Type.String(),
+  token_type: Type.Literal('Bearer'),
+  /** Seconds. */
+  expires_in: Type.Integer(),
+});
+
 export function loginRoutes(services: ApiServices): Route[] {
   const { tokenSecrets, zone, clock, audit } = services;
   const guard = new LoginGuard(clock);
   const known = new KnownSecrets();
   return [
     route('POST /auth', {
+      summary: "Log in: a namespace's secret for a token",
+      answer: { json: Token },
       access: 'public',
       body: { namespace: Type.Optional(Type.Unknown()), key: Type.Optional(Type.Unknown()) },
       handle: async ({ body, remote, trace }) => {

@@ -3,36 +3,40 @@ import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import { artifactRef } from '../../../actors/artifact/state.ts';
 import { codeOf, TroupeError, unlessGone } from '../../../actors/kernel/errors.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
-import { Type } from '../../../actors/kernel/schema.ts';
-import { liveKey, liveKeys } from '../../../actors/namespace/keys.ts';
+import { closed, Type } from '../../../actors/kernel/schema.ts';
 import { namespaceRef, SYSTEM, type NamespaceState } from '../../../actors/namespace/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
-import { eventList, eventsBody } from '../objects/events.ts';
+import { eventList, eventsBody, EventView } from '../objects/events.ts';
+import { Metadata } from '../objects/metadata.ts';
 import { existingNamespace, isTrusted } from './access.ts';
-import { json, route, type ApiRequest, type Route } from '../http/route.ts';
-import { hashSecret } from './secret.ts';
+import { json, NOTHING, route, type Route, finding, type Finder } from '../http/route.ts';
+import { firstKey, KEY, keyNames, keyRoutes } from './keys.ts';
 import { badRequest, change, notFound, type ApiServices } from '../services.ts';
 
 /** It becomes part of DNS names. */
 const NAME = /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/;
-/** Beyond this a date cannot be told. */
-const LATEST_S = 8_640_000_000_000;
-const RESERVED_KEY = '_service_key';
 
-const KEY = {
-  key_name: Type.Optional(Type.Unknown()),
-  key: Type.Optional(Type.Unknown()),
-  /** When the key ends, seconds since the epoch; none: never. Ours. */
-  expires_at: Type.Optional(Type.Unknown()),
-};
+export const NamespaceView = closed({
+  name: Type.String(),
+  state: Type.String(),
+  metadata: Metadata,
+  version: Type.Integer(),
+  /** Names only. */
+  keys: Type.Array(Type.String()),
+  trust: closed({ full: Type.Array(Type.String()) }),
+});
+
 const EXTERNAL = { external_namespace: Type.Optional(Type.Unknown()) };
 
-type Find = (request: ApiRequest<unknown>) => ReadObject<NamespaceState>;
+export type FindNamespace = Finder<ReadObject<NamespaceState>>;
 
 export function namespaceRoutes(services: ApiServices): Route[] {
   const object = findNamespace(services);
   return [
     route('GET /auth/namespaces', {
+      summary: 'Namespaces that trust the caller',
+      answer: { json: Type.Array(NamespaceView) },
+      rule: 'trusted',
       handle: ({ caller }) => {
         const all = [...services.read.namespaces.all()].toSorted(byName);
         const shown = all.filter(
@@ -43,13 +47,15 @@ export function namespaceRoutes(services: ApiServices): Route[] {
     }),
     createRoute(services),
     route('GET /auth/namespaces/:namespace', {
+      summary: 'One namespace',
+      answer: { json: NamespaceView },
       object,
       handle: (request) => json(namespaceView(services, request.object)),
     }),
     deleteRoute(services),
     route('GET /auth/namespaces/:namespace/events', {
-      summary: 'List what happened to a namespace, its keys and trusts, newest first.',
-      answer: { json: Type.Array(Type.Record(Type.String(), Type.Unknown())) },
+      summary: 'Events of a namespace, its keys and trusts, newest first',
+      answer: { json: Type.Array(EventView) },
       object,
       body: eventsBody,
       handle: async ({ object: { id }, body }) =>
@@ -61,20 +67,22 @@ export function namespaceRoutes(services: ApiServices): Route[] {
 }
 
 /** One that trusts the caller. Error: 404, so that it is not told which there are. */
-export function findNamespace(services: ApiServices): Find {
-  return ({ params, caller }) => {
+export function findNamespace(services: ApiServices): FindNamespace {
+  return finding('namespace', 'trusted', ({ params, caller }) => {
     const name = params['namespace'] ?? '';
     if (!isTrusted(services, caller, name)) throw notFound('namespace');
     existingNamespace(services, name);
     const found = services.read.namespaces.get(name);
     if (found === undefined) throw notFound('namespace');
     return found;
-  };
+  });
 }
 
 /** All is checked before anything is made. */
 function createRoute(services: ApiServices): Route {
   return route('POST /auth/namespaces', {
+    summary: 'Make a namespace, if need be with a first key',
+    answer: { json: NamespaceView },
     access: 'system',
     body: { namespace: Type.Optional(Type.Unknown()), ...KEY },
     handle: async ({ body, trace }) => {
@@ -97,18 +105,12 @@ function createRoute(services: ApiServices): Route {
   });
 }
 
-type KeyBody = Readonly<Partial<Record<keyof typeof KEY, unknown>>>;
-
-async function firstKey({ key_name: name, key, expires_at }: KeyBody, nowMs: number) {
-  if (!name) return undefined;
-  if (!key) throw badRequest('no key specified');
-  return { name: keyName(name), key: await hashSecret(secret(key), endOf(expires_at, nowMs)) };
-}
-
 /** Artifacts go with it; instances and networks have to be gone before. */
 function deleteRoute(services: ApiServices): Route {
   const { read, router } = services;
   return route('DELETE /auth/namespaces/:namespace', {
+    summary: 'Delete a namespace and its artifacts; its instances and networks have to be gone',
+    answer: NOTHING,
     access: 'system',
     object: findNamespace(services),
     handle: async ({ object: { id }, trace }) => {
@@ -131,64 +133,7 @@ function deleteRoute(services: ApiServices): Route {
   });
 }
 
-function keyRoutes(services: ApiServices, object: Find): Route[] {
-  const nowMs = () => services.clock.nowMs();
-  const set = async (id: string, name: string, body: KeyBody, trace: string) => {
-    const key = await hashSecret(secret(body.key), endOf(body.expires_at, nowMs()));
-    await change(services, namespaceRef(id), { kind: 'set-key', name, key }, trace);
-    return json(name);
-  };
-  /** Contract: auth 6.5; null when it may be a new one. */
-  const checked = (body: KeyBody): string => {
-    if (!body.key_name) throw badRequest('no key name specified');
-    if (!body.key) throw badRequest('no key specified');
-    return keyName(body.key_name);
-  };
-  const known = (state: NamespaceState, name: string): string => {
-    if (liveKey(state, name, nowMs()) !== undefined) return name;
-    throw new TroupeError('api/not-found', 'key does not exist');
-  };
-  return [
-    route('GET /auth/namespaces/:namespace/keys', {
-      object,
-      handle: ({ object: { state } }) => json(keyNames(state, nowMs())),
-    }),
-    route('POST /auth/namespaces/:namespace/keys', {
-      object,
-      body: KEY,
-      handle: ({ object: { id }, body, trace }) => set(id, checked(body), body, trace),
-    }),
-    // As the Python client sends it.
-    route('PUT /auth/namespaces/:namespace/keys', {
-      object,
-      body: KEY,
-      handle: ({ object: { id, state }, body, trace }) =>
-        set(id, known(state, checked(body)), body, trace),
-    }),
-    // As the Go client does.
-    route('PUT /auth/namespaces/:namespace/keys/:key_name', {
-      object,
-      body: { key: KEY.key, expires_at: KEY.expires_at },
-      handle: ({ object: { id, state }, params, body, trace }) => {
-        const name = checked({ key_name: params['key_name'], key: body.key });
-        return set(id, known(state, name), body, trace);
-      },
-    }),
-    route('DELETE /auth/namespaces/:namespace/keys/:key_name', {
-      object,
-      handle: async ({ object: { id, state }, params, trace }) => {
-        const name = params['key_name'] ?? '';
-        if (liveKey(state, name, nowMs()) === undefined) {
-          throw new TroupeError('api/not-found', 'key name not found in namespace');
-        }
-        await change(services, namespaceRef(id), { kind: 'remove-key', name }, trace);
-        return json(null);
-      },
-    }),
-  ];
-}
-
-function trustRoutes(services: ApiServices, object: Find): Route[] {
+function trustRoutes(services: ApiServices, object: FindNamespace): Route[] {
   const { read } = services;
   const set = async (id: string, kind: 'trust' | 'untrust', namespace: string, trace: string) => {
     await change(services, namespaceRef(id), { kind, namespace }, trace);
@@ -196,6 +141,8 @@ function trustRoutes(services: ApiServices, object: Find): Route[] {
   };
   return [
     route('POST /auth/namespaces/:namespace/trust', {
+      summary: 'Let another namespace act on this one',
+      answer: { json: NamespaceView },
       object,
       body: EXTERNAL,
       handle: ({ object: { id }, body: { external_namespace: name }, trace }) => {
@@ -206,6 +153,8 @@ function trustRoutes(services: ApiServices, object: Find): Route[] {
       },
     }),
     route('DELETE /auth/namespaces/:namespace/trust/:external_namespace', {
+      summary: 'Let another namespace act on this one no more',
+      answer: { json: NamespaceView },
       object,
       handle: ({ object: { id }, params, trace }) =>
         set(id, 'untrust', params['external_namespace'] ?? '', trace),
@@ -227,35 +176,8 @@ function namespaceView(
   };
 }
 
-function keyNames(state: NamespaceState, nowMs: number): string[] {
-  return liveKeys(state, nowMs)
-    .map(([name]) => name)
-    .toSorted(ascending);
-}
-
-/** Null: it does not end. Error: 400 for what is no time to come. */
-function endOf(expiresAt: unknown, nowMs: number): number | null {
-  if (expiresAt === undefined || expiresAt === null) return null;
-  if (typeof expiresAt === 'number' && expiresAt * 1000 > nowMs && expiresAt < LATEST_S) {
-    return Math.round(expiresAt * 1000);
-  }
-  throw badRequest('expires_at is a time to come, in seconds since the epoch');
-}
-
 const ascending = (a: string, b: string) => (a < b ? -1 : 1);
 const byName = (a: { id: string }, b: { id: string }) => ascending(a.id, b.id);
-
-function keyName(name: unknown): string {
-  if (typeof name !== 'string') throw badRequest('key_name is not a string');
-  if (name.startsWith(RESERVED_KEY)) throw forbidden('illegal key name');
-  if (name === '__proto__') throw badRequest('"__proto__" cannot be a key name');
-  return name;
-}
-
-function secret(key: unknown): string {
-  if (typeof key === 'string') return key;
-  throw badRequest('key is not a string');
-}
 
 function forbidden(message: string): TroupeError {
   return new TroupeError('api/forbidden', message);

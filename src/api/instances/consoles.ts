@@ -1,19 +1,17 @@
 // The serial console of an instance (contract: instances 11.1 and 11.2).
-import type { InstanceState } from '../../../actors/instance/state.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
-import type { ReadObject } from '../../read/collection.ts';
-import { json, route, type ApiRequest, type Route } from '../http/route.ts';
+import { json, NOTHING, route, type Route } from '../http/route.ts';
+import type { FindInstance } from './instances.ts';
 import { badRequest, type ApiServices } from '../services.ts';
 import { wholeNumber } from '../objects/whole-number.ts';
 
 const DEFAULT_BYTES = 10_240;
 
-export function consoleRoutes(
-  { consoles }: ApiServices,
-  object: (request: ApiRequest<unknown>) => ReadObject<InstanceState>,
-): Route[] {
+export function consoleRoutes({ consoles }: ApiServices, object: FindInstance): Route[] {
   return [
     route('GET /instances/:instance_ref/consoledata', {
+      summary: "The last bytes of the serial console's log",
+      answer: { bytes: 'application/octet-stream' },
       object,
       body: { length: Type.Optional(Type.Unknown()) },
       handle: async ({ object: { id }, body }) => {
@@ -24,6 +22,8 @@ export function consoleRoutes(
       },
     }),
     route('DELETE /instances/:instance_ref/consoledata', {
+      summary: "Empty the serial console's log",
+      answer: NOTHING,
       object,
       handle: async ({ object: { id } }) => {
         await consoles.clearConsole(id);

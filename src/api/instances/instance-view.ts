@@ -1,10 +1,58 @@
 // An instance as clients see it (contract: instances 1).
 import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import type { InstanceState } from '../../../actors/instance/state.ts';
+import type { InterfaceState } from '../../../actors/interface/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
+import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
+import { Metadata } from '../objects/metadata.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import type { ReadModel } from '../../read/read-model.ts';
-import { interfaceView } from './interface-view.ts';
+import { InterfaceView, interfaceView } from './interface-view.ts';
+
+export const InstanceView = closed({
+  uuid: Type.String(),
+  name: Type.String(),
+  namespace: Type.String(),
+  state: Type.String(),
+  error_message: nullable(Type.String()),
+  power_state: Type.String(),
+  node: nullable(Type.String()),
+  /** Only when creation forced a node. */
+  requested_placement: Type.Optional(Type.String()),
+  cpus: Type.Integer(),
+  /** MiB. */
+  memory: Type.Integer(),
+  /** As sent at creation. */
+  disk_spec: Type.Array(Type.Record(Type.String(), Type.Unknown())),
+  disks: Type.Array(
+    closed({
+      device: Type.String(),
+      bus: Type.String(),
+      /** GiB. */
+      size: nullable(Type.Integer()),
+      blob_uuid: nullable(Type.String()),
+      snapshot_ignores: Type.Boolean(),
+    }),
+  ),
+  video: Type.Record(Type.String(), Type.Unknown()),
+  interfaces: Type.Array(InterfaceView),
+  ssh_key: nullable(Type.String()),
+  user_data: nullable(Type.String()),
+  configdrive: Type.String(),
+  uefi: Type.Boolean(),
+  secure_boot: Type.Boolean(),
+  nvram_template: nullable(Type.String()),
+  machine_type: Type.String(),
+  side_channels: Type.Array(Type.String()),
+  agent_state: nullable(Type.String()),
+  agent_start_time: nullable(Type.Number()),
+  agent_system_boot_time: nullable(Type.Number()),
+  console_port: nullable(Type.Integer()),
+  vdi_port: nullable(Type.Integer()),
+  vdi_tls_port: nullable(Type.Integer()),
+  metadata: Metadata,
+  version: Type.Integer(),
+});
 
 export function instanceView(
   read: ReadModel,
@@ -25,7 +73,7 @@ export function instanceView(
     disk_spec: state.disks.map((disk) => disk.spec as JsonObject),
     disks: disksOf(state),
     video: state.videoSpec as JsonObject,
-    interfaces: interfacesOf(read, state),
+    interfaces: interfacesOf(read, state).map(interfaceView),
     ssh_key: state.sshKey,
     user_data: state.userData,
     configdrive: state.configDrive,
@@ -64,11 +112,8 @@ function disksOf(state: InstanceState): JsonObject[] {
 }
 
 /** In attachment order; those that are no longer, or not yet, kept are left out. */
-function interfacesOf(read: ReadModel, state: InstanceState): JsonObject[] {
-  return state.nics.flatMap((nic) => {
-    const found = read.interfaces.get(nic.interfaceId);
-    return found === undefined ? [] : [interfaceView(found)];
-  });
+export function interfacesOf(read: ReadModel, state: InstanceState): ReadObject<InterfaceState>[] {
+  return state.nics.flatMap((nic) => read.interfaces.get(nic.interfaceId) ?? []);
 }
 
 /** As last observed. A domain that is gone is off; one that was never seen has not been started. */

@@ -1,47 +1,62 @@
 // Instance routes (contract: instances 4, 7, 8.1, 10).
 import { instanceRef, type InstanceState } from '../../../actors/instance/state.ts';
-import { TroupeError, isErrorCode } from '../../../actors/kernel/errors.ts';
+import { TroupeError, isErrorCode, unlessGone } from '../../../actors/kernel/errors.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { checkNamespace } from '../identity/access.ts';
 import { consoleRoutes } from './consoles.ts';
-import { eventList, eventsBody } from '../objects/events.ts';
+import { deleteAllBody, namespaceToEmpty } from '../objects/delete-all.ts';
+import { SYSTEM } from '../../../actors/namespace/state.ts';
+import { plugRoute } from './plug.ts';
+import { eventList, eventsBody, EventView } from '../objects/events.ts';
 import type { ImageCache } from '../artifacts/image-cache.ts';
 import { instanceBody, instanceSpec, withArtifacts } from './instance-spec.ts';
-import { instanceView } from './instance-view.ts';
+import { InstanceView, instanceView, interfacesOf } from './instance-view.ts';
 import { findInterface } from './interfaces.ts';
-import { interfaceView } from './interface-view.ts';
+import { InterfaceView, interfaceView } from './interface-view.ts';
+import { Rendered } from '../http/rendered.ts';
 import { powerRoutes } from './power.ts';
 import { finder, listed } from '../objects/reference.ts';
 import { instances } from '../objects/resources.ts';
-import { json, optional, route, type ApiRequest, type Route } from '../http/route.ts';
+import { json, optional, route, type Route, type Finder } from '../http/route.ts';
 import { change, notFound, type ApiServices } from '../services.ts';
 
 /** How long create waits for addresses and a node before it answers with what there is. */
 const PLACEMENT_MS = 20_000;
 
-type FindInstance = (request: ApiRequest<unknown>) => ReadObject<InstanceState>;
+export type FindInstance = Finder<ReadObject<InstanceState>>;
 
 export function instanceRoutes(services: ApiServices, images: ImageCache): Route[] {
   const { read } = services;
   const resource = instances(read);
   const object = finder(resource, 'instance_ref');
+  const rendered = new Rendered<ReadObject<InstanceState>>(
+    (one) => instanceView(read, one),
+    ({ state }) => interfacesOf(read, state),
+  );
   return [
     route('GET /instances', {
+      summary: "The caller's instances; system sees everybody's",
+      answer: { json: Type.Array(InstanceView) },
+      rule: 'own',
       body: { all: optional(Type.Boolean()) },
       handle: ({ body, caller }) => {
         const shown = listed(resource, caller, body.all === true);
-        return json(shown.map((one) => instanceView(read, one)));
+        return rendered.list(shown);
       },
     }),
     createRoute(services, images),
+    deleteAllRoute(services),
     route('GET /instances/:instance_ref', {
+      summary: 'One instance',
+      answer: { json: InstanceView },
       object,
       body: { namespace: optional(Type.String()) },
-      handle: (request) => json(instanceView(read, request.object)),
+      handle: (request) => rendered.one(request.object),
     }),
     deleteRoute(services, object),
     ...memberRoutes(services, object),
+    plugRoute(services, object),
     ...consoleRoutes(services, object),
     ...powerRoutes(services, object),
   ];
@@ -50,6 +65,9 @@ export function instanceRoutes(services: ApiServices, images: ImageCache): Route
 function createRoute(services: ApiServices, images: ImageCache): Route {
   const { read, router, random } = services;
   return route('POST /instances', {
+    summary: 'Make an instance; answers once its addresses and its node are decided',
+    answer: { json: InstanceView },
+    rule: 'trusted',
     body: instanceBody,
     handle: async ({ body, caller, trace }) => {
       const context = { services, images, caller };
@@ -62,10 +80,34 @@ function createRoute(services: ApiServices, images: ImageCache): Route {
   });
 }
 
+/** `system` means everybody's (contract: instances 7.4). */
+function deleteAllRoute(services: ApiServices): Route {
+  const { read, router } = services;
+  return route('DELETE /instances', {
+    summary: 'Delete all instances of a namespace; of `system`: all there are',
+    answer: { json: Type.Array(Type.String()) },
+    rule: 'own',
+    body: deleteAllBody,
+    handle: async ({ body, caller, trace }) => {
+      const namespace = namespaceToEmpty(services, caller, body);
+      const meant =
+        namespace === SYSTEM ? read.instances.all() : read.instances.inNamespace(namespace);
+      const ids = [...meant].filter(({ state }) => state.phase !== 'deleted').map(({ id }) => id);
+      const replies = await Promise.all(
+        ids.map((id) => unlessGone(router.ask(instanceRef(id), { kind: 'delete' }, { trace }))),
+      );
+      await read.reached(Math.max(0, ...replies.map((reply) => reply?.revision ?? 0)));
+      return json(ids);
+    },
+  });
+}
+
 /** 200 with the view as it is now: the client polls by UUID until `deleted`. */
 function deleteRoute(services: ApiServices, object: FindInstance): Route {
   const { read } = services;
   return route('DELETE /instances/:instance_ref', {
+    summary: 'Delete an instance; poll it until `deleted`',
+    answer: { json: InstanceView },
     object,
     body: { namespace: optional(Type.String()) },
     handle: async ({ object: before, body, trace }) => {
@@ -80,6 +122,8 @@ function deleteRoute(services: ApiServices, object: FindInstance): Route {
 function memberRoutes(services: ApiServices, object: FindInstance): Route[] {
   return [
     route('GET /instances/:instance_ref/interfaces', {
+      summary: 'Interfaces of an instance, in order of attachment',
+      answer: { json: Type.Array(InterfaceView) },
       object,
       handle: ({ object: { state }, caller }) => {
         // An interface that has not been made yet has nothing to show.
@@ -90,6 +134,8 @@ function memberRoutes(services: ApiServices, object: FindInstance): Route[] {
       },
     }),
     route('GET /instances/:instance_ref/events', {
+      summary: 'Events of an instance, newest first',
+      answer: { json: Type.Array(EventView) },
       object,
       body: eventsBody,
       handle: async ({ object: { id }, body }) =>

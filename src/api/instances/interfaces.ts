@@ -2,18 +2,25 @@
 import type { InterfaceState } from '../../../actors/interface/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { owns } from '../identity/access.ts';
-import { interfaceView } from './interface-view.ts';
-import { json, route, type Caller, type Route } from '../http/route.ts';
+import { InterfaceView, interfaceView } from './interface-view.ts';
+import { json, route, type Caller, type Route, finding, type Finder } from '../http/route.ts';
 import { notFound, type ApiServices } from '../services.ts';
 
 export function interfaceRoutes(services: ApiServices): Route[] {
   return [
     route('GET /interfaces/:interface_uuid', {
-      object: ({ params, caller }) =>
-        findInterface(services, params['interface_uuid'] ?? '', caller),
+      summary: 'One interface',
+      answer: { json: InterfaceView },
+      object: interfaceFinder(services),
       handle: ({ object }) => json(interfaceView(object)),
     }),
   ];
+}
+
+export function interfaceFinder(services: ApiServices): Finder<ReadObject<InterfaceState>> {
+  return finding('interface', 'own', ({ params, caller }) =>
+    findInterface(services, params['interface_uuid'] ?? '', caller),
+  );
 }
 
 /** In any state. The caller owns both its network and its instance. Errors: 404. */

@@ -1,5 +1,6 @@
 // One network of POST /instances (contract: instances 3.2): which network, and what address on it.
 import { isAddress, contains, parseNetblock } from '../../../actors/network/netblock.ts';
+import { MAX_NICS } from '../../../actors/instance/plug.ts';
 import type { Nic } from '../../../actors/instance/state.ts';
 import type { NetworkState } from '../../../actors/network/state.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
@@ -23,9 +24,6 @@ const MODELS = [
   'i82559er',
 ];
 
-/** What can still be told apart on a PCI bus with everything else on it. */
-const MAX_NICS = 16;
-
 export interface NetworkContext {
   readonly services: ApiServices;
   readonly caller: Caller;
@@ -39,7 +37,8 @@ export function networkSpecs(context: NetworkContext, specs: readonly unknown[])
   return specs.map((spec, order) => networkSpec(context, spec, order));
 }
 
-function networkSpec(context: NetworkContext, spec: unknown, order: number): Nic {
+/** Errors: 400, 404 and 406 with the contract's texts. */
+export function networkSpec(context: NetworkContext, spec: unknown, order: number): Nic {
   if (typeof spec !== 'object' || spec === null || Array.isArray(spec)) {
     throw badRequest('network specification should contain JSON objects');
   }

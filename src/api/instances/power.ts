@@ -1,15 +1,18 @@
 // Power operations (contract: instances 9): carried out by the instance's node; answered once it has said so.
 import { instanceRef, type InstanceState } from '../../../actors/instance/state.ts';
 import { isErrorCode, TroupeError } from '../../../actors/kernel/errors.ts';
+import { Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import {
   json,
+  NOTHING,
   route,
   type Answer,
-  type ApiRequest,
   type ObjectRequest,
   type Route,
+  optional,
 } from '../http/route.ts';
+import type { FindInstance } from './instances.ts';
 import { change, type ApiServices } from '../services.ts';
 
 /** How long a client waits for the node; the wish stands, and is tried on afterwards. */
@@ -18,18 +21,54 @@ const DONE_MS = 60_000;
 type Action = 'poweron' | 'poweroff' | 'pause' | 'unpause' | 'reboothard' | 'rebootsoft';
 type Request = ObjectRequest<unknown, ReadObject<InstanceState>>;
 
-export function powerRoutes(
-  services: ApiServices,
-  object: (request: ApiRequest<unknown>) => ReadObject<InstanceState>,
-): Route[] {
+export function powerRoutes(services: ApiServices, object: FindInstance): Route[] {
   const handle = (action: Action) => (request: Request) => carryOut(services, request, action);
   return [
-    route('POST /instances/:instance_ref/rebootsoft', { object, handle: handle('rebootsoft') }),
-    route('POST /instances/:instance_ref/reboothard', { object, handle: handle('reboothard') }),
-    route('POST /instances/:instance_ref/poweroff', { object, handle: handle('poweroff') }),
-    route('POST /instances/:instance_ref/poweron', { object, handle: handle('poweron') }),
-    route('POST /instances/:instance_ref/pause', { object, handle: handle('pause') }),
-    route('POST /instances/:instance_ref/unpause', { object, handle: handle('unpause') }),
+    route('POST /instances/:instance_ref/rebootsoft', {
+      summary: 'Ask the guest to reboot',
+      answer: NOTHING,
+      object,
+      handle: handle('rebootsoft'),
+    }),
+    route('POST /instances/:instance_ref/reboothard', {
+      summary: 'Reset the instance',
+      answer: NOTHING,
+      object,
+      handle: handle('reboothard'),
+    }),
+    // As the Go client sends it.
+    route('POST /instances/:instance_ref/reboot', {
+      summary: 'Ask the guest to reboot, or reset it with `hard`',
+      answer: NOTHING,
+      object,
+      body: { hard: optional(Type.Boolean()) },
+      handle: (request) =>
+        carryOut(services, request, request.body.hard === true ? 'reboothard' : 'rebootsoft'),
+    }),
+    route('POST /instances/:instance_ref/poweroff', {
+      summary: "Cut the instance's power",
+      answer: NOTHING,
+      object,
+      handle: handle('poweroff'),
+    }),
+    route('POST /instances/:instance_ref/poweron', {
+      summary: 'Start an instance that is off',
+      answer: NOTHING,
+      object,
+      handle: handle('poweron'),
+    }),
+    route('POST /instances/:instance_ref/pause', {
+      summary: 'Stand the instance still; its memory stays',
+      answer: NOTHING,
+      object,
+      handle: handle('pause'),
+    }),
+    route('POST /instances/:instance_ref/unpause', {
+      summary: 'Let a paused instance go on',
+      answer: NOTHING,
+      object,
+      handle: handle('unpause'),
+    }),
   ];
 }
 

@@ -6,12 +6,20 @@ import { FLOATING, networkRef, type NetworkState } from '../../../actors/network
 import { SYSTEM } from '../../../actors/namespace/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { checkNamespace, existingNamespace, owns } from '../identity/access.ts';
-import { eventList, eventsBody } from '../objects/events.ts';
-import { interfaceView } from '../instances/interface-view.ts';
-import { networkView } from './network-view.ts';
+import { eventList, eventsBody, EventView } from '../objects/events.ts';
+import { InterfaceView, interfaceView } from '../instances/interface-view.ts';
+import { AddressView, NetworkView, networkView } from './network-view.ts';
 import { finder, listed } from '../objects/reference.ts';
 import { networks } from '../objects/resources.ts';
-import { json, optional, route, type ApiRequest, type Caller, type Route } from '../http/route.ts';
+import {
+  json,
+  optional,
+  route,
+  type Caller,
+  type Route,
+  finding,
+  type Finder,
+} from '../http/route.ts';
 import { change, type ApiServices } from '../services.ts';
 
 /** How long create waits for the VNI before it answers with what there is. */
@@ -26,13 +34,16 @@ const createBody = {
   namespace: optional(Type.String()),
 };
 
-type FindNetwork = (request: ApiRequest<unknown>) => ReadObject<NetworkState>;
+type FindNetwork = Finder<ReadObject<NetworkState>>;
 
 export function networkRoutes(services: ApiServices): Route[] {
   const { read } = services;
   const object = networkFinder(services);
   return [
     route('GET /networks', {
+      summary: "The caller's networks; system sees everybody's",
+      answer: { json: Type.Array(NetworkView) },
+      rule: 'own',
       body: { all: optional(Type.Boolean()) },
       handle: ({ body, caller }) => {
         const shown = listed(networks(read), caller, body.all === true);
@@ -41,6 +52,8 @@ export function networkRoutes(services: ApiServices): Route[] {
     }),
     createRoute(services),
     route('GET /networks/:network_ref', {
+      summary: 'One network',
+      answer: { json: NetworkView },
       object,
       body: { namespace: optional(Type.String()) },
       handle: (request) => json(networkView(request.object)),
@@ -53,16 +66,19 @@ export function networkRoutes(services: ApiServices): Route[] {
 /** As every object; and the floating pool, which is no UUID and in no index, by its own name for system. */
 export function networkFinder({ read }: ApiServices): FindNetwork {
   const find = finder(networks(read), 'network_ref');
-  return (request) => {
+  return finding(find.what, find.rule, (request) => {
     const isPool =
       request.params['network_ref'] === FLOATING && request.caller.namespace === SYSTEM;
     return (isPool ? read.networks.get(FLOATING) : undefined) ?? find(request);
-  };
+  });
 }
 
 function createRoute(services: ApiServices): Route {
   const { read, random } = services;
   return route('POST /networks', {
+    summary: 'Make a virtual network; poll it until `created`',
+    answer: { json: NetworkView },
+    rule: 'own',
     body: createBody,
     handle: async ({ body, caller, trace }) => {
       const namespace = body.namespace ?? caller.namespace;
@@ -87,6 +103,8 @@ function createRoute(services: ApiServices): Route {
 function deleteRoute(services: ApiServices, object: FindNetwork): Route {
   const { read } = services;
   return route('DELETE /networks/:network_ref', {
+    summary: 'Delete a network, once its last interface is gone',
+    answer: { json: Type.Union([NetworkView, Type.Null()]) },
     object,
     body: { namespace: optional(Type.String()) },
     handle: async ({ object: before, body, trace }) => {
@@ -102,6 +120,8 @@ function memberRoutes(services: ApiServices, object: FindNetwork): Route[] {
   const { read } = services;
   return [
     route('GET /networks/:network_ref/interfaces', {
+      summary: 'Interfaces on the network',
+      answer: { json: Type.Array(InterfaceView) },
       object,
       handle: ({ object: { id } }) => {
         const onIt = read.interfaces.by('network', id);
@@ -109,10 +129,14 @@ function memberRoutes(services: ApiServices, object: FindNetwork): Route[] {
       },
     }),
     route('GET /networks/:network_ref/addresses', {
+      summary: 'Addresses that are given out or rest, by address as text',
+      answer: { json: Type.Array(AddressView) },
       object,
       handle: ({ object: { state } }) => json(addressList(state)),
     }),
     route('GET /networks/:network_ref/events', {
+      summary: 'Events of a network, newest first',
+      answer: { json: Type.Array(EventView) },
       object,
       body: eventsBody,
       handle: async ({ object: { id }, body }) =>

@@ -44,13 +44,13 @@ export function adminRoutes(services: ApiServices): Route[] {
   return [
     route('GET /admin/locks', {
       access: 'system',
-      summary: 'Show which daemon decides for what, what it is doing, and who waits for it.',
+      summary: 'Show which daemon decides for what, what it is doing, and who waits for it',
       answer: { json: Locks },
       handle: async () => json(await locks(services)),
     }),
     route('POST /admin/rotatetokensecret', {
       access: 'system',
-      summary: 'Sign tokens with another secret from now on; at once: every token there is ends.',
+      summary: 'Sign tokens with another secret from now on; at once: every token there is ends',
       body: { at_once: optional(Type.Boolean()) },
       answer: { json: Type.Null() },
       handle: async ({ body, caller, trace }) => {
@@ -62,7 +62,7 @@ export function adminRoutes(services: ApiServices): Route[] {
     }),
     route('GET /admin/resources', {
       access: 'system',
-      summary: 'Show what the hypervisors of the cluster have left for instances.',
+      summary: 'Show what the hypervisors of the cluster have left for instances',
       answer: { json: ClusterResources },
       handle: async () => json(await clusterResources(services)),
     }),

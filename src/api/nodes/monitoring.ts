@@ -19,13 +19,13 @@ export function monitoringRoutes(services: ApiServices): Route[] {
   return [
     route('GET /healthz', {
       access: 'public',
-      summary: 'Answers as long as the daemon is alive.',
+      summary: 'Answers as long as the daemon is alive',
       answer: { json: Health },
       handle: health,
     }),
     route('GET /readyz', {
       access: 'public',
-      summary: 'Answers 200 when this daemon may serve, else 503 with the reasons.',
+      summary: 'Answers 200 when this daemon may serve, else 503 with the reasons',
       answer: { json: Health },
       handle: () => {
         const reasons = monitoring.notReady();
@@ -35,7 +35,7 @@ export function monitoringRoutes(services: ApiServices): Route[] {
     }),
     route('GET /metrics', {
       access: 'monitor',
-      summary: 'Metrics of this daemon, in the text format of Prometheus or OpenMetrics.',
+      summary: 'Metrics of this daemon, in the text format of Prometheus or OpenMetrics',
       answer: { bytes: CONTENT_TYPES.prometheus },
       handle: ({ accept }) => {
         const format = formatFor(accept);

@@ -3,31 +3,34 @@ import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import { TroupeError, unlessGone } from '../../../actors/kernel/errors.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { bootstrapKey, namespaceRef, SYSTEM } from '../../../actors/namespace/state.ts';
+import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
+import { Metadata } from '../objects/metadata.ts';
 import { hasRole } from '../../../actors/node/capacity.ts';
 import { nodeRef, type NodeState } from '../../../actors/node/state.ts';
-import { Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
-import { eventList, eventsBody } from '../objects/events.ts';
+import { eventList, eventsBody, EventView } from '../objects/events.ts';
 import {
   json,
   route,
   type Answer,
-  type ApiRequest,
   type ObjectRequest,
   type Route,
+  finding,
+  type Finder,
 } from '../http/route.ts';
 import { change, notFound, type ApiServices } from '../services.ts';
 
-const NodeView = Type.Object({
+export const NodeView = closed({
   uuid: Type.String(),
   name: Type.String(),
   /** `created`, `missing` (no member), `error`, `deleted`. */
   state: Type.String(),
-  metadata: Type.Record(Type.String(), Type.Unknown()),
+  metadata: Metadata,
   version: Type.Integer(),
   ip: Type.String(),
+  /** Seconds since the epoch. */
   lastseen: Type.Number(),
-  release: Type.Union([Type.String(), Type.Null()]),
+  release: nullable(Type.String()),
   is_etcd_master: Type.Boolean(),
   is_hypervisor: Type.Boolean(),
   is_network_node: Type.Boolean(),
@@ -39,12 +42,12 @@ const NodeView = Type.Object({
 });
 
 /** By its exact name. Error: 404. */
-export function findNode({ read }: ApiServices) {
-  return ({ params }: ApiRequest<unknown>): ReadObject<NodeState> => {
+export function findNode({ read }: ApiServices): Finder<ReadObject<NodeState>> {
+  return finding('node', 'system', ({ params }) => {
     const found = read.nodes.get(params['node'] ?? '');
     if (found === undefined) throw notFound('node');
     return found;
-  };
+  });
 }
 
 export function nodeRoutes(services: ApiServices): Route[] {
@@ -52,17 +55,23 @@ export function nodeRoutes(services: ApiServices): Route[] {
   const object = findNode(services);
   return [
     route('GET /nodes', {
+      summary: 'The machines of the cluster',
+      answer: { json: Type.Array(NodeView) },
       access: 'system',
       handle: () =>
         json([...read.nodes.all()].toSorted(byName).map((one) => nodeView(services, one))),
     }),
     route('GET /nodes/:node', {
+      summary: 'One machine',
+      answer: { json: NodeView },
       access: 'system',
       object,
       handle: ({ object: found }) => json(nodeView(services, found)),
     }),
     removeRoute(services),
     route('GET /nodes/:node/events', {
+      summary: 'Events of a machine, newest first',
+      answer: { json: Type.Array(EventView) },
       access: 'system',
       body: eventsBody,
       handle: async ({ params, body }) =>
@@ -70,7 +79,7 @@ export function nodeRoutes(services: ApiServices): Route[] {
     }),
     route('GET /nodes/:node/processmetrics', {
       access: 'system',
-      summary: 'Show the processor time of the processes of the service on a machine.',
+      summary: 'Show the processor time of the processes of the service on a machine',
       answer: { json: Type.Record(Type.String(), Type.Number()) },
       object,
       handle: async ({ object: { id, state } }) => {
@@ -79,11 +88,15 @@ export function nodeRoutes(services: ApiServices): Route[] {
       },
     }),
     route('POST /nodes/:node/drain', {
+      summary: 'Give a machine nothing new',
+      answer: { json: NodeView },
       access: 'system',
       object,
       handle: (request) => setDraining(services, request, true),
     }),
     route('POST /nodes/:node/undrain', {
+      summary: 'Give a machine work again',
+      answer: { json: NodeView },
       access: 'system',
       object,
       handle: (request) => setDraining(services, request, false),
@@ -95,7 +108,7 @@ export function nodeRoutes(services: ApiServices): Route[] {
 function removeRoute(services: ApiServices): Route {
   return route('DELETE /nodes/:node', {
     access: 'system',
-    summary: 'Take a machine that will not return out of the cluster, with all that was on it.',
+    summary: 'Take a machine that will not return out of the cluster, with all that was on it',
     answer: { json: NodeView },
     object: findNode(services),
     handle: async ({ object: { id }, trace }) => {

@@ -3,17 +3,22 @@ import { TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Json } from '../../../actors/kernel/json.ts';
 import { formatAddress, type Address } from '../../../actors/kernel/kind.ts';
 import type { ReadModel } from '../../read/read-model.ts';
-import { json, route, type Route } from '../http/route.ts';
+import { Type } from '../../../actors/kernel/schema.ts';
+import { json, NOTHING, route, type Route } from '../http/route.ts';
 import { notFound, type ApiServices } from '../services.ts';
 
 export function operationRoutes(services: ApiServices): Route[] {
   const { operations } = services;
   return [
     route('GET /stuck', {
+      summary: 'Objects past their deadline',
+      answer: { json: Type.Unknown() },
       access: 'system',
       handle: async () => json(await operations.stuck()),
     }),
     route('GET /actors/:ref', {
+      summary: "What an object's actor is doing, and what it waits for",
+      answer: { json: Type.Unknown() },
       access: 'system',
       handle: async ({ params }) => {
         const found = findAddresses(services.read, params['ref'] ?? '');
@@ -22,6 +27,8 @@ export function operationRoutes(services: ApiServices): Route[] {
       },
     }),
     route('POST /actors/:kind/:id/cancel', {
+      summary: "Call off an object's passing state",
+      answer: NOTHING,
       access: 'system',
       handle: async ({ params, trace }) => {
         const address = { kind: params['kind'] ?? '', id: params['id'] ?? '' };

@@ -1,5 +1,5 @@
 // Events of an object (contract: conventions 11).
-import { Type } from '../../../actors/kernel/schema.ts';
+import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
 import type { Address } from '../../../actors/kernel/kind.ts';
 import type { Json } from '../../../actors/kernel/json.ts';
 import type { EventRecord } from '../../../actors/kernel/ports.ts';
@@ -15,6 +15,18 @@ export const eventsBody = {
   /** The command line of old sends it as text. */
   limit: Type.Optional(Type.Unknown()),
 };
+
+export const EventView = closed({
+  /** Seconds since the epoch. */
+  timestamp: Type.Number(),
+  type: nullable(Type.String()),
+  /** The node that recorded it. */
+  fqdn: nullable(Type.String()),
+  /** Seconds. */
+  duration: nullable(Type.Number()),
+  message: Type.String(),
+  extra: nullable(Type.Record(Type.String(), Type.Unknown())),
+});
 
 /** Of one object, or of several as one story; newest first. Errors: 400. */
 export async function eventList(

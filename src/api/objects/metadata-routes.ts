@@ -3,14 +3,22 @@
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { metadataRef } from '../../../actors/kernel/metadata.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
-import { findInterface } from '../instances/interfaces.ts';
-import { checkScheduling, plainPair } from './metadata.ts';
+import { interfaceFinder } from '../instances/interfaces.ts';
+import { checkScheduling, Metadata, plainPair } from './metadata.ts';
 import { findNamespace } from '../identity/namespaces.ts';
 import { networkFinder } from '../networks/networks.ts';
 import { findNode } from '../nodes/nodes.ts';
 import { finder } from './reference.ts';
 import { instances } from './resources.ts';
-import { json, route, type Answer, type ApiRequest, type Route } from '../http/route.ts';
+import {
+  json,
+  NOTHING,
+  route,
+  type Answer,
+  type ApiRequest,
+  type Route,
+  type Finder,
+} from '../http/route.ts';
 import { change, type ApiServices } from '../services.ts';
 
 interface Described {
@@ -21,7 +29,7 @@ interface Described {
 const POST = { key: Type.Optional(Type.Unknown()), value: Type.Optional(Type.Unknown()) };
 const PUT = { value: Type.Optional(Type.Unknown()) };
 
-type Find = (request: ApiRequest<unknown>) => Described;
+type Find = Finder<Described>;
 type Check = (key: string, value: unknown) => void;
 
 export function metadataRoutes(services: ApiServices): Route[] {
@@ -36,56 +44,172 @@ export function metadataRoutes(services: ApiServices): Route[] {
 
 function ofInstances(services: ApiServices): Route[] {
   const find = finder(instances(services.read), 'instance_ref');
-  const { get, post, put, remove } = handlers(services, 'instance', find, checkScheduling);
+  const { get, post, put, remove, rule } = handlers(services, 'instance', find, checkScheduling);
   return [
-    route('GET /instances/:instance_ref/metadata', { handle: get }),
-    route('POST /instances/:instance_ref/metadata', { body: POST, handle: post }),
-    route('PUT /instances/:instance_ref/metadata/:key', { body: PUT, handle: put }),
-    route('DELETE /instances/:instance_ref/metadata/:key', { handle: remove }),
+    route('GET /instances/:instance_ref/metadata', {
+      summary: 'Metadata of an instance',
+      answer: { json: Metadata },
+      rule,
+      handle: get,
+    }),
+    route('POST /instances/:instance_ref/metadata', {
+      summary: "Set a pair of an instance's metadata",
+      answer: NOTHING,
+      rule,
+      body: POST,
+      handle: post,
+    }),
+    route('PUT /instances/:instance_ref/metadata/:key', {
+      summary: "Set a pair of an instance's metadata",
+      answer: NOTHING,
+      rule,
+      body: PUT,
+      handle: put,
+    }),
+    route('DELETE /instances/:instance_ref/metadata/:key', {
+      summary: "Remove a pair of an instance's metadata",
+      answer: NOTHING,
+      rule,
+      handle: remove,
+    }),
   ];
 }
 
 function ofNetworks(services: ApiServices): Route[] {
-  const { get, post, put, remove } = handlers(services, 'network', networkFinder(services));
+  const { get, post, put, remove, rule } = handlers(services, 'network', networkFinder(services));
   return [
-    route('GET /networks/:network_ref/metadata', { handle: get }),
-    route('POST /networks/:network_ref/metadata', { body: POST, handle: post }),
-    route('PUT /networks/:network_ref/metadata/:key', { body: PUT, handle: put }),
-    route('DELETE /networks/:network_ref/metadata/:key', { handle: remove }),
+    route('GET /networks/:network_ref/metadata', {
+      summary: 'Metadata of a network',
+      answer: { json: Metadata },
+      rule,
+      handle: get,
+    }),
+    route('POST /networks/:network_ref/metadata', {
+      summary: "Set a pair of a network's metadata",
+      answer: NOTHING,
+      rule,
+      body: POST,
+      handle: post,
+    }),
+    route('PUT /networks/:network_ref/metadata/:key', {
+      summary: "Set a pair of a network's metadata",
+      answer: NOTHING,
+      rule,
+      body: PUT,
+      handle: put,
+    }),
+    route('DELETE /networks/:network_ref/metadata/:key', {
+      summary: "Remove a pair of a network's metadata",
+      answer: NOTHING,
+      rule,
+      handle: remove,
+    }),
   ];
 }
 
 function ofInterfaces(services: ApiServices): Route[] {
-  const find: Find = ({ params, caller }) =>
-    findInterface(services, params['interface_uuid'] ?? '', caller);
-  const { get, post, put, remove } = handlers(services, 'interface', find);
+  const { get, post, put, remove, rule } = handlers(
+    services,
+    'interface',
+    interfaceFinder(services),
+  );
   return [
-    route('GET /interfaces/:interface_uuid/metadata', { handle: get }),
-    route('POST /interfaces/:interface_uuid/metadata', { body: POST, handle: post }),
-    route('PUT /interfaces/:interface_uuid/metadata/:key', { body: PUT, handle: put }),
-    route('DELETE /interfaces/:interface_uuid/metadata/:key', { handle: remove }),
+    route('GET /interfaces/:interface_uuid/metadata', {
+      summary: 'Metadata of an interface',
+      answer: { json: Metadata },
+      rule,
+      handle: get,
+    }),
+    route('POST /interfaces/:interface_uuid/metadata', {
+      summary: "Set a pair of an interface's metadata",
+      answer: NOTHING,
+      rule,
+      body: POST,
+      handle: post,
+    }),
+    route('PUT /interfaces/:interface_uuid/metadata/:key', {
+      summary: "Set a pair of an interface's metadata",
+      answer: NOTHING,
+      rule,
+      body: PUT,
+      handle: put,
+    }),
+    route('DELETE /interfaces/:interface_uuid/metadata/:key', {
+      summary: "Remove a pair of an interface's metadata",
+      answer: NOTHING,
+      rule,
+      handle: remove,
+    }),
   ];
 }
 
 function ofNamespaces(services: ApiServices): Route[] {
-  const { get, post, put, remove } = handlers(services, 'namespace', findNamespace(services));
+  const { get, post, put, remove, rule } = handlers(services, 'namespace', findNamespace(services));
   return [
-    route('GET /auth/namespaces/:namespace/metadata', { handle: get }),
-    route('POST /auth/namespaces/:namespace/metadata', { body: POST, handle: post }),
-    route('PUT /auth/namespaces/:namespace/metadata/:key', { body: PUT, handle: put }),
-    route('DELETE /auth/namespaces/:namespace/metadata/:key', { handle: remove }),
+    route('GET /auth/namespaces/:namespace/metadata', {
+      summary: 'Metadata of a namespace',
+      answer: { json: Metadata },
+      rule,
+      handle: get,
+    }),
+    route('POST /auth/namespaces/:namespace/metadata', {
+      summary: "Set a pair of a namespace's metadata",
+      answer: NOTHING,
+      rule,
+      body: POST,
+      handle: post,
+    }),
+    route('PUT /auth/namespaces/:namespace/metadata/:key', {
+      summary: "Set a pair of a namespace's metadata",
+      answer: NOTHING,
+      rule,
+      body: PUT,
+      handle: put,
+    }),
+    route('DELETE /auth/namespaces/:namespace/metadata/:key', {
+      summary: "Remove a pair of a namespace's metadata",
+      answer: NOTHING,
+      rule,
+      handle: remove,
+    }),
   ];
 }
 
 /** Key and value are looked at before the node (contract: nodes 1.2). */
 function ofNodes(services: ApiServices): Route[] {
-  const { get, post, put, remove } = handlers(services, 'node', findNode(services));
+  const { get, post, put, remove, rule } = handlers(services, 'node', findNode(services));
   const access = 'system' as const;
   return [
-    route('GET /nodes/:node/metadata', { access, handle: get }),
-    route('POST /nodes/:node/metadata', { access, body: POST, handle: post }),
-    route('PUT /nodes/:node/metadata/:key', { access, body: PUT, handle: put }),
-    route('DELETE /nodes/:node/metadata/:key', { access, handle: remove }),
+    route('GET /nodes/:node/metadata', {
+      summary: 'Metadata of a machine',
+      answer: { json: Metadata },
+      rule,
+      access,
+      handle: get,
+    }),
+    route('POST /nodes/:node/metadata', {
+      summary: "Set a pair of a machine's metadata",
+      answer: NOTHING,
+      rule,
+      access,
+      body: POST,
+      handle: post,
+    }),
+    route('PUT /nodes/:node/metadata/:key', {
+      summary: "Set a pair of a machine's metadata",
+      answer: NOTHING,
+      rule,
+      access,
+      body: PUT,
+      handle: put,
+    }),
+    route('DELETE /nodes/:node/metadata/:key', {
+      summary: "Remove a pair of a machine's metadata",
+      answer: NOTHING,
+      rule,
+      access,
+      handle: remove,
+    }),
   ];
 }
 
@@ -105,6 +229,7 @@ function handlers(services: ApiServices, kind: string, find: Find, check: Check 
     return json(null);
   };
   return {
+    rule: find.rule,
     get: (request: ApiRequest<unknown>) => json(find(request).state.metadata as JsonObject),
     post: (request: ApiRequest<{ key?: unknown; value?: unknown }>) =>
       set(request, request.body.key, request.body.value),

@@ -1,6 +1,10 @@
 // What metadata may hold (contract: conventions 10, instances 3.6): anything, but for the two keys that scheduling reads.
+import { Type } from '../../../actors/kernel/schema.ts';
 import { badRequest } from '../services.ts';
 import { wholeNumber } from './whole-number.ts';
+
+/** All pairs of an object. */
+export const Metadata = Type.Record(Type.String(), Type.Unknown());
 
 /** The initial metadata of an instance; falsy is none. Errors: 400 with the contract's texts. */
 export function instanceMetadata(metadata: unknown): Record<string, unknown> {

@@ -6,7 +6,7 @@
 import { SYSTEM } from '../../../actors/namespace/state.ts';
 import type { ReadCollection, ReadObject } from '../../read/collection.ts';
 import { owns, type Owned } from '../identity/access.ts';
-import type { ApiRequest, Caller } from '../http/route.ts';
+import { finding, type Caller, type Finder, type Rule } from '../http/route.ts';
 import { badRequest, notFound } from '../services.ts';
 
 /** A sort of object that paths name. */
@@ -16,7 +16,8 @@ export interface Resource<S extends Owned> {
   readonly collection: ReadCollection<S>;
   /** Listed without `all`, and found by name (contract: conventions 8.2). */
   readonly isActive: (state: S) => boolean;
-  /** Who may see one whose UUID they know. */
+  /** In words, who may see one whose UUID they know; maySee() sees to it. */
+  readonly rule: Rule;
   readonly maySee: (caller: Caller, state: S) => boolean;
 }
 
@@ -55,12 +56,15 @@ function byName<S extends Owned>(
 }
 
 /** Finds the object of a route by the path variable; the reads' `namespace` narrows what system looks at. */
-export function finder<S extends Owned>(resource: Resource<S>, variable: string) {
-  return ({ params, caller, body, method }: ApiRequest<unknown>): ReadObject<S> => {
+export function finder<S extends Owned>(
+  resource: Resource<S>,
+  variable: string,
+): Finder<ReadObject<S>> {
+  return finding(resource.what, resource.rule, ({ params, caller, body, method }) => {
     const { namespace } = body as { readonly namespace?: unknown };
     const isNarrow = method === 'GET' && typeof namespace === 'string' && namespace !== '';
     return resolve(resource, params[variable] ?? '', caller, isNarrow ? namespace : null);
-  };
+  });
 }
 
 /** The caller's own objects, for system everybody's: the active ones, or all that are still kept. */

@@ -12,6 +12,7 @@ export function instances(read: ReadModel): Resource<InstanceState> {
     what: 'instance',
     collection: read.instances,
     isActive: (state) => !INACTIVE.includes(state.phase),
+    rule: 'own',
     maySee: owns,
   };
 }
@@ -21,6 +22,7 @@ export function networks(read: ReadModel): Resource<NetworkState> {
     what: 'network',
     collection: read.networks,
     isActive: (state) => state.phase !== 'deleted',
+    rule: 'own',
     maySee: owns,
   };
 }

@@ -11,10 +11,12 @@ import { TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type { WantedBy } from '../../../actors/network/ports.ts';
 import type { Libvirt } from '../libvirt/client.ts';
+import { buildInterfaceXml } from '../libvirt/domain-device-xml.ts';
+import { readDomainXml } from '../libvirt/domain-xml-reader.ts';
 import { buildDomainXml } from '../libvirt/domain-xml.ts';
 import { isLibvirtError } from '../libvirt/errors.ts';
 import type { DomainRef } from '../libvirt/wire.ts';
-import { defineDomain, digestOf, graphicsKind, socketFolder } from './definition.ts';
+import { defineDomain, digestOf, graphicsKind, socketFolder, toInterface } from './definition.ts';
 import type { DomainRecord, DomainRecords } from './domain-record.ts';
 import { isPortClash } from './failure.ts';
 import type { Machine } from './machine.ts';
@@ -91,7 +93,7 @@ class Convergence {
     const { consolePort } = records.claim(this.#id, this.#by, this.#spec);
     if (consolePort === 0) await this.#choosePorts();
     const ref = await this.#define(transient.has(this.#id) ? undefined : current);
-    await this.#power(ref);
+    if (await this.#power(ref)) await this.#plug(ref);
     return await reportDomain(this.#tools, ref, this.#record());
   }
 
@@ -113,7 +115,24 @@ class Convergence {
     return await libvirt.domains.define(buildDomainXml({ ...domain, metadata }));
   }
 
-  async #power(ref: DomainRef): Promise<void> {
+  /** A guest that runs already is given what it lacks of its interfaces; it keeps the others as they are (H1). */
+  async #plug(ref: DomainRef): Promise<void> {
+    const { libvirt, log } = this.#tools;
+    if (this.#spec.nics.length === 0) return;
+    const there = new Set(
+      readDomainXml(await libvirt.domains.xml(ref)).interfaces.map(({ mac }) => mac),
+    );
+    for (const nic of this.#spec.nics.filter(({ mac }) => !there.has(mac))) {
+      this.#checkpoint();
+      await libvirt.domains.attachDevice(ref, buildInterfaceXml(toInterface(nic)), {
+        target: 'live',
+      });
+      log('info', 'interface plugged into a running guest', { ...this.#fields(), mac: nic.mac });
+    }
+  }
+
+  /** Tells whether the guest ran before, and runs on. */
+  async #power(ref: DomainRef): Promise<boolean> {
     const { records, bootId, mayRetryIo } = this.#tools;
     const { powerOns, hardReboots, softReboots } = this.#spec;
     const observed = await this.#observe(ref);
@@ -133,8 +152,9 @@ class Convergence {
     }
     // Also after a crash between a start and its record: it runs, so it was started.
     const isUp = observed.power === 'on' || observed.power === 'paused';
-    if (!isUp || wanted.power === 'off') return;
+    if (!isUp || wanted.power === 'off') return false;
     records.update(this.#id, { startedFor: powerOns, bootId, offReason: 'none' });
+    return true;
   }
 
   async #perform(step: Step, ref: DomainRef): Promise<void> {

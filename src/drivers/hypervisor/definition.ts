@@ -7,8 +7,8 @@
 // D3  Names that users choose reach neither a path nor a command line unchecked.
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { DomainDisk, DomainSpec } from '../../../actors/instance/ports.ts';
-import type { ChannelSpec, DiskSpec, FirmwareSpec } from '../libvirt/domain-spec.ts';
+import type { DomainDisk, DomainNic, DomainSpec } from '../../../actors/instance/ports.ts';
+import type { ChannelSpec, DiskSpec, FirmwareSpec, InterfaceSpec } from '../libvirt/domain-spec.ts';
 import type { DomainSpec as LibvirtDomain, GraphicsSpec } from '../libvirt/domain-spec.ts';
 import { domainName } from './domain-record.ts';
 import { findFirmware } from './firmware.ts';
@@ -27,6 +27,8 @@ export const AGENT_CHANNEL = 'org.qemu.guest_agent.0';
 const SPICE_AGENT_CHANNEL = 'com.redhat.spice.0';
 const SPICE_USB_REDIRECTIONS = 3;
 const TITLE_MAX = 200;
+/** Interfaces that a running guest can be given before its next start. */
+const HOTPLUG_PORTS = 8;
 
 /** Everything of the domain but the mark of whose it is. Error: `host/tool-missing` when UEFI is wanted and not installed. */
 export function defineDomain(
@@ -39,23 +41,21 @@ export function defineDomain(
   const { consoleListen, consolePort } = consoles;
   const order = bootOrder(spec.disks);
   const graphics = graphicsKind(video.vdi, machine);
+  const machineType = spec.secureBoot ? 'q35' : machine.machineType;
   return {
     name: domainName(instanceId),
     uuid: instanceId,
     title: title(spec),
     type: machine.capabilities.accelerator === 'kvm' ? 'kvm' : 'qemu',
-    machine: spec.secureBoot ? 'q35' : machine.machineType,
+    machine: machineType,
     memoryMiB,
     vcpus: cpus,
     cpu: cpuSpec(machine.capabilities),
     firmware: firmware(spec, folder),
     disks: spec.disks.map((disk) => toDisk(disk, order)),
-    interfaces: spec.nics.map(({ tap, mac, model, mtu }) => ({
-      source: { kind: 'tap' as const, device: tap },
-      mac,
-      model,
-      mtu,
-    })),
+    // An i440fx has slots for everybody.
+    ...(machineType === 'q35' ? { hotplugPorts: HOTPLUG_PORTS } : {}),
+    interfaces: spec.nics.map(toInterface),
     serial: {
       source: { kind: 'tcp', host: consoleListen, port: consolePort, protocol: 'telnet' },
       log: consoleLog(folder),
@@ -71,6 +71,10 @@ export function defineDomain(
     onReboot: 'restart',
     onCrash: 'destroy',
   };
+}
+
+export function toInterface({ tap, mac, model, mtu }: DomainNic): InterfaceSpec {
+  return { source: { kind: 'tap', device: tap }, mac, model, mtu };
 }
 
 /** Changes exactly when the definition does. */

@@ -244,6 +244,8 @@ function shot(fuzz: Fuzzer): Shot {
     ['POST', '/instances', MEMBERS.create, GOOD.instance],
     ['POST', '/instances', MEMBERS.create, GOOD.instance],
     ['POST', '/networks', MEMBERS.network, GOOD.network],
+    ['DELETE', fuzz.pick(['/instances']), ['confirm', 'namespace'], GOOD.nothing],
+    ['POST', `/${kind}/${ref}/interfaces`, ['network'], GOOD.nothing],
     ['POST', '/artifacts', MEMBERS.artifact, GOOD.artifact],
     ['GET', `/${kind}/${ref}${member}`, MEMBERS.object, GOOD.nothing],
     ['GET', `/${kind}/${ref}${member}`, MEMBERS.object, GOOD.nothing],

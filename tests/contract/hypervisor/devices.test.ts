@@ -119,6 +119,40 @@ test('a NIC takes the tap that somebody else made, and leaves it there', async (
   }
 });
 
+for (const model of ['virtio', 'e1000']) {
+  test(`a running guest is given another NIC (${model}) once, and has it after power off and on`, async () => {
+    const [first, second] = ['a', 'b'].map((end) => `hyp${process.pid}${end}`.slice(-15)) as [
+      string,
+      string,
+    ];
+    const one = { tap: first, mac: '02:00:00:4e:91:0b', model: 'virtio', mtu: 1450 };
+    const two = { tap: second, mac: '02:00:00:4e:91:0c', model, mtu: 1450 };
+    const spec = await lab.newSpec({ nics: [one] });
+    for (const tap of [first, second]) {
+      await run('ip', ['tuntap', 'add', 'dev', tap, 'mode', 'tap', 'vnet_hdr']);
+    }
+    try {
+      await ensure(spec);
+      await booted(spec, 1);
+      const pid = lab.pidOf(spec.instanceId);
+      const plugged = { ...spec, nics: [one, two] };
+      await ensure(plugged);
+      await ensure(plugged);
+      const macs = () => [...xmlOf(spec).matchAll(/<mac address='([^']+)'/g)].map(([, mac]) => mac);
+      assert.equal(macs(), [one.mac, two.mac]);
+      assert.is(lab.pidOf(spec.instanceId), pid, 'the same QEMU');
+      const { stdout } = await run('sh', ['-c', `cat /proc/${pid}/fdinfo/*`]);
+      assert.match(stdout, new RegExp(`^iff:\\s*${second}$`, 'm'), 'QEMU has its tap open');
+      await ensure({ ...plugged, power: 'off' });
+      await ensure({ ...plugged, powerOns: 2 });
+      assert.equal(macs(), [one.mac, two.mac]);
+      await remove(spec);
+    } finally {
+      for (const tap of [first, second]) await run('ip', ['link', 'del', tap]);
+    }
+  });
+}
+
 test('side channels listen in the instance folder under any name, and are gone after remove', async () => {
   const names = ['sf-agent', '../../x y&<', 'sf-agent', 'org.qemu.guest_agent.0'];
   const spec = await lab.newSpec({ sideChannels: names });

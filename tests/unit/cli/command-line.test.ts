@@ -11,7 +11,10 @@ for (const [words, complaint] of [
   ['instanc list', '`troupe instanc`; did you mean `instance`?'],
   ['instance lsit', '`troupe instance lsit`; did you mean `list`?'],
   ['network del', 'did you mean `delete`?'],
-  ['instance', 'takes list, show, create, delete, console, consoledata, events'],
+  [
+    'instance',
+    'takes list, show, create, delete, delete-all, add-interface, console, consoledata, events',
+  ],
   ['instance show', 'needs REF'],
   ['instance show a b', 'does not take "b"'],
   ['instance list --jsn', "Unknown option '--jsn'; did you mean `--json`?"],
@@ -54,7 +57,13 @@ test('every command has a help page with its arguments, flags and an example tha
 
 test('help of a noun lists its verbs, help of nothing everything', async () => {
   const everything = await run(null, 'help');
-  for (const { name } of COMMANDS) assert.match(everything.out, `  ${name}`);
+  for (const { name, isHidden = false } of COMMANDS) {
+    assert.is(
+      everything.out.includes(`  ${name} `) || everything.out.includes(`  ${name}\n`),
+      !isHidden,
+      name,
+    );
+  }
   assert.is((await run(null, '--help')).out, everything.out);
   const noun = await run(null, 'instance --help');
   assert.is(noun.code, 0);

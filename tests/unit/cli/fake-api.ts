@@ -172,6 +172,7 @@ export function start(
     home: '/dev/null/nonexistent',
     checkout: '/dev/null/nonexistent',
     systemDirectory: '/dev/null/nonexistent',
+    shakenFist: '/dev/null/nonexistent',
     signal: stop.signal,
     pollMs: 5,
     ...others,

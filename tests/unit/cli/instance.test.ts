@@ -314,4 +314,29 @@ test('delete: forgotten counts as gone, an error does not, --no-wait says how it
   );
 });
 
+test('add-interface sends exactly one network, delete-all wants to be sure', async () => {
+  api.on('POST /instances/web/interfaces', () => ({ uuid: 'u', ipv4: '10.0.0.9', macaddr: 'm' }));
+  const { code, out } = await run(api, 'instance add-interface web -f front@10.0.0.9');
+  assert.is(code, 0);
+  assert.is(out, 'interface u: 10.0.0.9, m\n');
+  assert.equal(api.bodies('POST /instances/web/interfaces'), [
+    {
+      network: {
+        network_uuid: 'front',
+        macaddress: null,
+        model: 'virtio',
+        address: '10.0.0.9',
+        float: true,
+      },
+    },
+  ]);
+  for (const words of ['web', 'web -n a -n b']) {
+    assert.is((await run(api, `instance add-interface ${words}`)).code, 2);
+  }
+  api.on('DELETE /instances', () => ['one', 'two']);
+  assert.is((await run(api, 'instance delete-all')).code, 2);
+  assert.is((await run(api, 'instance delete-all --confirm --namespace lab')).out, 'one\ntwo\n');
+  assert.equal(api.bodies('DELETE /instances'), [{ confirm: true, namespace: 'lab' }]);
+});
+
 test.run();

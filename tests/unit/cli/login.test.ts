@@ -38,6 +38,7 @@ function find(flags: Record<string, string>, world: Partial<World> = {}) {
     checkout: join(root, 'clone'),
     home: join(root, 'home'),
     systemDirectory: join(root, 'system'),
+    shakenFist: join(root, 'named', 'mine.json'),
     signal: new AbortController().signal,
     pollMs: 5,
     ...world,
@@ -50,6 +51,31 @@ test('files are taken in order: here, the checkout, the home, the system', () =>
   assert.is(find({}, { directory: none }).key, 'clone');
   assert.is(find({}, { directory: none, checkout: none }).key, 'home');
   assert.is(find({}, { directory: none, checkout: none, home: none }).key, 'system');
+});
+
+test('~/.troupe may be the file itself, and the files of sf-client come last', () => {
+  const none = {
+    directory: '/nonexistent',
+    checkout: '/nonexistent',
+    systemDirectory: '/nonexistent',
+  };
+  mkdirSync(join(root, 'plain'));
+  writeFileSync(join(root, 'plain', '.shakenfist'), JSON.stringify(login('theirs')));
+  assert.is(find({}, { ...none, home: join(root, 'plain') }).key, 'theirs');
+  writeFileSync(join(root, 'plain', '.troupe'), JSON.stringify(login('ours')));
+  assert.is(find({}, { ...none, home: join(root, 'plain') }).key, 'ours');
+  assert.is(find({}, { ...none, home: '/nonexistent' }).key, 'named');
+});
+
+test('the variables of sf-client stand in for ours, each by itself', () => {
+  const variables = {
+    SHAKENFIST_API_URL: 'http://theirs',
+    SHAKENFIST_NAMESPACE: 'theirs',
+    SHAKENFIST_KEY: 'k',
+    TROUPE_NAMESPACE: 'ours',
+  };
+  const found = find({}, { variables });
+  assert.equal([found.apiUrl, found.namespace, found.key], ['http://theirs', 'ours', 'k']);
 });
 
 test('the address has no slash at its end', () => {
@@ -90,7 +116,7 @@ test('a login that is missing, broken or lacks something says which and the way 
     return 'found';
   };
   assert.match(
-    text({}, { ...none, systemDirectory: '/nonexistent' }),
+    text({}, { ...none, systemDirectory: '/nonexistent', shakenFist: '/nonexistent' }),
     /^no login found; looked for/,
   );
   assert.match(text({ login: '/nonexistent' }), 'there is no login file /nonexistent');
