@@ -68,7 +68,7 @@ export interface Monitoring {
     ended(route: RouteLabels | null, status: number, durationMs: number): void;
   };
   /** All metrics as text. */
-  metrics(format: Format): string;
+  metrics(format: Format): Promise<string>;
   /** Why requests are better sent to another daemon now; none: this one may serve. */
   notReady(): readonly string[];
 }

@@ -214,7 +214,7 @@ async function serveApi(
     rotateDays: config.tokenRotateDays,
   });
   undo.push(() => tokenSecrets.close());
-  const measured = { ...parts, node: config.node, version: VERSION, clock: systemClock };
+  const measured = { ...parts, node: config.node, version: VERSION, clock: systemClock, log };
   const monitoring = {
     ...monitoringOf(measured, parts.metrics),
     access: () => config.metricsAccess,

@@ -1,12 +1,15 @@
 // What this daemon measures, put together for a scraper. Nearly all of it is counted anyway where it happens and only
 // read here, so a daemon that nobody scrapes pays for a few additions per request, store call and ask.
 import type { Clock } from '../../actors/kernel/clock.ts';
+import { reasonOf } from '../../actors/kernel/errors.ts';
 import { parseAddress } from '../../actors/kernel/kind.ts';
+import type { Log } from '../../actors/kernel/ports.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
 import type { Drift } from '../../actors/network/ports.ts';
 import type { PeerStatus } from '../../transport/mesh/mesh.ts';
 import { CallMeter } from '../metrics/call-meter.ts';
 import { expose, one, type Family, type Format, type Sample } from '../metrics/exposition.ts';
+import { instanceFamilies, type GuestUsage, type NamedUsage } from '../metrics/instances.ts';
 import { HttpMeter } from '../metrics/http-meter.ts';
 import { ProcessMeter } from '../metrics/process.ts';
 import type { Monitoring } from '../api/services.ts';
@@ -25,6 +28,9 @@ export interface Measured {
   >;
   readonly read: ReadModel;
   readonly peers: () => readonly PeerStatus[];
+  /** Of the guests of this machine, where they are counted; rejects when libvirt does not answer. */
+  readonly usage?: () => Promise<readonly GuestUsage[]>;
+  readonly log: Log;
 }
 
 export class Metrics {
@@ -50,8 +56,10 @@ export class Metrics {
     }
   }
 
-  text(measured: Measured, format: Format): string {
-    return expose(this.#families(measured), format);
+  /** A libvirt that does not answer costs the guests' samples, not the others. */
+  async text(measured: Measured, format: Format): Promise<string> {
+    const guests = await guestsOf(measured);
+    return expose([...this.#families(measured), ...instanceFamilies(guests)], format);
   }
 
   *#families(measured: Measured): Generator<Family> {
@@ -85,6 +93,21 @@ export class Metrics {
       value,
     }));
     yield { name: 'troupe_mesh_ask_errors', samples: errors };
+  }
+}
+
+async function guestsOf({ usage, read, log }: Measured): Promise<NamedUsage[]> {
+  if (usage === undefined) return [];
+  try {
+    return (await usage()).flatMap((one) => {
+      const state = read.instances.get(one.instanceId)?.state;
+      if (state === undefined) return [];
+      const { namespace, name } = state;
+      return [{ namespace, name, usage: one }];
+    });
+  } catch (error) {
+    log('warn', 'what guests use is not known', { reason: reasonOf(error) });
+    return [];
   }
 }
 

@@ -10,6 +10,9 @@ export interface Metric {
   readonly labels: readonly string[];
 }
 
+/** Of those that run on this machine. */
+const INSTANCE = ['instance', 'namespace', 'name'] as const;
+
 export const METRICS = {
   troupe_build_info: {
     type: 'gauge',
@@ -148,6 +151,61 @@ export const METRICS = {
     type: 'gauge',
     help: 'Differences that the last audit could not repair.',
     labels: [],
+  },
+  troupe_instance_cpu_seconds: {
+    type: 'counter',
+    help: 'Processor time of the guest.',
+    labels: [...INSTANCE],
+  },
+  troupe_instance_resident_memory_bytes: {
+    type: 'gauge',
+    help: "What its QEMU holds of the machine's memory.",
+    labels: [...INSTANCE],
+  },
+  troupe_instance_disk_read_bytes: {
+    type: 'counter',
+    help: 'Read by the guest.',
+    labels: [...INSTANCE, 'device'],
+  },
+  troupe_instance_disk_written_bytes: {
+    type: 'counter',
+    help: 'Written by the guest.',
+    labels: [...INSTANCE, 'device'],
+  },
+  troupe_instance_disk_reads: {
+    type: 'counter',
+    help: 'Read requests.',
+    labels: [...INSTANCE, 'device'],
+  },
+  troupe_instance_disk_writes: {
+    type: 'counter',
+    help: 'Write requests.',
+    labels: [...INSTANCE, 'device'],
+  },
+  troupe_instance_disk_used_bytes: {
+    type: 'gauge',
+    help: 'What the disk takes on the machine.',
+    labels: [...INSTANCE, 'device'],
+  },
+  troupe_instance_network_received_bytes: {
+    type: 'counter',
+    help: 'Received by the guest.',
+    labels: [...INSTANCE, 'mac'],
+  },
+  troupe_instance_network_sent_bytes: {
+    type: 'counter',
+    help: 'Sent by the guest.',
+    labels: [...INSTANCE, 'mac'],
+  },
+  troupe_instance_network_received_packets: {
+    type: 'counter',
+    help: 'Received by the guest.',
+    labels: [...INSTANCE, 'mac'],
+  },
+  troupe_instance_network_sent_packets: {
+    type: 'counter',
+    help: 'Sent by the guest.',
+    labels: [...INSTANCE, 'mac'],
   },
   process_cpu_seconds: { type: 'counter', help: 'CPU time of the daemon.', labels: [] },
   process_resident_memory_bytes: { type: 'gauge', help: 'Its memory.', labels: [] },

@@ -13,6 +13,7 @@ import type { Json } from '../../actors/kernel/json.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Claims, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
+import type { GuestUsage } from '../../src/metrics/instances.ts';
 import type { ReadModel } from '../../src/read/read-model.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
 import { clusterKeys } from '../../transport/store/keys.ts';
@@ -121,6 +122,8 @@ export class FakeMachine {
   /** Asked first; throws, or waits, in place of the machine. */
   before: (resource: string, spec: Want['spec']) => void | Promise<void> = () => undefined;
   readonly consoles = new Map<string, string>();
+  /** What libvirt would count of its guests. */
+  usage: () => Promise<readonly GuestUsage[]> = () => Promise.resolve([]);
   /** What reading a console throws, if anything. */
   consoleFailure: Error | undefined;
 

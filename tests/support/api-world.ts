@@ -18,6 +18,7 @@ import { interfacePerformers } from '../../actors/interface/effects.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
+import type { Log } from '../../actors/kernel/ports.ts';
 import { localRouter } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
 import { namespace } from '../../actors/namespace/namespace.ts';
@@ -154,7 +155,7 @@ export class ApiWorld {
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
       },
       consoles: consoles(wide),
-      monitoring: this.#monitoring(),
+      monitoring: this.#monitoring(log),
       nodes: {
         ...machines(wide),
         shardOwners: () => [{ shard: 7, node: NODE, epoch: EPOCH }],
@@ -185,14 +186,15 @@ export class ApiWorld {
   }
 
   /** As a daemon's that has joined; `metricsAccess` and `unready` may be set. */
-  #monitoring(): Monitoring {
+  #monitoring(log: Log): Monitoring {
     const { runtime, clock, read } = this;
     const members = null;
     const shardMoves = { taken: 256, givenUp: 0 };
     const cluster = { members, isJoined: true, shardCount: 256, shardMoves, leaseLosses: 0 };
     const metrics = new Metrics(clock);
     const measured = { node: NODE, version: '0.1.0', clock, runtime, cluster, read };
-    const all = monitoringOf({ ...measured, peers: () => [] }, metrics);
+    const usage = () => this.machine.usage();
+    const all = monitoringOf({ ...measured, peers: () => [], usage, log }, metrics);
     const notReady = () => [...all.notReady(), ...this.unready];
     return { ...all, notReady, access: () => this.metricsAccess };
   }

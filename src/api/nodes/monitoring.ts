@@ -37,9 +37,9 @@ export function monitoringRoutes(services: ApiServices): Route[] {
       access: 'monitor',
       summary: 'Metrics of this daemon, in the text format of Prometheus or OpenMetrics',
       answer: { bytes: CONTENT_TYPES.prometheus },
-      handle: ({ accept }) => {
+      handle: async ({ accept }) => {
         const format = formatFor(accept);
-        const bytes = Buffer.from(monitoring.metrics(format));
+        const bytes = Buffer.from(await monitoring.metrics(format));
         return { kind: 'bytes', contentType: CONTENT_TYPES[format], bytes };
       },
     }),

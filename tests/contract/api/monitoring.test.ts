@@ -67,6 +67,36 @@ test('what actors do shows', async () => {
   assert.ok((await valueOf(claimed)) >= 1);
 });
 
+test('what guests use shows by instance; a libvirt that is away costs their samples only', async () => {
+  const { uuid } = await world.instance({ name: 'greedy' });
+  const id = String(uuid);
+  await world.settled(`/instances/${id}`, 'created');
+  const disk = { device: 'vda', readBytes: 7, writeBytes: 8, readRequests: 1, writeRequests: 2 };
+  const nic = { mac: '02:00:00:00:00:01', read: { bytes: 5, packets: 1 } };
+  world.machine.usage = () =>
+    Promise.resolve([
+      {
+        instanceId: id,
+        cpu: { totalNs: 2_500_000_000 },
+        residentBytes: null,
+        disks: [{ ...disk, usedBytes: 9 }],
+        nics: [{ ...nic, write: { bytes: 6, packets: 1 } }],
+      },
+      { instanceId: 'unknown', cpu: { totalNs: 1 }, residentBytes: 1, disks: [], nics: [] },
+    ]);
+  const labels = `instance="${id}",namespace="lab",name="greedy"`;
+  assert.is(await valueOf(`troupe_instance_cpu_seconds_total{${labels}}`), 2.5);
+  assert.is(await valueOf(`troupe_instance_disk_used_bytes{${labels},device="vda"}`), 9);
+  const sent = `troupe_instance_network_sent_bytes_total{${labels},mac="02:00:00:00:00:01"}`;
+  assert.is(await valueOf(sent), 6);
+  const text = await metrics();
+  assert.not.match(text, 'unknown');
+  assert.not.match(text, 'troupe_instance_resident_memory_bytes');
+  world.machine.usage = () => Promise.reject(new Error('libvirt is away'));
+  assert.match(await metrics(), /^troupe_turns_total \d+$/m);
+  world.machine.usage = () => Promise.resolve([]);
+});
+
 const WHO: readonly [access: ApiWorld['metricsAccess'], local: number, elsewhere: number][] = [
   ['local', 200, 401],
   ['token', 401, 401],
