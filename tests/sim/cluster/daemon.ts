@@ -31,6 +31,7 @@ import { Inventory } from '../../../src/daemon/inventory.ts';
 import { registerKinds } from '../../../src/daemon/kinds.ts';
 import { NodeRemoval } from '../../../src/daemon/node-removal.ts';
 import { Presence } from '../../../src/daemon/presence.ts';
+import { reportResources } from '../../../src/daemon/resource-reports.ts';
 import { ReservationAudit } from '../../../src/daemon/reservation-audit.ts';
 import { ReadModel } from '../../../src/read/read-model.ts';
 import { StoreClaims, StoreJournal } from '../../../transport/sharding/journal.ts';
@@ -310,6 +311,7 @@ export class SimDaemon {
       this.#makeAudits(),
       new Measuring({ ...common, gauges: () => GAUGES }),
       new ReservationAudit(common),
+      reportResources({ ...common, resources: () => ({ cpu_max: 8 }), processes: () => ({}) }),
     ];
   }
 
