@@ -1,6 +1,7 @@
 // `troupe namespace`, `troupe key` and `troupe trust`: who may use the API, and in whose name.
 import { randomBytes } from 'node:crypto';
 import type { View } from '../client/client.ts';
+import { eventsCommand } from './event-command.ts';
 import type { Call, Command } from './command.ts';
 import { segment } from './object-path.ts';
 import { jsonText } from './screen-text.ts';
@@ -169,4 +170,5 @@ export const NAMESPACE_COMMANDS: readonly Command[] = [
   removeKey,
   trust,
   distrust,
+  eventsCommand('namespace'),
 ];

@@ -1,6 +1,7 @@
 // `troupe node list`, `show`, `events`, `drain`, `undrain` and `delete`: the machines of the cluster. Adding one is in cluster.ts.
 import type { View } from '../client/client.ts';
 import type { Call, Command } from './command.ts';
+import { eventsCommand } from './event-command.ts';
 import { NODE_USAGE_COMMANDS } from './node-usage.ts';
 import { segment } from './object-path.ts';
 import { dateTime } from './format.ts';
@@ -105,5 +106,6 @@ export const NODE_COMMANDS: readonly Command[] = [
   drain,
   undrain,
   remove,
+  eventsCommand('node'),
   ...NODE_USAGE_COMMANDS,
 ];

@@ -113,4 +113,12 @@ test('a key with an end, and another secret for tokens', async () => {
   ]);
 });
 
+test('events of a node and of a namespace', async () => {
+  const event = { timestamp: 1_700_000_000, fqdn: 'n1', duration: 0, message: 'login', extra: {} };
+  api.on('GET /auth/namespaces/lab/events', () => [{ ...event, type: 'audit' }]);
+  api.on('GET /nodes/n2/events', () => [{ ...event, type: 'audit', message: 'daemon started' }]);
+  assert.match((await run(api, 'namespace events lab')).out, /login/);
+  assert.match((await run(api, 'node events n2 --type audit')).out, /daemon started/);
+});
+
 test.run();
