@@ -172,8 +172,8 @@ function use(state: BlobState, user: string, turn: Turn): Step<BlobState> {
     const reason = `blob ${turn.id} is being deleted; choose another image version`;
     return refuse(state, 'object/wrong-phase', reason);
   }
-  if (state.users.includes(user)) return next(state);
-  return next({ ...state, users: [...state.users, user], setback: null });
+  if (state.users.includes(user)) return next(state, [], state.phase);
+  return next({ ...state, users: [...state.users, user], setback: null }, [], state.phase);
 }
 
 function need(state: BlobState, { user, node }: Of<'need'>, turn: Turn): Step<BlobState> {

@@ -41,6 +41,8 @@ export const Nic = closed({
   model: Type.String(),
   requested: Type.String(),
   requestedMac: nullable(Type.String()),
+  /** It comes with a floating address. */
+  float: Type.Optional(Type.Boolean()),
   phase: oneOf(['none', 'initial', 'created', 'deleted', 'error']),
   mac: nullable(Type.String()),
   ipv4: nullable(Type.String()),

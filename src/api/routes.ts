@@ -1,6 +1,9 @@
 // All routes of the API.
 import { adminRoutes } from './nodes/admin.ts';
 import { artifactRoutes } from './artifacts/artifacts.ts';
+import { labelRoutes } from './artifacts/labels.ts';
+import { uploadRoutes } from './artifacts/uploads.ts';
+import { blobRoutes } from './blobs/blobs.ts';
 import { ImageCache } from './artifacts/image-cache.ts';
 import { instanceRoutes } from './instances/instances.ts';
 import { interfaceRoutes } from './instances/interfaces.ts';
@@ -26,6 +29,9 @@ export function apiRoutes(services: ApiServices): Route[] {
     ...networkRoutes(services),
     ...interfaceRoutes(services),
     ...artifactRoutes(services, images),
+    ...uploadRoutes(services),
+    ...labelRoutes(services),
+    ...blobRoutes(services),
     ...nodeRoutes(services),
     ...adminRoutes(services),
     ...metadataRoutes(services),

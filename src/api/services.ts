@@ -73,6 +73,27 @@ export interface Monitoring {
   notReady(): readonly string[];
 }
 
+/** Bytes on the disks of machines: the spool of what is brought, and replicas of blobs. */
+export interface MachineBytes {
+  /** Resolves to how many are there then. Errors: `api/conflict` for a hole, `host/disk-full`, of a node out of reach. */
+  write(
+    node: string,
+    id: string,
+    piece: { readonly offset: number; readonly bytes: Uint8Array },
+    trace: string,
+  ): Promise<number>;
+  resize(node: string, id: string, sizeBytes: number, trace: string): Promise<void>;
+  /** Null: none are there. */
+  size(node: string, id: string, trace: string): Promise<number | null>;
+  /** Fewer at the blob's end. */
+  readReplica(
+    node: string,
+    blobId: string,
+    piece: { readonly offset: number; readonly lengthBytes: number },
+    trace: string,
+  ): Promise<Uint8Array>;
+}
+
 /** Who is there. */
 export interface ClusterMember {
   readonly node: string;
@@ -95,6 +116,7 @@ export interface ApiServices {
   readonly consoles: Consoles;
   readonly monitoring: Monitoring;
   readonly nodes: Nodes;
+  readonly bytes: MachineBytes;
   /** An object's events, newest first; `limit` negative: all. */
   events(address: Address, limit: number, type: string | null): Promise<readonly EventRecord[]>;
 }

@@ -16,7 +16,7 @@ import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Cluster } from './cluster.ts';
 import { NodeRemoval } from './node-removal.ts';
-import { consoles, machines, operations } from './cluster-wide.ts';
+import { consoles, machineBytes, machines, operations } from './cluster-wide.ts';
 
 export interface ApiParts {
   readonly config: Config;
@@ -60,6 +60,7 @@ export function apiServices(parts: ApiParts): ApiServices {
       shardOwners: () => cluster.shardOwners,
       remove: (node, trace) => removal.remove(node, trace),
     },
+    bytes: machineBytes(wide),
     events: (address, limit, type) => journal.events(address, { limit, type }),
   };
 }

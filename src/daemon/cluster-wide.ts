@@ -1,6 +1,6 @@
 // What the API asks of all machines, or of the one that has it.
 import { randomUUID } from 'node:crypto';
-import { reasonOf } from '../../actors/kernel/errors.ts';
+import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import { formatAddress, type Address } from '../../actors/kernel/kind.ts';
 import type { Log, Router } from '../../actors/kernel/ports.ts';
@@ -11,8 +11,11 @@ import {
   machineRef,
   type MachineMessage,
 } from '../../actors/node/machine-message.ts';
-import type { Consoles, Nodes, Operations } from '../api/services.ts';
+import type { Consoles, MachineBytes, Nodes, Operations } from '../api/services.ts';
 import type { ReadModel } from '../read/read-model.ts';
+
+/** A disk may be slow, and busy. */
+const BYTES_MS = 20_000;
 
 export interface ClusterWideOptions {
   readonly node: string;
@@ -78,6 +81,29 @@ export function machines(
 }
 
 const NOT_SAID: Static<typeof BusyReply> = { pid: 0, busy: [] };
+
+/** Bytes on the machines' disks. */
+export function machineBytes({ router }: Pick<ClusterWideOptions, 'router'>): MachineBytes {
+  const ask = async (node: string, message: MachineMessage, trace: string): Promise<Json> =>
+    (await router.ask(machineRef(node), message, { trace, timeoutMs: BYTES_MS })).value;
+  return {
+    write: async (node, id, { offset, bytes }, trace) =>
+      Number(await ask(node, { kind: 'spool-write', id, offset, bytes }, trace)),
+    resize: async (node, id, sizeBytes, trace) => {
+      await ask(node, { kind: 'spool-resize', id, sizeBytes }, trace);
+    },
+    size: async (node, id, trace) => {
+      const size = await ask(node, { kind: 'spool-size', id }, trace);
+      return size === null ? null : Number(size);
+    },
+    readReplica: async (node, blobId, { offset, lengthBytes }, trace) => {
+      const message = { kind: 'read-replica', blobId, offset, lengthBytes } as const;
+      const bytes: unknown = await ask(node, message, trace);
+      if (bytes instanceof Uint8Array) return bytes;
+      throw new TroupeError('mesh/foreign-error', `${node} answered no bytes`);
+    },
+  };
+}
 
 /** Of the machine that the instance is on; one that has no machine yet has no console. */
 export function consoles({ read, router, node: self }: ClusterWideOptions): Consoles {

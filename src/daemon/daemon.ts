@@ -120,6 +120,11 @@ interface Parts {
   readonly metrics: Metrics;
 }
 
+/** What is asked of the machine itself. */
+function ofMachine({ hypervisor, network, images }: Host) {
+  return { consoles: hypervisor, dataplane: network, files: images };
+}
+
 /** Joins the cluster with all actors, then serves. */
 async function startActors(
   options: DaemonOptions,
@@ -142,7 +147,7 @@ async function startActors(
   const facts = machineFacts(config, read, runtime);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
-    machine: machineService({ ...facts, runtime, consoles: host.hypervisor, clock: systemClock }),
+    machine: machineService({ ...facts, runtime, ...ofMachine(host), clock: systemClock }),
   });
   const among = await openAmong({
     ...options,

@@ -1,5 +1,5 @@
 // What the API's test world has instead of a machine and a store: see api-world.ts.
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   countingSecrets,
   rotated,
@@ -9,9 +9,10 @@ import {
 } from '../../src/api/identity/token-secrets.ts';
 import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
-import type { Json } from '../../actors/kernel/json.ts';
+import type { Json, JsonObject } from '../../actors/kernel/json.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Claims, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
+import type { PingOutput } from '../../actors/network/ports.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
 import type { GuestUsage } from '../../src/metrics/instances.ts';
 import type { ReadModel } from '../../src/read/read-model.ts';
@@ -115,6 +116,63 @@ export class MemorySecrets implements TokenSecrets {
   }
 }
 
+/** The disks of the machine: what is spooled there, and what has become a replica, in memory. */
+export class MemoryFiles {
+  readonly spooled = new Map<string, Buffer>();
+  readonly replicas = new Map<string, Buffer>();
+  /** What writing throws, if anything. */
+  failure: Error | undefined;
+
+  readonly spool = {
+    write: async (id: string, offset: number, bytes: Uint8Array) => {
+      if (this.failure !== undefined) throw this.failure;
+      const before = this.spooled.get(id) ?? Buffer.alloc(0);
+      if (offset > before.length) throw new TroupeError('api/conflict', 'a hole');
+      const fresh = bytes.subarray(Math.min(bytes.length, before.length - offset));
+      const after = Buffer.concat([before, fresh]);
+      this.spooled.set(id, after);
+      return after.length;
+    },
+    resize: async (id: string, sizeBytes: number) => {
+      const after = Buffer.alloc(sizeBytes);
+      this.spooled.get(id)?.copy(after);
+      this.spooled.set(id, after);
+    },
+    size: async (id: string) => this.spooled.get(id)?.length ?? null,
+    remove: async (id: string) => void this.spooled.delete(id),
+  };
+
+  async open(blobId: string) {
+    const bytes = this.replicas.get(blobId);
+    if (bytes === undefined) throw new TroupeError('image/missing', `no replica of ${blobId}`);
+    return {
+      sizeBytes: bytes.length,
+      read: async (into: Uint8Array, position: number) => void bytes.copy(into, 0, position),
+      close: async () => undefined,
+    };
+  }
+
+  /** What the machine reports of the spooled bytes once they are a replica. */
+  take(blobId: string, id: string): Json {
+    const bytes = this.spooled.get(id);
+    if (bytes === undefined) throw new TroupeError('image/refused', 'bring them again');
+    this.spooled.delete(id);
+    this.replicas.set(blobId, bytes);
+    const hash = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex');
+    return {
+      ...(REPLICA as JsonObject),
+      sizeBytes: bytes.length,
+      sourceSizeBytes: bytes.length,
+      sha512: hash('sha512'),
+      sourceSha256: hash('sha256'),
+      sourceFormat: 'raw',
+      format: 'raw',
+      mimeType: 'application/octet-stream',
+      virtualSizeBytes: bytes.length,
+    };
+  }
+}
+
 type Want = Message & { readonly spec: Record<string, unknown> | null };
 
 /** The machine: whatever is wanted is there at once, or fails as told. */
@@ -124,16 +182,24 @@ export class FakeMachine {
   readonly consoles = new Map<string, string>();
   /** What libvirt would count of its guests. */
   usage: () => Promise<readonly GuestUsage[]> = () => Promise.resolve([]);
+  readonly files = new MemoryFiles();
   /** What reading a console throws, if anything. */
   consoleFailure: Error | undefined;
 
   async handle({ id }: Address, message: Message): Promise<Json> {
-    const resource = id.split('/')[1] ?? '';
+    const [, resource = '', blobId = ''] = id.split('/');
     const { spec } = message as Want;
     await this.before(resource, spec);
     if (spec === null) return null;
     if (resource === 'segment') return { bridge: 'br0', mtu: 7950 };
-    return resource === 'domain' ? domainReport(spec) : REPLICA;
+    if (resource === 'domain') return domainReport(spec);
+    const source = spec['source'] as { kind: string; id?: string } | undefined;
+    return source?.kind === 'spool' ? this.files.take(blobId, source.id ?? '') : REPLICA;
+  }
+
+  ping(networkId: string, address: string): Promise<PingOutput> {
+    const stdout = `PING ${address} in ${networkId}\n10 packets transmitted, 10 received, 0% packet loss\n`;
+    return Promise.resolve({ stdout, stderr: '' });
   }
 
   readConsole(id: string, length: number): Promise<Uint8Array> {

@@ -30,6 +30,8 @@ import { nodePerformers } from '../../actors/node/effects.ts';
 import { node } from '../../actors/node/node.ts';
 import { removed } from '../../actors/node/removal.ts';
 import { nodeRef } from '../../actors/node/state.ts';
+import { uploadPerformers } from '../../actors/upload/effects.ts';
+import { upload } from '../../actors/upload/upload.ts';
 import { apiRoutes } from '../../src/api/routes.ts';
 import { hashSecret } from '../../src/api/identity/secret.ts';
 import {
@@ -41,7 +43,7 @@ import {
 import type { ApiServices, MetricsAccess, Monitoring } from '../../src/api/services.ts';
 import { AuditTrail } from '../../src/api/identity/audit-trail.ts';
 import { signToken } from '../../src/api/identity/token.ts';
-import { consoles, machines, operations } from '../../src/daemon/cluster-wide.ts';
+import { consoles, machineBytes, machines, operations } from '../../src/daemon/cluster-wide.ts';
 import { Metrics, monitoringOf } from '../../src/daemon/metrics.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
@@ -96,6 +98,7 @@ export interface ApiWorldOptions {
   readonly limits?: Partial<ServerLimits>;
   /** MiB on the only node. */
   readonly memoryMiB?: number;
+  readonly floatingBlock?: string;
 }
 
 export class ApiWorld {
@@ -131,11 +134,13 @@ export class ApiWorld {
         resources: () => ({ cpu_load_1: 0.5, cpu_load_5: 0.25, cpu_load_15: 0.125 }),
         processes: () => ({ process_age_troupe: 90 }),
         consoles: this.machine,
+        files: this.machine.files,
+        dataplane: this.machine,
         clock,
       }),
     });
     this.runtime.connect(router);
-    registerKinds(this.runtime, this.read);
+    registerKinds(this.runtime, this.read, options.floatingBlock ?? FLOATING_BLOCK);
     const members = () => [{ node: NODE, version: '0.1.0' }];
     const { read } = this;
     const wide = { node: NODE, read, router, log, members, nodeOf: () => NODE };
@@ -161,6 +166,7 @@ export class ApiWorld {
         shardOwners: () => [{ shard: 7, node: NODE, epoch: EPOCH }],
         remove: (name) => this.#removeNode(name),
       },
+      bytes: machineBytes(wide),
       events: (address, limit, type) => {
         const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
         const wanted = all.filter((event) => type === null || event.type === type);
@@ -339,7 +345,7 @@ export async function openApiWorld(options: ApiWorldOptions = {}): Promise<ApiWo
   await world.tell(nodeRef(NODE), { kind: 'register', bootId: 'boot', machine, gauges });
   await world.tell(networkRef(FLOATING), {
     kind: 'create-pool',
-    netblock: FLOATING_BLOCK,
+    netblock: options.floatingBlock ?? FLOATING_BLOCK,
   });
   for (const [name, secret] of Object.entries(SECRETS)) {
     await world.tell(namespaceRef(name), { kind: 'create' });
@@ -349,10 +355,10 @@ export async function openApiWorld(options: ApiWorldOptions = {}): Promise<ApiWo
   return world;
 }
 
-function registerKinds(runtime: Runtime, read: ReadModel): void {
+function registerKinds(runtime: Runtime, read: ReadModel, floatingBlock: string): void {
   const claims = new MemoryClaims();
   const vtepOf = () => '127.0.0.1';
-  const dns = { zone: ZONE, upstreamDns: '192.0.2.53', floatingBlock: FLOATING_BLOCK };
+  const dns = { zone: ZONE, upstreamDns: '192.0.2.53', floatingBlock };
   runtime.register(node, nodePerformers({ carry: () => Promise.resolve() }));
   runtime.register(namespace, {});
   runtime.register(network, networkPerformers({ claims, vtepOf, ...dns }));
@@ -365,6 +371,7 @@ function registerKinds(runtime: Runtime, read: ReadModel): void {
   const fetching = { maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 };
   runtime.register(blob, blobPerformers({ ...fetching, ...copies }));
   runtime.register(artifact, artifactPerformers());
+  runtime.register(upload, uploadPerformers());
   const ports = { candidates: (instanceId: string) => candidates(read, instanceId, () => true) };
   runtime.register(instance, instancePerformers(ports));
 }

@@ -5,6 +5,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { PHASES as ARTIFACT_PHASES } from '../../actors/artifact/phases.ts';
+import { upload } from '../../actors/upload/upload.ts';
+import { PHASES as UPLOAD_PHASES } from '../../actors/upload/phases.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import { PHASES as BLOB_PHASES } from '../../actors/blob/phases.ts';
 import { instance } from '../../actors/instance/instance.ts';
@@ -28,6 +30,7 @@ const KINDS = {
   interface: [interfaceKind, INTERFACE_PHASES],
   network: [network, NETWORK_PHASES],
   artifact: [artifact, ARTIFACT_PHASES],
+  upload: [upload, UPLOAD_PHASES],
   blob: [blob, BLOB_PHASES],
 } as const;
 

@@ -3,11 +3,10 @@ import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import type { ArtifactState } from '../../../actors/artifact/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
+import { instancesOf } from '../blobs/blob-view.ts';
 import { Metadata } from '../objects/metadata.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import type { ReadModel } from '../../read/read-model.ts';
-
-const INSTANCE = 'instance/';
 
 export const ArtifactView = closed({
   uuid: Type.String(),
@@ -67,14 +66,11 @@ export function artifactView(
 function blobSummary(read: ReadModel, blobId: string, withInstances: boolean): JsonObject | null {
   const found = read.blobs.get(blobId)?.state;
   if (found === undefined) return null;
-  const instances = found.users
-    .filter((user) => user.startsWith(INSTANCE))
-    .map((user) => user.slice(INSTANCE.length));
   return {
     uuid: blobId,
     size: found.content?.sizeBytes ?? 0,
     reference_count: found.users.length,
     depends_on: null,
-    ...(withInstances ? { instances } : {}),
+    ...(withInstances ? { instances: instancesOf(found) } : {}),
   };
 }

@@ -4,11 +4,20 @@ import { route, type Route } from './route.ts';
 /** Only those that really work. */
 const CAPABILITIES = {
   admin: ['cluster-resources'],
+  artifacts: ['artifact-metadata', 'artifact-upload-types'],
+  // Not blob-data-limit: clients that see it read large blobs in an endless loop (contract: artifacts 11.8).
+  blobs: ['blob-metadata', 'blob-search-by-hash', 'blob-hash-sha256'],
   events: ['events-by-type'],
   instances: ['get-instance-namespace', 'pure-affinity', 'hot-plug-interface'],
   'network interfaces': ['interface-metadata'],
   nodes: ['node-get', 'node-metadata'],
-  networks: ['get-network-namespace', 'list-addresses', 'provide-dns'],
+  networks: [
+    'get-network-namespace',
+    'list-addresses',
+    'provide-dns',
+    'route-addresses',
+    'extra-dns-entries',
+  ],
 } as const;
 
 export function rootRoutes(): Route[] {

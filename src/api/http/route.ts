@@ -36,6 +36,10 @@ export interface ApiRequest<B> {
   readonly body: B;
   /** The request id: in X-Request-ID, in every message, event and log line that follows from it. */
   readonly trace: string;
+  /** Of the address; for the few routes that look at it. */
+  readonly query: URLSearchParams;
+  /** The body of a route that takes bytes, as it comes in; empty on others. */
+  readonly bytes: AsyncIterable<Uint8Array>;
   /** Where the request comes from: the address of the client, or of the proxy in front. */
   readonly remote: string;
   /** The Accept header; empty when there is none. */
@@ -66,9 +70,18 @@ export function finding<O>(
 
 export type Answer =
   | { readonly kind: 'json'; readonly value: Json }
+  /** An error that says more than a sentence. */
+  | { readonly kind: 'refused'; readonly status: number; readonly error: Json }
   /** JSON that was rendered before: see rendered.ts. */
   | { readonly kind: 'rendered'; readonly text: string }
-  | { readonly kind: 'bytes'; readonly contentType: string; readonly bytes: Uint8Array };
+  | { readonly kind: 'bytes'; readonly contentType: string; readonly bytes: Uint8Array }
+  /** Sent while it is made, no faster than the client takes it; ended when the client goes. */
+  | {
+      readonly kind: 'stream';
+      readonly contentType: string;
+      readonly sizeBytes: number;
+      readonly pieces: AsyncIterable<Uint8Array>;
+    };
 
 /** What a route answers: JSON of a schema, or bytes of a content type. */
 export type AnswerShape = { readonly json: TSchema } | { readonly bytes: string };
@@ -86,6 +99,8 @@ export interface Route {
   readonly summary: string;
   /** Members of the body. */
   readonly body: TProperties;
+  /** The body is not JSON but bytes, which the handler takes as they come. */
+  readonly takesBytes: boolean;
   readonly answer: AnswerShape;
   /** Finds the object, checks the parsed body and runs the handler. Rejects with TroupeError. */
   run(request: ApiRequest<unknown>): Promise<Answer>;
@@ -101,6 +116,7 @@ interface RouteOptions<P extends TProperties, O> {
   readonly object?: Finder<O>;
   /** Members of the body; all of them optional unless the handler says otherwise. */
   readonly body?: P;
+  readonly takesBytes?: boolean;
   handle(request: ObjectRequest<Static<TObject<P>>, O>): Answer | Promise<Answer>;
 }
 
@@ -128,6 +144,7 @@ export function route<P extends TProperties = Record<never, never>, O = undefine
     rule: options.rule ?? (access === 'any' ? options.object?.rule : undefined) ?? access,
     summary: options.summary,
     body: options.body ?? {},
+    takesBytes: options.takesBytes ?? false,
     answer: options.answer,
     run: async (request) => {
       const object = options.object?.(request) as O;

@@ -96,14 +96,27 @@ async function serve(
     const { authorization, accept = '' } = request.headers;
     const caller = callers.caller(route.access, authorization, isLocal(request));
     seen.caller = caller;
-    const body = parseBody(await readBody(request));
+    const body = route.takesBytes ? {} : parseBody(await readBody(request));
     const remote = request.socket.remoteAddress ?? '';
-    const asked = { method: route.method, caller, params, body, trace, remote, accept };
-    sendAnswer(exchange, await route.run(asked));
+    const query = new URLSearchParams(url.split('?')[1] ?? '');
+    const asked = {
+      method: route.method,
+      caller,
+      params,
+      query,
+      body,
+      bytes: request,
+      trace,
+      remote,
+      accept,
+    };
+    await sendAnswer(exchange, await route.run(asked));
   } catch (error) {
     if (isOurs(error)) {
       services.log('error', 'request failed', { trace, code: codeOf(error), error });
     }
+    // An answer that had begun: cut off, so that nobody takes it for whole.
+    if (exchange.response.headersSent) return void exchange.response.destroy();
     sendError(exchange, isUnsure(exchange, error) ? behind(error) : error);
   }
 }

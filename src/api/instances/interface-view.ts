@@ -29,7 +29,7 @@ export function interfaceView({ id, state }: ReadObject<InterfaceState>): JsonOb
     ipv4: state.ipv4,
     order: state.order,
     model: state.model,
-    floating: state.floating,
+    floating: state.float?.address ?? null,
     // The API knows no state between wired up and gone.
     state: state.phase === 'delete-wait' ? 'created' : state.phase,
     metadata: state.metadata as JsonObject,

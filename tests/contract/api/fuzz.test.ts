@@ -207,6 +207,8 @@ const GOOD = {
   },
   artifact: { url: 'http://images.test/fuzz', shared: false, namespace: null },
   nothing: {},
+  entry: { name: 'www', value: '10.20.0.9' },
+  unconfirmed: { confirm: false, namespace: 'lab', clean_wait: true },
   pair: { key: 'k', value: { deep: [1] } },
   key: { key_name: 'fuzz', key: 'secret' },
 } as const;
@@ -264,6 +266,15 @@ function shot(fuzz: Fuzzer): Shot {
     ],
     ['POST', `/actors/${kind}/${ref}/cancel`, [], GOOD.nothing],
     ['POST', `/${kind}/${ref}/metadata`, ['key', 'value'], GOOD.pair],
+    ['POST', `/${kind}/${ref}/${fuzz.pick(['float', 'defloat', 'route'])}`, [], GOOD.nothing],
+    [fuzz.pick(['POST', 'DELETE']), `/networks/${ref}/dns`, ['name', 'value'], GOOD.entry],
+    [
+      fuzz.pick(['GET', 'DELETE']),
+      `/networks/${ref}/${fuzz.pick(['ping', 'route'])}/${ref}`,
+      [],
+      {},
+    ],
+    ['DELETE', '/networks', ['confirm', 'namespace', 'clean_wait'], GOOD.unconfirmed],
     [fuzz.pick(['PUT', 'DELETE']), `/${kind}/${ref}/metadata/${ref}`, ['value'], GOOD.pair],
     ['POST', `/${kind}/${ref}/${fuzz.pick(POWER)}`, [], GOOD.nothing],
     [

@@ -172,6 +172,8 @@ test('the front page answers without a token and lists capabilities that exist',
     'list-addresses',
     'get-instance-namespace',
     'provide-dns',
+    'route-addresses',
+    'extra-dns-entries',
   ]) {
     assert.ok(reply.text.includes(word), word);
   }

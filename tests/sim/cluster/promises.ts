@@ -12,6 +12,7 @@ import type { InterfaceState } from '../../../actors/interface/state.ts';
 import type { NamespaceState } from '../../../actors/namespace/state.ts';
 import { network } from '../../../actors/network/network.ts';
 import { isInUse } from '../../../actors/network/places.ts';
+import { routedAddresses } from '../../../actors/network/routes.ts';
 import { FLOATING, type NetworkState } from '../../../actors/network/state.ts';
 import type { NodeState } from '../../../actors/node/state.ts';
 import type { SimNode } from './node.ts';
@@ -37,9 +38,21 @@ export function underWay({ view }: Site): string[] {
     if (KEPT_KINDS.includes(kind) || id === FLOATING) continue;
     const { phase } = state as { readonly phase: string };
     const waits = kind === 'network' && phase === 'delete-wait' && isInUse(state as NetworkState);
-    if (!ENDED.includes(phase) && !waits) left.push(`${kind}/${id} ${phase}`);
+    const isUnderWay = !ENDED.includes(phase) || outsideIsUnderWay(kind, state);
+    if (isUnderWay && !waits) left.push(`${kind}/${id} ${phase}`);
   }
   return left;
+}
+
+/** Whether it is getting, or giving back, an address of the pool. */
+function outsideIsUnderWay(kind: string, state: unknown): boolean {
+  if (kind === 'interface') {
+    const { float, phase } = state as InterfaceState;
+    return phase === 'created' && float !== null && float.phase !== 'held';
+  }
+  if (kind !== 'network') return false;
+  const { routes, phase } = state as NetworkState;
+  return phase === 'created' && Object.values(routes).some((route) => route.phase !== 'held');
 }
 
 /** 2, 4, 5, 7 and 9: with everything healed and quiet. */
@@ -161,9 +174,21 @@ function checkPlaces({ site: { view }, nodes, watch }: Checked): void {
     if (state.phase !== 'created') continue;
     for (const [interfaceId, { node }] of Object.entries(state.ports)) {
       const segment = machines.get(node)?.net.segments.get(id);
-      const isServed = segment?.ports.some((port) => port.interfaceId === interfaceId) ?? false;
-      if (!isServed)
+      const port = segment?.ports.find((one) => one.interfaceId === interfaceId);
+      if (port === undefined)
         watch.broken(7, `network/${id}`, `does not serve ${interfaceId} on ${node} at rest`);
+      const { phase, float } = view.stateOf<InterfaceState>('interface', interfaceId) ?? {
+        phase: 'none',
+        float: null,
+      };
+      if (phase === 'created' && port?.floating !== (float?.address ?? null))
+        watch.broken(7, `interface/${interfaceId}`, `floats as ${port?.floating} at rest`);
+      if (String(segment?.routed) !== String(routedAddresses(state)))
+        watch.broken(
+          7,
+          `network/${id}`,
+          `has ${String(segment?.routed)} routed on ${node} at rest`,
+        );
     }
   }
   for (const [id, { phase, networkId }] of view.all<InterfaceState>('interface')) {
