@@ -16,8 +16,11 @@ export interface Caller {
   readonly keyName: string;
 }
 
-/** 'public': no token. 'any': a valid token. 'system': a token of the system namespace (else 401). */
-export type Access = 'public' | 'any' | 'system';
+/**
+ * 'public': no token. 'any': a valid token. 'system': a token of the system namespace (else 401). 'monitor': as the setting
+ * metrics-access says.
+ */
+export type Access = 'public' | 'any' | 'system' | 'monitor';
 
 /**
  * Who may use a route, in the contract's words (conventions 6): an access, or what the object's namespace has to do with the
@@ -47,6 +50,8 @@ export interface ApiRequest<B> {
   readonly remote: string;
   /** Of 0.8 where it is not said. */
   readonly dialect?: Dialect;
+  /** The Accept header; empty when there is none. */
+  readonly accept: string;
 }
 
 /** A request on a route that is about one object, which has been found and may be seen by the caller. */

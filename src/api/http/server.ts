@@ -12,6 +12,7 @@ import { Authenticator } from '../identity/auth.ts';
 import { parseBody, readBody } from './body.ts';
 import { stableId } from '../objects/stable-id.ts';
 import type { Caller, Route } from './route.ts';
+import { isLocal, watchRequest, type SeenRequest } from './request-log.ts';
 import { RouteTable } from './route-table.ts';
 import { badRequest, type ApiServices } from '../services.ts';
 
@@ -55,7 +56,8 @@ export function apiServer(
   const server = createServer(timing, (request, response) => {
     const trace = requestId(request, services);
     const exchange = { request, response, trace, isStale: services.read.isStale };
-    serve(face, exchange).catch((error: unknown) => {
+    const seen = watchRequest(services, exchange);
+    serve(face, exchange, seen).catch((error: unknown) => {
       services.log('error', 'answer not sent', { trace, error });
       response.destroy();
     });
@@ -79,7 +81,11 @@ export function closeServer(server: Server, graceMs: number): Promise<void> {
   });
 }
 
-async function serve({ services, table, callers }: Face, exchange: Exchange): Promise<void> {
+async function serve(
+  { services, table, callers }: Face,
+  exchange: Exchange,
+  seen: SeenRequest,
+): Promise<void> {
   const { request, trace } = exchange;
   const { url = '/' } = request;
   const method = methodOf(request);
@@ -88,7 +94,10 @@ async function serve({ services, table, callers }: Face, exchange: Exchange): Pr
   if (match.kind === 'no-method') return sendMethods(exchange, match.allowed);
   try {
     const { route, params } = match;
-    const caller = callers.caller(route.access, request.headers.authorization);
+    seen.route = route;
+    const { authorization, accept = '' } = request.headers;
+    const caller = callers.caller(route.access, authorization, isLocal(request));
+    seen.caller = caller;
     const body = route.takesBytes ? {} : parseBody(await readBody(request));
     const remote = request.socket.remoteAddress ?? '';
     const query = new URLSearchParams(url.split('?')[1] ?? '');
@@ -102,6 +111,7 @@ async function serve({ services, table, callers }: Face, exchange: Exchange): Pr
       newId: idsFor(services, caller, route, request),
       trace,
       remote,
+      accept,
     };
     await sendAnswer(exchange, await route.run(asked));
   } catch (error) {
