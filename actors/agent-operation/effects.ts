@@ -63,7 +63,7 @@ export function agentOperationPerformers(): Performers<
     'keep-blobs': async (state, context) => {
       const user = userOf(context);
       for (const id of state.blobs) {
-        const source = { kind: 'spool', id, isImage: false } as const;
+        const source = { kind: 'spool', id } as const;
         const message = { kind: 'create', source, node: state.node ?? '', user } as const;
         await context.ask(blobRef(id), message);
       }

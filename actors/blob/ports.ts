@@ -10,8 +10,8 @@ export type BlobSource =
   | { readonly kind: 'url'; readonly url: string }
   /** A file on this machine, named by its operator; copied. */
   | { readonly kind: 'file'; readonly path: string }
-  /** Made on this machine, and spooled there. `isImage`: checked and converted; otherwise kept as it is. */
-  | { readonly kind: 'spool'; readonly id: string; readonly isImage: boolean };
+  /** Bytes that were brought to this machine (spool.ts); kept as they are, whatever they are. */
+  | { readonly kind: 'spool'; readonly id: string };
 
 /** Nodes that hold a replica: its bytes are copied as they are kept there, and become the replica described. */
 export interface PeersSource {
@@ -32,14 +32,13 @@ export interface ReplicaSpec {
 }
 
 export interface ReplicaReport {
-  /** Of the replica as kept (qcow2, or what was kept as it came), bytes. */
+  /** Of the replica as kept (qcow2, or the ISO as it came), bytes. */
   readonly sizeBytes: number;
   readonly sha512: string;
   /** What came from the source, before any conversion: bytes, hash, format. */
   readonly sourceSizeBytes: number;
   readonly sourceSha256: string;
   readonly sourceFormat: string;
-  /** `raw`: bytes that were kept as they came. No disk can be based on them. */
   readonly format: 'qcow2' | 'iso' | 'raw';
   readonly mimeType: string;
   readonly virtualSizeBytes: number;

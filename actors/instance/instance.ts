@@ -44,8 +44,8 @@ import {
   operationsDropped,
   operationStarted,
 } from './operations.ts';
+import { nodeGone, sawNode } from './node-seen.ts';
 import { plug } from './plug.ts';
-import { sawNode } from './node-seen.ts';
 import { account, claimsPlace } from './place.ts';
 import { domainObserved, setPower } from './power.ts';
 import { scheduled } from './scheduled.ts';
@@ -110,17 +110,8 @@ function transition(
     return refuse(state, 'object/not-found', 'instance not found');
   }
   switch (message.kind) {
-    case 'create': {
-      if (state.phase !== 'none') return next(state);
-      const { kind: _, ...asked } = message;
-      return next({ ...state, ...asked, phase: 'initial', sinceMs: turn.now }, [
-        {
-          type: 'audit',
-          message: 'created instance',
-          extra: { cpus: asked.cpus, memory: asked.memoryMiB },
-        },
-      ]);
-    }
+    case 'create':
+      return create(state, message, turn);
     case 'interface-changed':
       return interfaceChanged(state, message, turn);
     case 'placed':
@@ -159,6 +150,8 @@ function transition(
       return clearedAway(next(screenshotsDropped(state, message)), turn);
     case 'node-seen':
       return sawNode(state, message);
+    case 'node-gone':
+      return nodeGone(state, message.node, turn);
     case 'domain-removed':
       return clean({ isDomainGone: true, observed: null }, state, turn);
     case 'interfaces-gone':
@@ -179,6 +172,19 @@ function transition(
 /** What was cleared away may have been the last that an instance that goes had. */
 function clearedAway(step: Step<State>, turn: Turn): Step<State> {
   return step.state === null ? step : clean({}, step.state, turn);
+}
+
+function create(
+  state: State,
+  message: Extract<InstanceMessage, { kind: 'create' }>,
+  turn: Turn,
+): Step<State> {
+  if (state.phase !== 'none') return next(state);
+  const { kind: _, ...asked } = message;
+  const extra = { cpus: asked.cpus, memory: asked.memoryMiB };
+  return next({ ...state, ...asked, phase: 'initial', sinceMs: turn.now }, [
+    { type: 'audit', message: 'created instance', extra },
+  ]);
 }
 
 function effectFailed(

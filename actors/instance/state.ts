@@ -5,7 +5,7 @@ import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
 import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
-import { nodeSeen } from '../node/presence.ts';
+import { nodeGone, nodeSeen } from '../node/presence.ts';
 import {
   closed,
   messageDecoder,
@@ -41,6 +41,8 @@ export const Nic = closed({
   model: Type.String(),
   requested: Type.String(),
   requestedMac: nullable(Type.String()),
+  /** It comes with a floating address. */
+  float: Type.Optional(Type.Boolean()),
   phase: oneOf(['none', 'initial', 'created', 'deleted', 'error']),
   mac: nullable(Type.String()),
   ipv4: nullable(Type.String()),
@@ -220,6 +222,7 @@ const MESSAGES = {
   /** Outcome of drop-screenshots. */
   'screenshots-dropped': { blobIds: Type.Array(Type.String()) },
   'node-seen': nodeSeen,
+  'node-gone': nodeGone,
   'domain-removed': {},
   /** Outcome of delete-interfaces: all of them have given back what they held. */
   'interfaces-gone': {},

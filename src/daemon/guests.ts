@@ -1,10 +1,11 @@
 // What reaches into the guests of this machine: their agents' work, and pictures of their screens.
+import { randomUUID } from 'node:crypto';
 import type { Hypervisor } from '../../actors/instance/ports.ts';
 import type { Clock } from '../../actors/kernel/clock.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Log } from '../../actors/kernel/ports.ts';
-import { GuestOperations } from '../../actors/node/guest-operations.ts';
-import type { ImageDriver } from '../drivers/image/driver.ts';
-import type { Guests } from './machine-service.ts';
+import { GuestOperations, type Spool } from '../../actors/node/guest-operations.ts';
+import type { Guests, MachineFiles } from './machine-service.ts';
 
 /** Read at a time of a blob that goes into a guest. */
 const PIECE_BYTES = 1024 * 1024;
@@ -13,7 +14,7 @@ export interface GuestParts {
   /** Of this daemon. */
   readonly boot: string;
   readonly hypervisor: Pick<Hypervisor, 'agentOf' | 'screenshot'>;
-  readonly images: Pick<ImageDriver, 'open' | 'spool'>;
+  readonly images: MachineFiles;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -21,25 +22,44 @@ export interface GuestParts {
 /** End it with operations.stop(). */
 export function guestsOf(parts: GuestParts): Guests & { readonly operations: GuestOperations } {
   const { boot, hypervisor, images, clock, log } = parts;
-  const { spool } = images;
+  const keep = keepIn(images.spool);
   return {
     operations: new GuestOperations({
       boot,
       agentOf: (instanceId) => hypervisor.agentOf(instanceId),
-      spool,
+      spool: { keep },
       readBlob: (blobId) => bytesOf(images, blobId),
       clock,
       log,
     }),
     takeScreenshot: async (instanceId) => {
       const { image } = await hypervisor.screenshot(instanceId);
-      return await spool.keep(once(image), new AbortController().signal);
+      return await keep(once(image), new AbortController().signal);
     },
   };
 }
 
+/** What breaks off leaves nothing. */
+function keepIn(spool: MachineFiles['spool']): Spool['keep'] {
+  return async (chunks, signal) => {
+    const id = randomUUID();
+    try {
+      // A file that has no bytes is a file too.
+      let sizeBytes = await spool.write(id, 0, new Uint8Array());
+      for await (const chunk of chunks) {
+        if (signal.aborted) throw new TroupeError('actor/stopped', 'called off');
+        sizeBytes = await spool.write(id, sizeBytes, chunk);
+      }
+      return id;
+    } catch (error) {
+      await spool.remove(id);
+      throw error;
+    }
+  };
+}
+
 async function* bytesOf(
-  images: Pick<ImageDriver, 'open'>,
+  images: Pick<MachineFiles, 'open'>,
   blobId: string,
 ): AsyncGenerator<Uint8Array> {
   const replica = await images.open(blobId);

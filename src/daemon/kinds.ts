@@ -16,6 +16,8 @@ import { networkPerformers } from '../../actors/network/effects.ts';
 import { network } from '../../actors/network/network.ts';
 import { nodePerformers, type Standing } from '../../actors/node/effects.ts';
 import { node } from '../../actors/node/node.ts';
+import { uploadPerformers } from '../../actors/upload/effects.ts';
+import { upload } from '../../actors/upload/upload.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import { blobNodes } from './blob-nodes.ts';
@@ -31,6 +33,7 @@ export const STORED_FORMAT = [
   namespace,
   network,
   node,
+  upload,
 ]
   .map(({ snapshot }) => snapshot.schema)
   .reduce((sum, schema) => sum + schema, 0);
@@ -72,6 +75,7 @@ export function registerKinds(
   );
   runtime.register(agentOperation, agentOperationPerformers());
   runtime.register(artifact, artifactPerformers());
+  runtime.register(upload, uploadPerformers());
   runtime.register(
     instance,
     instancePerformers({ candidates: (instanceId) => candidates(read, instanceId, isMember) }),

@@ -14,6 +14,7 @@ import type { Log, StoredSnapshot } from '../../actors/kernel/ports.ts';
 import { namespace } from '../../actors/namespace/namespace.ts';
 import { network } from '../../actors/network/network.ts';
 import { node } from '../../actors/node/node.ts';
+import { upload } from '../../actors/upload/upload.ts';
 import {
   Collection,
   type Keys,
@@ -45,6 +46,7 @@ export class ReadModel {
   readonly namespaces: Collection<StateOf<typeof namespace>>;
   readonly networks: Collection<StateOf<typeof network>>;
   readonly nodes: Collection<StateOf<typeof node>>;
+  readonly uploads: Collection<StateOf<typeof upload>>;
   readonly #byKind = new Map<string, Pick<Collection<unknown>, 'apply' | 'clear'>>();
   readonly #log: Log;
   readonly #waiters: Waiters;
@@ -68,6 +70,7 @@ export class ReadModel {
     this.namespaces = this.#collect(namespace, {});
     this.networks = this.#collect(network, {});
     this.nodes = this.#collect(node, {});
+    this.uploads = this.#collect(upload, {});
   }
 
   /** Everything up to this store revision is in the copy. */

@@ -1,17 +1,19 @@
 // What a source URL of an image stands for (contract: artifacts 5).
 import { isAbsolute, normalize } from 'node:path';
-import type { ImageSource } from '../../../actors/blob/state.ts';
-import type { Static } from '../../../actors/kernel/schema.ts';
+import type { BlobSource } from '../../../actors/blob/ports.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { SYSTEM } from '../../../actors/namespace/state.ts';
 import type { Caller } from '../http/route.ts';
+
+/** Where the bytes of an image come from that is not brought, but fetched. */
+export type OutsideSource = Exclude<BlobSource, { kind: 'spool' }>;
 
 const FILE = 'file://';
 /** Far above any real address, far below what the store takes. */
 const MAX_URL_LENGTH = 4_096;
 
 /** `http(s)` for everybody; a file of the node, by `file://`, for the administrator only. Error: `image/bad-url`. */
-export function imageSource(url: string, caller: Caller): Static<typeof ImageSource> {
+export function imageSource(url: string, caller: Caller): OutsideSource {
   if (url.length > MAX_URL_LENGTH)
     throw badUrl(`an image's address has at most ${MAX_URL_LENGTH} characters`);
   if (/^https?:\/\//i.test(url)) return { kind: 'url', url: checkedUrl(url) };

@@ -12,13 +12,12 @@ import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { finding, json, optional, route, type Answer, type Route } from '../http/route.ts';
+import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import { owns } from '../identity/access.ts';
 import { badRequest, change, notFound, type ApiServices } from '../services.ts';
 import { fileMode } from './file-mode.ts';
 import type { FindInstance } from './instances.ts';
 
-/** Schema version that existing clients expect. */
-const VERSION = 1;
 /** How long the answer waits for the place in the instance's queue. */
 const ENLISTED_MS = 20_000;
 const MAX_COMMAND_LINE = 128 * 1024;
@@ -45,7 +44,7 @@ export function agentOperationView({ id, state }: Found): JsonObject {
     uuid: id,
     state: state.phase,
     metadata: {},
-    version: VERSION,
+    version: OBJECT_VERSIONS.agentoperation,
     namespace: state.namespace,
     instance_uuid: state.instanceId,
     commands: state.commands.map((command) => ({ ...command })),

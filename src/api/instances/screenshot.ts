@@ -17,6 +17,7 @@ export function screenshotRoute(services: ApiServices, object: FindInstance): Ro
   return route('GET /instances/:instance_ref/screenshot', {
     summary: "Take a picture of the guest's screen; answers the UUID of a new blob",
     answer: { json: Type.String() },
+    errors: [409, 507],
     object,
     handle: async ({ object: { id, state }, trace }) => {
       const node = nodeOfRunning(id, state);
@@ -27,7 +28,7 @@ export function screenshotRoute(services: ApiServices, object: FindInstance): Ro
       const keep = { kind: 'keep-screenshot', blobId } as const;
       const { value: isKept } = await router.ask(instanceRef(id), keep, { trace });
       if (isKept !== true) throw new TroupeError('object/not-ready', `instance ${id} is not ready`);
-      const source = { kind: 'spool', id: blobId, isImage: false } as const;
+      const source = { kind: 'spool', id: blobId } as const;
       const create = { kind: 'create', source, node, user: `instance/${id}` } as const;
       await router.ask(blobRef(blobId), create, { trace });
       const isThere = ({ phase }: { phase: string }) => phase !== 'initial';

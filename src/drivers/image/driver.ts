@@ -52,9 +52,9 @@ export interface ImageDriverOptions {
 /** One per daemon and directory. Call start() before anything else, close() at the end. */
 export class ImageDriver implements BlobStore, DiskStore {
   readonly layout: Layout;
-  readonly spool: Spool;
   readonly #replicas: Replicas;
   readonly #disks: Disks;
+  readonly spool: Spool;
 
   /** Throws `config/invalid` for a relative directory or a fetch policy that cannot be read. */
   constructor(options: ImageDriverOptions) {
@@ -62,25 +62,24 @@ export class ImageDriver implements BlobStore, DiskStore {
     const limits = { ...DEFAULT_IMAGE_LIMITS, ...options.limits };
     new DestinationCheck(policy);
     this.layout = new Layout(dir);
-    const { minFreeBytes, maxVirtualSizeBytes: maxSizeBytes } = limits;
-    this.spool = new Spool({ dir: this.layout.spool, minFreeBytes, maxSizeBytes });
     const run = limitedTools(exec, dir);
     const tools = { ...limits, layout: this.layout, ledger, run, qemuImg: new QemuImg(run) };
     const timing = { ...DEFAULT_TIMING, ...options.timing };
-    this.#replicas = new Replicas({ ...tools, log, policy, timing, spool: this.spool });
+    this.#replicas = new Replicas({ ...tools, log, policy, timing });
     this.#disks = new Disks({ ...tools, replicas: this.#replicas });
+    this.spool = new Spool(this.layout, limits.minFreeBytes);
   }
 
   /** Makes the directories and removes what a killed daemon left half made. */
   async start(): Promise<void> {
-    await this.spool.start();
     await this.#replicas.start();
     await this.#disks.start();
+    await this.spool.start();
   }
 
   /** Calls off what runs, waits for its end. Downloads go on after the next start. */
   async close(): Promise<void> {
-    await Promise.all([this.#replicas.close(), this.#disks.close()]);
+    await Promise.all([this.#replicas.close(), this.#disks.close(), this.spool.close()]);
   }
 
   ensureReplica(

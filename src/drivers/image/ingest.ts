@@ -3,7 +3,7 @@
 // N1  All work is in the blob's own directory under .partial; what is published is complete and on the disk.
 // N2  Until then the source stays as it came, so that a crash after a long download costs no second one.
 // N3  Nothing that came from outside is looked into before inspect() let it through.
-import { link, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type {
   BlobSource,
@@ -11,7 +11,7 @@ import type {
   ReplicaReport,
   ReplicaSpec,
 } from '../../../actors/blob/ports.ts';
-import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { codeOf, TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type { DownloadTiming } from './download.ts';
 import type { FetchPolicy } from './fetch-policy.ts';
@@ -23,7 +23,6 @@ import { imageName, type KeptFormat, type Layout } from './layout.ts';
 import { HEAD_BYTES } from './image-format.ts';
 import { readQcow2Header } from './qcow2-header.ts';
 import type { QemuImg, Request } from './qemu-img.ts';
-import type { Spool } from './spool.ts';
 import { publishReplica, settle } from './settle.ts';
 import { together } from './together.ts';
 import { LONG, type RunTool } from './tool.ts';
@@ -35,7 +34,6 @@ export interface IngestTools {
   readonly run: RunTool;
   readonly qemuImg: QemuImg;
   readonly log: Log;
-  readonly spool: Pick<Spool, 'path' | 'remove'>;
   readonly policy: FetchPolicy;
   readonly timing: DownloadTiming;
   readonly minFreeBytes: number;
@@ -78,15 +76,8 @@ export class Ingest {
 
   async run(): Promise<ReplicaReport> {
     await this.#prepare();
+    if (this.#spec.source.kind === 'spool') return await this.#keepSpooled(this.#spec.source.id);
     const came = await this.#fetch();
-    const { source } = this.#spec;
-    if (source.kind !== 'spool') return await this.#asImage(came);
-    const report = await (source.isImage ? this.#asImage(came) : this.#asIs(came));
-    await this.#tools.spool.remove(source.id);
-    return report;
-  }
-
-  async #asImage(came: Came): Promise<ReplicaReport> {
     this.#step('checking', 0, null);
     const { path, mimeType, inspection } = await this.#check();
     const format: KeptFormat = inspection.format === 'iso' ? 'iso' : 'qcow2';
@@ -116,31 +107,65 @@ export class Ingest {
     return report;
   }
 
-  /** Bytes that mean nothing to us. */
-  async #asIs(came: Came): Promise<ReplicaReport> {
+  /** What it is decides only what it can be used for: its owner gets back the bytes that were sent. */
+  async #keepSpooled(id: string): Promise<ReplicaReport> {
+    const spooled = this.#tools.layout.spooled(id);
     const ready = join(this.#dir, 'ready');
     await mkdir(ready);
-    const { sizeBytes, sha256, sha512, chunkDigests } = await this.#keep(
-      this.#source,
-      join(ready, imageName('raw')),
-      came,
+    const { format, mimeType } = await this.#kindOf(spooled, id);
+    const image = join(ready, imageName(format));
+    await link(spooled, image);
+    const { signal } = this.#request;
+    const [sha256, kept] = await together(
+      signal,
+      (inner) =>
+        hashApart({ path: image, algorithm: 'sha256' }, { signal: inner, onProgress: ignore }),
+      (inner) => this.#settle(image, inner),
     );
-    this.#requireExpected(sha512);
+    this.#requireExpected(kept.digest);
     const report: ReplicaReport = {
-      sizeBytes,
-      sha512,
-      sourceSizeBytes: sizeBytes,
-      sourceSha256: sha256,
-      sourceFormat: 'raw',
-      format: 'raw',
-      mimeType: 'application/octet-stream',
-      virtualSizeBytes: sizeBytes,
+      sizeBytes: kept.sizeBytes,
+      sha512: kept.digest,
+      sourceSizeBytes: kept.sizeBytes,
+      sourceSha256: sha256.digest,
+      sourceFormat: format,
+      format,
+      mimeType,
+      virtualSizeBytes:
+        format === 'qcow2' ? await virtualSizeOf(image) : wholeSectors(kept.sizeBytes),
       etag: null,
       lastModified: null,
     };
-    const done = { dir: ready, report, chunkDigests };
-    await publishReplica(this.#tools.layout, this.#spec.blobId, done, this.#request.signal);
+    const done = { dir: ready, report, chunkDigests: kept.chunkDigests };
+    await publishReplica(this.#tools.layout, this.#spec.blobId, done, signal);
+    await rm(spooled, { force: true });
     return report;
+  }
+
+  /** A clean qcow2 or an ISO when it is one; else raw, which QEMU is told, so that nothing in it is ever followed. */
+  async #kindOf(path: string, id: string): Promise<{ format: KeptFormat; mimeType: string }> {
+    let found;
+    try {
+      found = await identify(path);
+    } catch (error) {
+      if (isAbsent(error)) {
+        const text = `the bytes of ${id} are not on this node any more: bring them again`;
+        throw new TroupeError('image/refused', text, {}, error);
+      }
+      if (codeOf(error) !== 'image/refused') throw error;
+      return { format: 'raw', mimeType: UNKNOWN };
+    }
+    const { mimeType } = found;
+    if (found.kind === 'packed' || found.format === 'raw') return { format: 'raw', mimeType };
+    if (found.format === 'iso') return { format: 'iso', mimeType };
+    if (found.format !== 'qcow2') return { format: 'raw', mimeType };
+    try {
+      const { isKept } = await inspect(path, found, { ...this.#tools, ...this.#request });
+      return { format: isKept ? 'qcow2' : 'raw', mimeType };
+    } catch (error) {
+      if (codeOf(error) !== 'image/refused') throw error;
+      return { format: 'raw', mimeType };
+    }
   }
 
   /** Whatever an earlier attempt left, but for the source and its note. */
@@ -157,6 +182,7 @@ export class Ingest {
     const { source, maxSizeBytes } = this.#spec;
     const { minFreeBytes, policy, timing, log, run } = this.#tools;
     const { signal, trace } = this.#request;
+    if (source.kind === 'spool') throw new TroupeError('actor/bad-message', 'nothing to fetch');
     if (source.kind === 'file') {
       await rm(join(this.#dir, NOTE), { force: true });
       const onProgress = (done: number, total: number) => this.#step('copying', done, total);
@@ -165,7 +191,6 @@ export class Ingest {
       const sizeBytes = await copyFile(source.path, this.#source, options);
       return { sizeBytes, sha256: null, etag: null, lastModified: null };
     }
-    if (source.kind === 'spool') return await this.#takeSpooled(source.id);
     const limits = { maxSizeBytes, minFreeBytes, policy, timing };
     return await downloadApart(
       { url: source.url, path: this.#source, ...limits },
@@ -175,23 +200,6 @@ export class Ingest {
         onNotice: (text) => log('warn', text, { trace, kind: 'blob', id: this.#spec.blobId }),
       },
     );
-  }
-
-  /** Under a second name: what comes to nothing is still in the spool for the next attempt. */
-  async #takeSpooled(id: string): Promise<Came> {
-    const path = this.#tools.spool.path(id);
-    await rm(this.#source, { force: true });
-    await rm(join(this.#dir, NOTE), { force: true });
-    await link(path, this.#source).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-      throw new TroupeError('image/not-fetched', `what was spooled here as ${id} is gone`);
-    });
-    const { size } = await stat(this.#source);
-    const { maxSizeBytes } = this.#spec;
-    if (size > maxSizeBytes) {
-      throw new TroupeError('image/refused', `it has ${size} bytes, and may have ${maxSizeBytes}`);
-    }
-    return { sizeBytes: size, sha256: null, etag: null, lastModified: null };
   }
 
   async #check(): Promise<{ path: string; mimeType: string; inspection: Inspection }> {
@@ -300,6 +308,17 @@ interface Hashes {
 
 function hashesOf(sha256: string, { digest, sizeBytes, chunkDigests }: Hashed): Hashes {
   return { sha256, sha512: digest, sizeBytes, chunkDigests };
+}
+
+const UNKNOWN = 'application/octet-stream';
+const SECTOR = 512;
+
+function wholeSectors(bytes: number): number {
+  return Math.ceil(bytes / SECTOR) * SECTOR;
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
 const SOURCE = 'source';

@@ -1,96 +1,94 @@
-// Bytes that were made on this machine (a guest's file, a picture of its screen) and are to become a blob.
+// Bytes that are made on this machine piece by piece and then become a blob: uploads, what a guest's agent sends, screenshots,
+// snapshots.
 //
-//   spool/<id>        complete, and on the disk
-//   spool/.<id>       being written
-//
-// P1  Named only when complete. What is half written is removed, also by the next daemon.
-// P2  The disk's reserve is kept: looked for every LOOK_BYTES.
-// P3  What nobody has made a blob of within KEPT_MS is removed.
-import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+// Q1  A file's name is its id and nothing else; any other text names none.
+// Q2  Writing the same piece again changes nothing, so that a piece whose answer was lost can be sent again.
+// Q3  What has become a blob is gone from here (ingest.ts); what never does is removed MAX_AGE_MS after it was last written.
+import { mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
-import type { Spool as Port } from '../../../actors/node/guest-operations.ts';
 import { asDiskFull, requireSpace } from './disk-space.ts';
-import { isPathSafe } from './layout.ts';
+import { isPathSafe, type Layout } from './layout.ts';
+import { Turns } from '../turns.ts';
 
-const LOOK_BYTES = 16 * 1024 * 1024;
-const KEPT_MS = 24 * 3_600_000;
+/** Of what nobody writes any more (contract: artifacts 9.2). */
+const MAX_AGE_MS = 7 * 86_400_000;
 
-export interface SpoolOptions {
-  /** Absolute. */
-  readonly dir: string;
-  readonly minFreeBytes: number;
-  /** Refuse more than this. */
-  readonly maxSizeBytes: number;
+export class Spool {
+  readonly #layout: Layout;
+  readonly #minFreeBytes: number;
+  readonly #turns = new Turns();
+
+  constructor(layout: Layout, minFreeBytes: number) {
+    this.#layout = layout;
+    this.#minFreeBytes = minFreeBytes;
+  }
+
+  /** Makes the directory, and removes what is too old. */
+  async start(nowMs = Date.now()): Promise<void> {
+    const { spool } = this.#layout;
+    await mkdir(spool, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(spool)) {
+      const { mtimeMs } = await stat(join(spool, name));
+      if (!isPathSafe(name) || nowMs - mtimeMs > MAX_AGE_MS) {
+        await rm(join(spool, name), { recursive: true, force: true });
+      }
+    }
+  }
+
+  /** Waits for what runs. */
+  close(): Promise<void> {
+    return this.#turns.idle();
+  }
+
+  /** Makes the file if need be; returns its size. Errors: `api/conflict` for a hole, `host/disk-full`. */
+  write(id: string, offset: number, bytes: Uint8Array): Promise<number> {
+    return this.#turn(id, async (path) => {
+      await requireSpace(this.#layout.spool, bytes.length, this.#minFreeBytes);
+      await using file = await open(path, 'a+', 0o600);
+      const { size } = await file.stat();
+      if (offset > size) {
+        const text = `${size} bytes are there: nothing can be written at ${offset}`;
+        throw new TroupeError('api/conflict', text, { sizeBytes: size });
+      }
+      // Opened for appending: what is there already is not written again (Q2).
+      const fresh = bytes.subarray(Math.min(bytes.length, size - offset));
+      if (fresh.length > 0) await file.appendFile(fresh);
+      return size + fresh.length;
+    });
+  }
+
+  /** To exactly this many bytes: cut off, or filled up with zeros. */
+  resize(id: string, sizeBytes: number): Promise<void> {
+    return this.#turn(id, async (path) => {
+      await requireSpace(this.#layout.spool, 0, this.#minFreeBytes);
+      await using file = await open(path, 'a+', 0o600);
+      await file.close();
+      await truncate(path, sizeBytes);
+    });
+  }
+
+  /** Null when there is none. */
+  async size(id: string): Promise<number | null> {
+    const found = await stat(this.#layout.spooled(id)).catch(unlessAbsent);
+    return found?.size ?? null;
+  }
+
+  remove(id: string): Promise<void> {
+    return this.#turn(id, (path) => rm(path, { force: true }));
+  }
+
+  #turn<T>(id: string, work: (path: string) => Promise<T>): Promise<T> {
+    const path = this.#layout.spooled(id);
+    return this.#turns.run(id, () =>
+      work(path).catch((error: unknown) => {
+        throw asDiskFull(error, this.#layout.spool);
+      }),
+    );
+  }
 }
 
-export class Spool implements Port {
-  readonly #options: SpoolOptions;
-
-  constructor(options: SpoolOptions) {
-    this.#options = options;
-  }
-
-  /** Makes the directory; removes what nobody will come for. */
-  async start(): Promise<void> {
-    const { dir } = this.#options;
-    await mkdir(dir, { recursive: true, mode: 0o700 });
-    for (const name of await readdir(dir)) {
-      const path = join(dir, name);
-      const isOld = async () => Date.now() - (await stat(path)).mtimeMs > KEPT_MS;
-      if (!isPathSafe(name) || (await isOld())) await rm(path, { force: true });
-    }
-  }
-
-  /** Errors: `host/disk-full`, `image/refused` (too large), `actor/stopped`, whatever the chunks' source throws. */
-  async keep(chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<string> {
-    const { dir } = this.#options;
-    const id = randomUUID();
-    const half = join(dir, `.${id}`);
-    try {
-      await this.#write(half, chunks, signal);
-      await rename(half, this.path(id));
-      return id;
-    } catch (error) {
-      await rm(half, { force: true });
-      throw asDiskFull(error, dir);
-    }
-  }
-
-  /** Where it is, if it is. Error: `actor/bad-message` for what is no id. */
-  path(id: string): string {
-    if (isPathSafe(id)) return join(this.#options.dir, id);
-    throw new TroupeError('actor/bad-message', `${JSON.stringify(id)} is no id of the spool`);
-  }
-
-  /** Quiet when there is none. */
-  async remove(id: string): Promise<void> {
-    await rm(this.path(id), { force: true });
-  }
-
-  async #write(
-    path: string,
-    chunks: AsyncIterable<Uint8Array>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { dir, minFreeBytes, maxSizeBytes } = this.#options;
-    await using file = await open(path, 'wx', 0o600);
-    let sizeBytes = 0;
-    let lookAtBytes = 0;
-    for await (const chunk of chunks) {
-      if (signal.aborted) throw new TroupeError('actor/stopped', 'called off');
-      if (sizeBytes >= lookAtBytes) {
-        await requireSpace(dir, LOOK_BYTES, minFreeBytes);
-        lookAtBytes += LOOK_BYTES;
-      }
-      sizeBytes += chunk.length;
-      if (sizeBytes > maxSizeBytes) {
-        throw new TroupeError('image/refused', `a blob may have ${maxSizeBytes} bytes, not more`);
-      }
-      // Not writeFile(): it would begin anew.
-      await file.appendFile(chunk);
-    }
-    await file.sync();
-  }
+function unlessAbsent(error: NodeJS.ErrnoException): undefined {
+  if (error.code === 'ENOENT') return undefined;
+  throw error;
 }

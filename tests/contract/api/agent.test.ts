@@ -90,7 +90,7 @@ test('output of more than ten KiB becomes a blob, kept until the operation is de
   const operation = await ended(await execute(path, 'yes 10241'));
   const { stdout, stdout_blob: blobId } = resultOf(operation);
   assert.is(stdout, undefined);
-  assert.is(world.machine.spooled.get(String(blobId))?.length, 10_241);
+  assert.is(world.machine.files.replicas.get(String(blobId))?.length, 10_241);
   const blob = () => world.read.blobs.get(String(blobId))?.state;
   await waitUntil('the blob', () => blob()?.phase === 'created');
   assert.equal(blob()?.users, [`agentoperation/${String(operation['uuid'])}`]);
@@ -107,7 +107,7 @@ test('get: the file is a blob; a path that is not there ends in error, with the 
   const { content_blob: blobId, stat_result: stat, ...rest } = result;
   assert.equal(rest, { result: true, path: '/etc/x' });
   assert.is((stat as View)['size'], 4);
-  assert.equal(world.machine.spooled.get(String(blobId)), bytes);
+  assert.equal(world.machine.files.replicas.get(String(blobId)), bytes);
   const failed = await ended(await get('/nowhere'), 'error');
   const message = 'path does not exist';
   assert.equal(resultOf(failed), { result: false, path: '/nowhere', message });
@@ -272,7 +272,7 @@ test('a screenshot is a new blob; without a running guest there is none', async 
   world.machine.screens.set(idOf(path), Buffer.from('P6 1 1 255'));
   const picture = await world.ok<string>('GET', `${path}/screenshot`);
   assert.is(phaseOf(picture), 'created');
-  assert.is(world.machine.spooled.get(picture)?.toString(), 'P6 1 1 255');
+  assert.is(world.machine.files.replicas.get(picture)?.toString(), 'P6 1 1 255');
   assert.is.not(await world.ok<string>('GET', `${path}/screenshot`), picture);
   assert.is((await world.call('GET', `${path}/screenshot`, { as: 'other' })).status, 404);
   await world.ok('POST', `${path}/poweroff`);
@@ -289,7 +289,7 @@ async function aBlob(content: string): Promise<string> {
   const made = await world.ok('POST', '/artifacts', { body });
   const artifact = await world.settled(`/artifacts/${String(made['uuid'])}`, 'created');
   const blobId = String(artifact['blob_uuid']);
-  world.machine.blobs.set(blobId, Buffer.from(content));
+  world.machine.files.replicas.set(blobId, Buffer.from(content));
   return blobId;
 }
 

@@ -170,6 +170,13 @@ test('others are told whether they are still wanted', () => {
   assert.is(vm.try(blobIs).reply, false);
 });
 
+// An interface whose create was overtaken by its delete was told that it was wanted, and stayed in error for ever.
+test('an interface that comes to be while the instance gives up is not wanted', () => {
+  const vm = preflight().send(remove);
+  assert.is(vm.try(interfaceIs('error')).reply, false);
+  assert.is(vm.try(interfaceIs('initial')).reply, false);
+});
+
 test('what an interface told late does not bring it back', () => {
   const vm = preflight().send(interfaceIs('created'));
   vm.send(interfaceIs('initial'));
