@@ -22,6 +22,8 @@ const ASK_MS = 40_000;
 /** Pauses between asks grow to ten seconds: about five minutes without an answer. */
 const UNANSWERED = 35;
 
+const decodeNode = decoder('node of an instance', Type.String(), 'actor/bad-message');
+
 const decodeOutcome = decoder(
   'outcome of an agent operation',
   nullable(
@@ -43,7 +45,7 @@ export function agentOperationPerformers(): Performers<
     enlist: async (state, context) => {
       const message = { kind: 'enlist', operationId: context.self.id } as const;
       const node = await context.ask(instanceRef(state.instanceId), message);
-      return { kind: 'enlisted', node: String(node) };
+      return { kind: 'enlisted', node: decodeNode(node) };
     },
     'bring-blobs': async (state, context) => {
       const user = userOf(context);

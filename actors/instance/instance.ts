@@ -37,19 +37,12 @@ import {
   imageFailed,
   interfaceChanged,
 } from './needs.ts';
-import {
-  enlist,
-  operationOver,
-  operationReady,
-  operationsDropped,
-  operationStarted,
-} from './operations.ts';
+import { attachmentChanged } from './attachments.ts';
 import { nodeGone, sawNode } from './node-seen.ts';
 import { plug } from './plug.ts';
 import { account, claimsPlace } from './place.ts';
 import { domainObserved, setPower } from './power.ts';
 import { scheduled } from './scheduled.ts';
-import { keepScreenshot, screenshotsDropped } from './screenshots.ts';
 import {
   decodeInstanceMessage,
   InstanceState,
@@ -122,8 +115,7 @@ function transition(
     case 'account-for':
       return account(state, message.node);
     case 'preflight-started':
-      if (state.phase !== 'initial' || state.node === null) return next(state);
-      return advance({ ...state, phase: 'preflight', sinceMs: turn.now }, turn);
+      return preflightStarted(state, turn);
     case 'artifact-changed':
       return artifactChanged(state, message, turn);
     case 'blob-changed':
@@ -135,19 +127,13 @@ function transition(
     case 'set-power':
       return setPower(state, message.action, turn);
     case 'enlist':
-      return enlist(state, message, turn);
     case 'operation-ready':
-      return operationReady(state, message);
     case 'operation-started':
-      return operationStarted(state, message);
     case 'operation-over':
-      return clearedAway(operationOver(state, message), turn);
     case 'operations-dropped':
-      return clearedAway(next(operationsDropped(state, message)), turn);
     case 'keep-screenshot':
-      return keepScreenshot(state, message);
     case 'screenshots-dropped':
-      return clearedAway(next(screenshotsDropped(state, message)), turn);
+      return clearedAway(attachmentChanged(state, message, turn), turn);
     case 'node-seen':
       return sawNode(state, message);
     case 'node-gone':
@@ -169,9 +155,16 @@ function transition(
   }
 }
 
+function preflightStarted(state: State, turn: Turn): Step<State> {
+  if (state.phase !== 'initial' || state.node === null) return next(state);
+  return advance({ ...state, phase: 'preflight', sinceMs: turn.now }, turn);
+}
+
 /** What was cleared away may have been the last that an instance that goes had. */
 function clearedAway(step: Step<State>, turn: Turn): Step<State> {
-  return step.state === null ? step : clean({}, step.state, turn);
+  const { state, reply } = step;
+  if (state === null || !isCleaning(state) || step.refusal !== null) return step;
+  return { ...clean({}, state, turn), reply };
 }
 
 function create(

@@ -121,9 +121,13 @@ interface Parts {
   readonly metrics: Metrics;
 }
 
-/** What is asked of the machine itself. */
-function ofMachine({ hypervisor, network, images }: Host) {
-  return { consoles: hypervisor, dataplane: network, files: images };
+/** What is asked of the machine itself, and of its guests. */
+function ofMachine(options: DaemonOptions, host: Host, { member }: Self, undo: Undo) {
+  const { hypervisor: consoles, network: dataplane, images: files } = host;
+  const clock = systemClock;
+  const guests = guestsOf({ ...options, ...host, boot: member.bootId, clock });
+  undo.push(() => guests.operations.stop());
+  return { consoles, dataplane, files, guests, clock };
 }
 
 /** Joins the cluster with all actors, then serves. */
@@ -145,13 +149,11 @@ async function startActors(
     onRemoved: (error) => void giveUp().then(() => options.onFatal(error)),
   });
   const runtime = makeRuntime(options, journal, cluster);
-  const { bootId: boot } = self.member;
-  const guests = guestsOf({ ...options, ...host, boot, clock: systemClock });
-  undo.push(() => guests.operations.stop());
   const facts = machineFacts(config, read, runtime);
+  const machine = ofMachine(options, host, self, undo);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
-    machine: machineService({ ...facts, runtime, ...ofMachine(host), guests, clock: systemClock }),
+    machine: machineService({ ...facts, runtime, ...machine }),
   });
   const among = await openAmong({
     ...options,

@@ -27,7 +27,7 @@ export class SimAgent implements GuestAgent {
   async execute(commandLine: string, signal: AbortSignal): Promise<Executed> {
     this.#requireLife();
     this.lines.push(commandLine);
-    const [word, ...rest] = commandLine.split(' ');
+    const [word = '', ...rest] = commandLine.split(' ');
     const argument = rest.join(' ');
     switch (word) {
       case 'echo':

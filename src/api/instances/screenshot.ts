@@ -2,7 +2,7 @@
 import { blobRef } from '../../../actors/blob/state.ts';
 import { instanceRef, type InstanceState } from '../../../actors/instance/state.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
-import { Type } from '../../../actors/kernel/schema.ts';
+import { decoder, Type } from '../../../actors/kernel/schema.ts';
 import { machineRef } from '../../../actors/node/machine-message.ts';
 import { json, route, type Route } from '../http/route.ts';
 import type { ApiServices } from '../services.ts';
@@ -11,6 +11,8 @@ import type { FindInstance } from './instances.ts';
 const TAKEN_MS = 20_000;
 /** How long the answer waits until the picture can be fetched. */
 const KEPT_MS = 20_000;
+
+const decodeId = decoder('id of a screenshot', Type.String(), 'actor/bad-message');
 
 export function screenshotRoute(services: ApiServices, object: FindInstance): Route {
   const { read, router } = services;
@@ -23,7 +25,7 @@ export function screenshotRoute(services: ApiServices, object: FindInstance): Ro
       const node = nodeOfRunning(id, state);
       const message = { kind: 'take-screenshot', instanceId: id } as const;
       const options = { trace, timeoutMs: TAKEN_MS };
-      const blobId = String((await router.ask(machineRef(node), message, options)).value);
+      const blobId = decodeId((await router.ask(machineRef(node), message, options)).value);
       // Nothing is made of what the instance does not take: it goes from the spool by itself.
       const keep = { kind: 'keep-screenshot', blobId } as const;
       const { value: isKept } = await router.ask(instanceRef(id), keep, { trace });

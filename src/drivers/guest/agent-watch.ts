@@ -73,7 +73,8 @@ export class AgentWatch {
   }
 
   stop(): void {
-    for (const instanceId of [...this.#monitors.keys()]) this.forget(instanceId);
+    for (const monitor of this.#monitors.values()) monitor.stop();
+    this.#monitors.clear();
   }
 
   #watch(instanceId: string): AgentMonitor {

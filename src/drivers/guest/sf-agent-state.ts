@@ -12,7 +12,8 @@ export const UNKNOWN: AgentSeen = {
 const OLDEST = [0, 3, 16] as const;
 
 export function afterHello(packet: SfPacket, now: number): AgentSeen {
-  const isTooOld = isOlder(String(packet['message'] ?? ''));
+  const { message } = packet;
+  const isTooOld = typeof message === 'string' && isOlder(message);
   const state = isTooOld ? 'not ready (agent too old)' : 'not ready (agent startup)';
   return { state, startedAtMs: now, bootedAtMs: bootTime(packet) };
 }
