@@ -181,8 +181,7 @@ async function startActors(
   );
   const resumed = await joinOrGiveUp(cluster, runtime, giveUp);
   const patience = { clock: systemClock, ...options };
-  const { apiUrl } = self;
-  const login = await bootstrap({ ...config, router, read, apiUrl, trace, patience });
+  const login = await bootstrap({ ...config, ...self, router, read, trace, patience });
   // Who is decided for here says its wish again by itself, and hears how its guest is then; others have to be told.
   host.hypervisor.lookAgain((id) => cluster.epochOf(instanceRef(id)) === null);
   startWatching(options, { ...parts, journal, executors, router, cluster }, undo);

@@ -3,7 +3,8 @@
 //
 // F1  What is not part of a frame is skipped, and so is a frame whose body is no JSON object: the reader goes on behind it.
 // F2  A body has MAX_BODY_BYTES at most; more is not waited for, nor kept.
-// F3  The length counts bytes. It is written with eight digits; fewer are read too.
+// F3  The length counts bytes. It is written with eight digits; fewer are read too. Bodies are written in ASCII: there are
+//     agents that count characters.
 
 const PREAMBLE = Buffer.from('*SFv001*');
 const MAX_DIGITS = 8;
@@ -13,9 +14,13 @@ const NOTHING = Buffer.alloc(0);
 export type SfPacket = Readonly<Record<string, unknown>> & { readonly command: string };
 
 export function encodePacket(packet: SfPacket): Buffer {
-  const body = Buffer.from(JSON.stringify(packet));
+  const body = Buffer.from(JSON.stringify(packet).replace(/[\u0080-\uffff]/g, escaped), 'latin1');
   const length = String(body.length).padStart(MAX_DIGITS, '0');
   return Buffer.concat([PREAMBLE, Buffer.from(`[${length}]`), body]);
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /** Takes bytes as they come; gives the packets that are complete. */
