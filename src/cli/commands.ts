@@ -9,6 +9,7 @@ import { INTERFACE_COMMANDS } from './interface.ts';
 import { NAMESPACE_COMMANDS } from './namespace.ts';
 import { NETWORK_COMMANDS } from './network.ts';
 import { NODE_COMMANDS } from './node.ts';
+import { TOKEN_COMMANDS } from './token.ts';
 import { POWER_COMMANDS } from './power.ts';
 import { versionCommand } from './version.ts';
 
@@ -21,6 +22,7 @@ export const COMMANDS: readonly Command[] = [
   ...ACTOR_COMMANDS,
   ...CLUSTER_COMMANDS,
   ...NODE_COMMANDS,
+  ...TOKEN_COMMANDS,
   ...NAMESPACE_COMMANDS,
   ...completionCommands(() => COMMANDS),
   versionCommand,

@@ -96,6 +96,7 @@ function cacheRoute(services: ApiServices, images: ImageCache): Route {
   return route('POST /artifacts', {
     summary: 'Cache an image from a URL; poll it until `created`',
     answer: { json: ArtifactView },
+    errors: [507],
     rule: 'trusted',
     body: {
       url: optional(Type.String()),

@@ -51,6 +51,13 @@ export function labelRoutes(services: ApiServices): Route[] {
     }),
     // As the Go client sends it.
     route('PUT /label/:label_name', { summary, answer, object: named, body: BODY, handle: set }),
+    route('PUT /label/:label_namespace/:label_name', {
+      summary,
+      answer,
+      object: named,
+      body: BODY,
+      handle: set,
+    }),
     ...existingRoutes(services, named),
   ];
 }

@@ -40,8 +40,9 @@ export function uploadRoutes(services: ApiServices): Route[] {
     route('POST /upload', {
       summary: 'Begin an upload: send its bytes next',
       answer: { json: UploadView },
-      handle: async ({ caller, trace }) => {
-        const id = services.random.uuid();
+      errors: [507],
+      handle: async ({ caller, newId, trace }) => {
+        const id = newId();
         const message = {
           kind: 'create',
           node: keeper(services),
@@ -62,6 +63,7 @@ function appendRoute(services: ApiServices, object: Finder<ReadObject<UploadStat
   return route('POST /upload/:upload_uuid', {
     summary: 'Append the bytes of the body; answers how many there are then',
     answer: { json: Type.Integer() },
+    errors: [504, 507],
     object,
     takesBytes: true,
     handle: async ({ object: { id, state }, bytes, trace }) => {
@@ -78,6 +80,7 @@ function truncateRoute(services: ApiServices, object: Finder<ReadObject<UploadSt
   return route('POST /upload/:upload_uuid/truncate/:offset', {
     summary: 'Cut an upload off, or fill it up with zeros',
     answer: NOTHING,
+    errors: [504, 507],
     object,
     handle: async ({ object: { id, state }, params, trace }) => {
       const sizeBytes = wholeNumber(params['offset']);

@@ -10,6 +10,12 @@ import { BlobView, blobView, holdersOf } from './blob-view.ts';
 
 const DATA_TYPE = 'text/plain; charset=utf-8';
 
+/** In bytes; a limit of 0: all there is. */
+const EXTENT = {
+  offset: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
+  limit: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
+};
+
 type HashOf = (state: BlobState) => string | undefined;
 /** Hashes that blobs are known by; the others that clients may name are never found. */
 const HASHES: Readonly<Record<string, HashOf>> = {
@@ -63,6 +69,7 @@ function dataRoute(services: ApiServices, object: Finder<ReadObject<BlobState>>)
   return route('GET /blobs/:blob_uuid/data', {
     summary: 'The bytes of a blob; `offset` and `limit` in the address choose a part',
     answer: { bytes: DATA_TYPE },
+    query: EXTENT,
     object,
     handle: ({ object: found, query, trace }) => {
       const sizeBytes = found.state.content?.sizeBytes ?? 0;

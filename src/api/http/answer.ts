@@ -30,7 +30,7 @@ export async function sendAnswer(exchange: Exchange, answer: Answer): Promise<vo
   }
   if (answer.kind === 'rendered') return send(exchange, 200, JSON_TYPE, `${answer.text}\n`);
   if (answer.kind === 'stream') return await sendStream(exchange, answer);
-  send(exchange, 200, answer.contentType, answer.bytes);
+  send(exchange, 200, answer.contentType, answer.bytes, answer.headers);
 }
 
 /** Rejects when the pieces cannot be made any more: the connection has been cut then, so that nobody takes it for the end. */

@@ -19,6 +19,7 @@ export function floatRoutes(
     route('POST /interfaces/:interface_uuid/float', {
       summary: 'Give an interface a floating address, which it has when this is answered',
       answer: NOTHING,
+      errors: [504, 507],
       object,
       handle: async ({ object: { id, state }, trace }) => {
         checkNetworkReady(services, state.networkId);

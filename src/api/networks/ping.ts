@@ -22,6 +22,7 @@ const decodeOutput = decoder(
 export function pingRoute(services: ApiServices, object: FindNetwork): Route {
   return route('GET /networks/:network_ref/ping/:address', {
     summary: "Send ten echo requests from a network's router; answers what ping printed",
+    errors: [504],
     answer: { json: closed({ stdout: lines, stderr: lines }) },
     object,
     handle: async ({ object: network, params, trace }) => {

@@ -17,6 +17,7 @@ export function routedRoutes(services: ApiServices, object: FindNetwork): Route[
     route('POST /networks/:network_ref/route', {
       summary: 'Route an address of the floating pool into a network; answers the address',
       answer: { json: Type.String() },
+      errors: [504, 507],
       object,
       handle: async ({ object: network, trace }) => {
         checkReady(network);
