@@ -1,6 +1,7 @@
 // A blob's state and messages: immutable bytes, known by their hash, kept as replicas on nodes.
 import { Failure, lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
+import { nodeGone } from '../node/presence.ts';
 import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
 import {
@@ -97,7 +98,7 @@ const MESSAGES = {
     patienceMs: Type.Integer({ minimum: 0 }),
   },
   /** It has left the cluster and does not come back. */
-  'node-gone': { node: Type.String() },
+  'node-gone': nodeGone,
   /** Outcomes of copy and remove-copy for a node under a generation. */
   copied: { node: Type.String(), generation: Type.Integer() },
   'copy-removed': { node: Type.String(), generation: Type.Integer(), isInUse: Type.Boolean() },

@@ -37,8 +37,8 @@ import {
   imageFailed,
   interfaceChanged,
 } from './needs.ts';
+import { nodeGone, sawNode } from './node-seen.ts';
 import { plug } from './plug.ts';
-import { sawNode } from './node-seen.ts';
 import { account, claimsPlace } from './place.ts';
 import { domainObserved, setPower } from './power.ts';
 import { scheduled } from './scheduled.ts';
@@ -100,17 +100,8 @@ function transition(
     return refuse(state, 'object/not-found', 'instance not found');
   }
   switch (message.kind) {
-    case 'create': {
-      if (state.phase !== 'none') return next(state);
-      const { kind: _, ...asked } = message;
-      return next({ ...state, ...asked, phase: 'initial', sinceMs: turn.now }, [
-        {
-          type: 'audit',
-          message: 'created instance',
-          extra: { cpus: asked.cpus, memory: asked.memoryMiB },
-        },
-      ]);
-    }
+    case 'create':
+      return create(state, message, turn);
     case 'interface-changed':
       return interfaceChanged(state, message, turn);
     case 'placed':
@@ -135,6 +126,8 @@ function transition(
       return setPower(state, message.action, turn);
     case 'node-seen':
       return sawNode(state, message);
+    case 'node-gone':
+      return nodeGone(state, message.node, turn);
     case 'domain-removed':
       return clean({ isDomainGone: true, observed: null }, state, turn);
     case 'interfaces-gone':
@@ -150,6 +143,19 @@ function transition(
     case 'time-reached':
       return timeReached(state, turn);
   }
+}
+
+function create(
+  state: State,
+  message: Extract<InstanceMessage, { kind: 'create' }>,
+  turn: Turn,
+): Step<State> {
+  if (state.phase !== 'none') return next(state);
+  const { kind: _, ...asked } = message;
+  const extra = { cpus: asked.cpus, memory: asked.memoryMiB };
+  return next({ ...state, ...asked, phase: 'initial', sinceMs: turn.now }, [
+    { type: 'audit', message: 'created instance', extra },
+  ]);
 }
 
 function effectFailed(

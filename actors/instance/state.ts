@@ -5,7 +5,7 @@ import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
 import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
-import { nodeSeen } from '../node/presence.ts';
+import { nodeGone, nodeSeen } from '../node/presence.ts';
 import {
   closed,
   messageDecoder,
@@ -184,6 +184,7 @@ const MESSAGES = {
     action: oneOf(['poweron', 'poweroff', 'pause', 'unpause', 'reboothard', 'rebootsoft']),
   },
   'node-seen': nodeSeen,
+  'node-gone': nodeGone,
   'domain-removed': {},
   /** Outcome of delete-interfaces: all of them have given back what they held. */
   'interfaces-gone': {},

@@ -33,9 +33,9 @@ import {
   isInUse,
   isPool,
   newWish,
+  nodeTold,
   releaseOwner,
   reserveAddress,
-  sawNode,
   segmentsSynced,
   usersOf,
 } from './places.ts';
@@ -78,8 +78,7 @@ function transition(
   message: NetworkMessage | KernelMessage,
   turn: Turn,
 ): Step<NetworkState> {
-  const isMaking = message.kind === 'create' || message.kind === 'create-pool';
-  if (state.phase === 'none' && !isMaking) {
+  if (state.phase === 'none' && message.kind !== 'create' && message.kind !== 'create-pool') {
     return refuse(state, 'object/not-found', 'network not found');
   }
   switch (message.kind) {
@@ -114,7 +113,8 @@ function transition(
     case 'segments-synced':
       return segmentsSynced(state, message, turn);
     case 'node-seen':
-      return sawNode(state, message, turn);
+    case 'node-gone':
+      return nodeTold(state, message, turn);
     case 'describe':
     case 'account-for':
       return tell(state, message);

@@ -24,8 +24,19 @@ export function isMissing(state: NetworkState, node: string): boolean {
   return state.boots[node] === MISSING;
 }
 
+/** What becomes of a node on which it has, or may still have, a segment. */
+export function nodeTold(
+  state: NetworkState,
+  message: Of<'node-seen'> | Of<'node-gone'>,
+  turn: Turn,
+): Step<NetworkState> {
+  return message.kind === 'node-gone'
+    ? nodeGone(state, message, turn)
+    : sawNode(state, message, turn);
+}
+
 /** A node that is there again, or anew, is told the whole; one that is missing is withdrawn from the others. */
-export function sawNode(
+function sawNode(
   state: NetworkState,
   { node, boot }: Of<'node-seen'>,
   turn: Turn,
@@ -40,6 +51,19 @@ export function sawNode(
       ? { type: 'status', message: 'node is missing, its entries are withdrawn', extra }
       : { type: 'status', message: 'node is there again', extra };
   return next({ ...seen, ...newWish(state, turn) }, [event]);
+}
+
+/** A node was removed from the cluster: nothing of the network is there any more, and nobody is told there. */
+function nodeGone(state: NetworkState, { node }: Of<'node-gone'>, turn: Turn): Step<NetworkState> {
+  const isThere = state.nodes.includes(node) || nodesWithPorts(state).has(node);
+  if (!isThere) return next(state);
+  const { [node]: _, ...boots } = state.boots;
+  const ports = Object.fromEntries(
+    Object.entries(state.ports).filter(([, port]) => port.node !== node),
+  );
+  const nodes = state.nodes.filter((one) => one !== node);
+  const event: EventDraft = { type: 'status', message: 'node was removed', extra: { node } };
+  return next({ ...state, nodes, boots, ports, ...newWish(state, turn) }, [event]);
 }
 
 /** Ids of the instances on it, placed or about to be. */

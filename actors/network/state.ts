@@ -3,7 +3,7 @@ import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
 import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
-import { nodeSeen } from '../node/presence.ts';
+import { nodeGone, nodeSeen } from '../node/presence.ts';
 import {
   closed,
   messageDecoder,
@@ -154,6 +154,7 @@ const MESSAGES = {
   /** Outcome of sync-segments; `absent` are the nodes that have nothing of this network any more. */
   'segments-synced': { generation: Type.Integer(), absent: Type.Array(Type.String()) },
   'node-seen': nodeSeen,
+  'node-gone': nodeGone,
   /** Replies what a config drive says about the network. */
   describe: {},
   /** A node that has something of it, and has not heard of it since it started, asks whether that is to stay. */

@@ -1,7 +1,7 @@
 // What is asked of a machine's daemon itself rather than of an actor: what its actors are doing, and what only the
 // machine has (consoles). `machine/<node>` answers; the router brings it there.
 import type { Ref } from '../kernel/kind.ts';
-import { messageDecoder, Type, type MessageOf } from '../kernel/schema.ts';
+import { closed, decoder, messageDecoder, Type, type MessageOf } from '../kernel/schema.ts';
 
 /** Of what goes in one message: well below what the mesh takes. */
 export const PIECE_BYTES = 512 * 1024;
@@ -13,6 +13,12 @@ const MESSAGES = {
   inspect: { address: Type.String() },
   /** Replies what is past its deadline there. */
   stuck: {},
+  /** Replies the daemon's process id and the actors that are at work or waited for there. */
+  busy: {},
+  /** Replies what the machine has and uses. */
+  resources: {},
+  /** Replies the processor time of the service's processes. */
+  processes: {},
   /** Replies the end of the serial console's log, base64; a negative length: all of it. */
   'read-console': { instanceId: Type.String(), lengthBytes: Type.Integer() },
   'clear-console': { instanceId: Type.String() },
@@ -33,6 +39,15 @@ const MESSAGES = {
 };
 export type MachineMessage = MessageOf<typeof MESSAGES>;
 export const decodeMachineMessage = messageDecoder('machine', MESSAGES);
+
+/** The reply to busy. */
+export const BusyReply = closed({
+  pid: Type.Integer(),
+  busy: Type.Array(
+    closed({ address: Type.String(), doing: Type.String(), waiting: Type.Integer() }),
+  ),
+});
+export const decodeBusy = decoder('busy', BusyReply, 'actor/bad-message');
 
 /** The kind in the address; what comes after it is the node. */
 export const MACHINE = 'machine';

@@ -6,10 +6,6 @@ import { finding, NOTHING, route, type Method, type Route } from './http/route.t
 export function missingRoutes(): Route[] {
   return [
     ...ofInstances(),
-    notYet('DELETE /nodes/:node', 'removing a node'),
-    notYet('GET /nodes/:node/processmetrics', 'process metrics of a node'),
-    notYet('GET /admin/locks', 'the list of locks'),
-    notYet('GET /admin/resources', "the cluster's resources"),
     notYet('GET /admin/cacert', "the cluster's CA certificate"),
     notYet('GET /agentoperations/:operation_uuid', 'agent operations'),
     notYet('DELETE /agentoperations/:operation_uuid', 'agent operations'),

@@ -1,4 +1,5 @@
 // All routes of the API.
+import { adminRoutes } from './nodes/admin.ts';
 import { artifactRoutes } from './artifacts/artifacts.ts';
 import { labelRoutes } from './artifacts/labels.ts';
 import { uploadRoutes } from './artifacts/uploads.ts';
@@ -12,6 +13,7 @@ import { namespaceRoutes } from './identity/namespaces.ts';
 import { networkRoutes } from './networks/networks.ts';
 import { nodeRoutes } from './nodes/nodes.ts';
 import { operationRoutes } from './nodes/operations.ts';
+import { monitoringRoutes } from './nodes/monitoring.ts';
 import { rootRoutes } from './http/root.ts';
 import type { Route } from './http/route.ts';
 import { compatRoutes } from './compat/compat.ts';
@@ -28,7 +30,8 @@ export function apiRoutes(services: ApiServices): Route[] {
 function currentRoutes(services: ApiServices): Route[] {
   const images = new ImageCache(services);
   const routes: Route[] = [
-    ...rootRoutes(services, () => routes),
+    ...rootRoutes(() => routes),
+    ...monitoringRoutes(services),
     ...loginRoutes(services),
     ...namespaceRoutes(services),
     ...instanceRoutes(services, images),
@@ -39,6 +42,7 @@ function currentRoutes(services: ApiServices): Route[] {
     ...labelRoutes(services),
     ...blobRoutes(services),
     ...nodeRoutes(services),
+    ...adminRoutes(services),
     ...metadataRoutes(services),
     ...operationRoutes(services),
     ...descriptionRoutes(() => routes, { version: '0.8', base: '' }),

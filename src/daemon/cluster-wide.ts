@@ -4,8 +4,14 @@ import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import { formatAddress, type Address } from '../../actors/kernel/kind.ts';
 import type { Log, Router } from '../../actors/kernel/ports.ts';
-import { machineRef, type MachineMessage } from '../../actors/node/machine-message.ts';
-import type { Consoles, MachineBytes, Operations } from '../api/services.ts';
+import type { Static } from '../../actors/kernel/schema.ts';
+import {
+  BusyReply,
+  decodeBusy,
+  machineRef,
+  type MachineMessage,
+} from '../../actors/node/machine-message.ts';
+import type { Consoles, MachineBytes, Nodes, Operations } from '../api/services.ts';
 import type { ReadModel } from '../read/read-model.ts';
 
 /** A disk may be slow, and busy. */
@@ -22,7 +28,7 @@ export interface ClusterWideOptions {
 }
 
 export function operations(options: ClusterWideOptions): Pick<Operations, 'inspect' | 'stuck'> {
-  const { router, nodeOf, members, log, node: self } = options;
+  const { router, nodeOf } = options;
   return {
     inspect: async (address) => {
       const node = nodeOf(address);
@@ -31,28 +37,50 @@ export function operations(options: ClusterWideOptions): Pick<Operations, 'inspe
       return (await router.ask(machineRef(node), message, { trace: randomUUID() })).value;
     },
     stuck: async () => {
-      const nodes = members().map(({ node }) => node);
-      const asked = (nodes.length === 0 ? [self] : nodes).map(async (node) => {
-        try {
-          const { value } = await router.ask(
-            machineRef(node),
-            { kind: 'stuck' },
-            { trace: randomUUID() },
-          );
-          return value as Json[];
-        } catch (error) {
-          // What is missing is no reason to keep back what the others say.
-          log('warn', 'a member was not asked for what is stuck', {
-            member: node,
-            reason: reasonOf(error),
-          });
-          return [];
-        }
-      });
-      return (await Promise.all(asked)).flat();
+      const all = await askAll(options, { kind: 'stuck' }, 'what is stuck');
+      return all.flatMap(({ value }) => (value ?? []) as Json[]);
     },
   };
 }
+
+/** Every member; one that does not answer has no value: what is missing is no reason to keep back what the others say. */
+async function askAll(
+  { router, members, log, node: self }: ClusterWideOptions,
+  message: MachineMessage,
+  what: string,
+): Promise<{ readonly node: string; readonly value: Json | undefined }[]> {
+  const nodes = members().map(({ node }) => node);
+  const asked = (nodes.length === 0 ? [self] : nodes).map(async (node) => {
+    try {
+      const { value } = await router.ask(machineRef(node), message, { trace: randomUUID() });
+      return { node, value };
+    } catch (error) {
+      log('warn', `a member was not asked for ${what}`, { member: node, reason: reasonOf(error) });
+      return { node, value: undefined };
+    }
+  });
+  return Promise.all(asked);
+}
+
+export function machines(
+  options: ClusterWideOptions,
+): Pick<Nodes, 'resources' | 'processes' | 'busy'> {
+  const ask = async (node: string, kind: 'resources' | 'processes') =>
+    (await options.router.ask(machineRef(node), { kind }, { trace: randomUUID() })).value;
+  return {
+    resources: async (node) => (await ask(node, 'resources')) as Record<string, Json>,
+    processes: (node) => ask(node, 'processes'),
+    busy: async () => {
+      const all = await askAll(options, { kind: 'busy' }, 'what it does');
+      return all.map(({ node, value }) => {
+        const { pid, busy } = value === undefined ? NOT_SAID : decodeBusy(value);
+        return { node, pid, busy };
+      });
+    },
+  };
+}
+
+const NOT_SAID: Static<typeof BusyReply> = { pid: 0, busy: [] };
 
 /** Bytes on the machines' disks. */
 export function machineBytes({ router }: Pick<ClusterWideOptions, 'router'>): MachineBytes {

@@ -6,13 +6,20 @@ import { parseAddress } from '../../actors/kernel/kind.ts';
 import type { Service } from '../../actors/kernel/router.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
 import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
+import type { Resources } from './resources.ts';
 import type { HeldReplica } from '../drivers/image/held-replica.ts';
 import type { Spool } from '../drivers/image/spool.ts';
 import type { Dataplane } from '../../actors/network/ports.ts';
 import type { Consoles } from '../api/services.ts';
 
+/** Of those at work; a list for people. */
+const MOST_BUSY = 1_000;
+
 export interface MachineServiceOptions {
-  readonly runtime: Pick<Runtime, 'inspect' | 'stuck'>;
+  readonly runtime: Pick<Runtime, 'inspect' | 'stuck' | 'busy'>;
+  readonly pid: number;
+  readonly resources: () => Resources;
+  readonly processes: () => Record<string, number>;
   readonly consoles: Consoles;
   readonly dataplane: Pick<Dataplane, 'ping'>;
   readonly clock: Clock;
@@ -29,7 +36,7 @@ export interface MachineFiles {
 const MOST_PINGS = 16;
 
 export function machineService(options: MachineServiceOptions): Service {
-  const { runtime, consoles, clock, files } = options;
+  const { runtime, pid, resources, processes, consoles, clock, files } = options;
   const ping = limitedPing(options.dataplane);
   return async (_to, body, trace) => {
     const message = decodeMachineMessage(body);
@@ -40,6 +47,12 @@ export function machineService(options: MachineServiceOptions): Service {
       }
       case 'stuck':
         return plain(runtime.stuck(clock.nowMs()));
+      case 'busy':
+        return plain({ pid, busy: runtime.busy(MOST_BUSY) });
+      case 'resources':
+        return resources();
+      case 'processes':
+        return processes();
       case 'read-console': {
         const bytes = await consoles.readConsole(message.instanceId, message.lengthBytes);
         return Buffer.from(bytes).toString('base64');

@@ -1,12 +1,20 @@
 // What the API's test world has instead of a machine and a store: see api-world.ts.
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  countingSecrets,
+  rotated,
+  signingSecret,
+  type TokenSecret,
+  type TokenSecrets,
+} from '../../src/api/identity/token-secrets.ts';
 import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
-import { createHash } from 'node:crypto';
 import type { Json, JsonObject } from '../../actors/kernel/json.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Claims, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
 import type { PingOutput } from '../../actors/network/ports.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
+import type { GuestUsage } from '../../src/metrics/instances.ts';
 import type { ReadModel } from '../../src/read/read-model.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
 import { clusterKeys } from '../../transport/store/keys.ts';
@@ -83,6 +91,31 @@ export class MemoryClaims implements Claims {
   }
 }
 
+/** As src/daemon/token-keeper.ts keeps them in the store. */
+export class MemorySecrets implements TokenSecrets {
+  readonly #nowMs: () => number;
+  #all: TokenSecret[] = [
+    { secret: Buffer.from('a secret of this test alone'), signsFromMs: 0, countsUntilMs: null },
+  ];
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  signing(): Uint8Array {
+    return signingSecret(this.#all, this.#nowMs())?.secret ?? new Uint8Array();
+  }
+
+  accepted(): readonly Uint8Array[] {
+    return countingSecrets(this.#all, this.#nowMs()).map(({ secret }) => secret);
+  }
+
+  rotate(isAtOnce: boolean): Promise<void> {
+    this.#all = rotated(this.#all, randomBytes(32), { nowMs: this.#nowMs(), isAtOnce });
+    return Promise.resolve();
+  }
+}
+
 /** The disks of the machine: what is spooled there, and what has become a replica, in memory. */
 export class MemoryFiles {
   readonly spooled = new Map<string, Buffer>();
@@ -147,6 +180,8 @@ export class FakeMachine {
   /** Asked first; throws, or waits, in place of the machine. */
   before: (resource: string, spec: Want['spec']) => void | Promise<void> = () => undefined;
   readonly consoles = new Map<string, string>();
+  /** What libvirt would count of its guests. */
+  usage: () => Promise<readonly GuestUsage[]> = () => Promise.resolve([]);
   readonly files = new MemoryFiles();
   /** What reading a console throws, if anything. */
   consoleFailure: Error | undefined;

@@ -16,7 +16,9 @@ import { instancePerformers } from '../../actors/instance/effects.ts';
 import { instance } from '../../actors/instance/instance.ts';
 import { interfacePerformers } from '../../actors/interface/effects.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
+import type { Log } from '../../actors/kernel/ports.ts';
 import { localRouter } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
 import { namespace } from '../../actors/namespace/namespace.ts';
@@ -26,6 +28,7 @@ import { network } from '../../actors/network/network.ts';
 import { FLOATING, networkRef } from '../../actors/network/state.ts';
 import { nodePerformers } from '../../actors/node/effects.ts';
 import { node } from '../../actors/node/node.ts';
+import { removed } from '../../actors/node/removal.ts';
 import { nodeRef } from '../../actors/node/state.ts';
 import { uploadPerformers } from '../../actors/upload/effects.ts';
 import { upload } from '../../actors/upload/upload.ts';
@@ -37,13 +40,21 @@ import {
   SERVER_LIMITS,
   type ServerLimits,
 } from '../../src/api/http/server.ts';
-import type { ApiServices } from '../../src/api/services.ts';
+import type { ApiServices, MetricsAccess, Monitoring } from '../../src/api/services.ts';
+import { AuditTrail } from '../../src/api/identity/audit-trail.ts';
 import { signToken } from '../../src/api/identity/token.ts';
-import { consoles, machineBytes, operations } from '../../src/daemon/cluster-wide.ts';
+import { consoles, machineBytes, machines, operations } from '../../src/daemon/cluster-wide.ts';
+import { Metrics, monitoringOf } from '../../src/daemon/metrics.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
+import {
+  FakeMachine,
+  FedJournal,
+  MemoryClaims,
+  MemorySecrets,
+  ShiftedClock,
+} from './api-machine.ts';
 import { AnswerCheck } from './answer-check.ts';
-import { FakeMachine, FedJournal, MemoryClaims, ShiftedClock } from './api-machine.ts';
 import { candidates } from '../../src/daemon/candidates.ts';
 import { FakeOwnership, keptLog, type LogLine } from './kernel.ts';
 import { MACHINE } from './machine-facts.ts';
@@ -100,6 +111,9 @@ export class ApiWorld {
   readonly runtime: Runtime;
   readonly services: ApiServices;
   readonly server: Server;
+  metricsAccess: MetricsAccess = 'local';
+  readonly unready: string[] = [];
+  readonly tokens = new MemorySecrets(() => this.clock.nowMs());
   readonly #answers: AnswerCheck;
   readonly #tokens = new Map<string, string>();
   readonly #agent = new Agent({ keepAlive: true });
@@ -116,6 +130,9 @@ export class ApiWorld {
       executor: (to, message) => this.machine.handle(to, message),
       machine: machineService({
         runtime: this.runtime,
+        pid: 4_211,
+        resources: () => ({ cpu_load_1: 0.5, cpu_load_5: 0.25, cpu_load_15: 0.125 }),
+        processes: () => ({ process_age_troupe: 90 }),
         consoles: this.machine,
         files: this.machine.files,
         dataplane: this.machine,
@@ -136,12 +153,19 @@ export class ApiWorld {
       clock,
       random,
       log,
-      tokenSecret: Buffer.from('a secret of this test alone'),
+      tokenSecrets: this.tokens,
+      audit: new AuditTrail(router, clock),
       operations: {
         ...operations(wide),
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
       },
       consoles: consoles(wide),
+      monitoring: this.#monitoring(log),
+      nodes: {
+        ...machines(wide),
+        shardOwners: () => [{ shard: 7, node: NODE, epoch: EPOCH }],
+        remove: (name) => this.#removeNode(name),
+      },
       bytes: machineBytes(wide),
       events: (address, limit, type) => {
         const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
@@ -153,6 +177,32 @@ export class ApiWorld {
     const routes = apiRoutes(this.services);
     this.#answers = new AnswerCheck(routes);
     this.server = apiServer(this.services, routes, limits);
+  }
+
+  /** As src/daemon/node-removal.ts does on a store. */
+  #removeNode(name: string): Promise<number> {
+    if (this.services.members().some((one) => one.node === name)) {
+      return Promise.reject(new TroupeError('node/is-member', `node ${name} is a member`));
+    }
+    const state = this.read.nodes.get(name)?.state;
+    const { schema } = node.snapshot;
+    if (state !== undefined)
+      this.put('node', name, removed(state, this.clock.nowMs()).state, schema);
+    return Promise.resolve(this.journal.revision);
+  }
+
+  /** As a daemon's that has joined; `metricsAccess` and `unready` may be set. */
+  #monitoring(log: Log): Monitoring {
+    const { runtime, clock, read } = this;
+    const members = null;
+    const shardMoves = { taken: 256, givenUp: 0 };
+    const cluster = { members, isJoined: true, shardCount: 256, shardMoves, leaseLosses: 0 };
+    const metrics = new Metrics(clock);
+    const measured = { node: NODE, version: '0.1.0', clock, runtime, cluster, read };
+    const usage = () => this.machine.usage();
+    const all = monitoringOf({ ...measured, peers: () => [], usage, log }, metrics);
+    const notReady = () => [...all.notReady(), ...this.unready];
+    return { ...all, notReady, access: () => this.metricsAccess };
   }
 
   get port(): number {
@@ -171,9 +221,14 @@ export class ApiWorld {
     if (known !== undefined) return known;
     const nonce = this.read.namespaces.get(tenant)?.state.keys['key']?.nonce ?? '';
     const claims = { namespace: tenant, keyName: 'key', nonce };
-    const token = signToken(this.services.tokenSecret, ZONE, claims, this.clock.nowMs());
+    const token = signToken(this.services.tokenSecrets.signing(), ZONE, claims, this.clock.nowMs());
     this.#tokens.set(tenant, token);
     return token;
+  }
+
+  /** After a change of secrets or time. */
+  forgetTokens(): void {
+    this.#tokens.clear();
   }
 
   async setKey(tenant: Tenant, secret: string): Promise<void> {
@@ -191,10 +246,10 @@ export class ApiWorld {
   }
 
   /** Puts an object there as another daemon might have, past its actor. */
-  put(kind: string, id: string, state: unknown): void {
-    this.journal.put({ kind, id }, 1, state);
+  put(kind: string, id: string, state: unknown, schema = 1): void {
+    this.journal.put({ kind, id }, schema, state);
     const { revision } = this.journal;
-    this.read.apply([{ kind, id, revision, snapshot: { schema: 1, state } }], revision, false);
+    this.read.apply([{ kind, id, revision, snapshot: { schema, state } }], revision, false);
   }
 
   call(method: string, path: string, options: CallOptions = {}): Promise<ApiReply> {
@@ -216,7 +271,7 @@ export class ApiWorld {
           const { statusCode: status = 0, headers: answered } = response;
           const reply = { status, headers: answered, text, json: parsed(text) };
           try {
-            this.#checkAnswer(method, path, reply);
+            this.#checkAnswer(headers['X-HTTP-Method-Override'] ?? method, path, reply);
             resolve(reply);
           } catch (error) {
             reject(error as Error);

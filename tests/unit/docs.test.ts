@@ -18,6 +18,7 @@ import { PATIENT, PROMPT, STANDING, type EffectPolicy } from '../../actors/kerne
 import { INSISTENT } from '../../actors/kernel/setback.ts';
 import { network } from '../../actors/network/network.ts';
 import { PHASES as NETWORK_PHASES } from '../../actors/network/phases.ts';
+import { METRICS, shownName, type MetricName } from '../../src/metrics/catalog.ts';
 import { SETTINGS, SHORTHANDS } from '../../src/config/settings.ts';
 
 const test = suite('documentation');
@@ -89,6 +90,17 @@ test('every setting is in the table of settings, and no other', () => {
   const documented = rows(settings.split(/^## /m)[0] ?? '').map(([flag]) => flag);
   const declared = Object.entries(SETTINGS).map(([name, { value }]) => `--${name} ${value}`);
   assertSame('docs/operations.md', documented.map(String), declared);
+});
+
+test('every metric is in the table of metrics with its labels, and no other', () => {
+  const documented = rows(section('docs/operations.md', 'The metrics')).map(
+    ([name, type, labels]) => [name, type, labels].join(' ').trim(),
+  );
+  const declared = (Object.keys(METRICS) as MetricName[]).map((name) => {
+    const { type, labels } = METRICS[name];
+    return [shownName(name), type, labels.join(', ')].join(' ').trim();
+  });
+  assertSame('docs/operations.md', documented, declared);
 });
 
 test('flags that the pages tell people to give exist', () => {

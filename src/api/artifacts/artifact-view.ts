@@ -1,4 +1,5 @@
 // An artifact as clients see it (contract: artifacts 2).
+import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import type { ArtifactState } from '../../../actors/artifact/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
@@ -6,9 +7,6 @@ import { instancesOf } from '../blobs/blob-view.ts';
 import { Metadata } from '../objects/metadata.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import type { ReadModel } from '../../read/read-model.ts';
-
-/** Schema version that existing clients expect. */
-const VERSION = 6;
 
 export const ArtifactView = closed({
   uuid: Type.String(),
@@ -53,7 +51,7 @@ export function artifactView(
     // The API knows no state between usable and gone.
     state: state.phase === 'delete-wait' ? 'deleted' : state.phase,
     metadata: state.metadata as JsonObject,
-    version: VERSION,
+    version: OBJECT_VERSIONS.artifact,
     artifact_type: state.type,
     source_url: state.sourceUrl,
     max_versions: state.maxVersions,

@@ -1,9 +1,9 @@
 // Finding the artifact that a URL and a type stand for, or making it (contract: artifacts 5.1).
-import { createHash } from 'node:crypto';
 import { artifactRef, type ArtifactState } from '../../../actors/artifact/state.ts';
 import { SYSTEM } from '../../../actors/namespace/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { isTrustedNamespace } from '../identity/access.ts';
+import { stableId } from '../objects/stable-id.ts';
 import { badRequest, change, type ApiServices } from '../services.ts';
 
 /** In these an artifact still stands for its URL. */
@@ -55,7 +55,7 @@ export async function ensureArtifact(
   const { read } = services;
   const { type, url: sourceUrl, namespace, name, maxVersions } = asked;
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const id = artifactId([namespace, type, sourceUrl, round]);
+    const id = stableId([namespace, type, sourceUrl, round]);
     // An earlier one, which was deleted or has failed, has had its turn.
     if (read.artifacts.get(id) !== undefined) continue;
     const what = { type, name, namespace, sourceUrl, shared: false, maxVersions };
@@ -70,18 +70,4 @@ export async function ensureArtifact(
 export function mayUse(services: ApiServices, namespace: string, state: ArtifactState): boolean {
   if (state.shared || namespace === SYSTEM) return true;
   return isTrustedNamespace(services, namespace, state.namespace);
-}
-
-/** The same on every node. */
-export function artifactId(parts: readonly unknown[]): string {
-  const digest = createHash('sha256').update(JSON.stringify(parts)).digest();
-  // Version 8, of our own making (RFC 9562, 5.8).
-  digest[6] = ((digest[6] ?? 0) & 0x0f) | 0x80;
-  digest[8] = ((digest[8] ?? 0) & 0x3f) | 0x80;
-  const hex = digest.toString('hex');
-  const cuts = [0, 8, 12, 16, 20, 32];
-  return cuts
-    .slice(1)
-    .map((to, index) => hex.slice(cuts[index], to))
-    .join('-');
 }

@@ -5,7 +5,8 @@
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { canHoldBlobs } from '../../../actors/node/capacity.ts';
 import { artifactRef, type ArtifactState } from '../../../actors/artifact/state.ts';
-import { artifactId, findArtifact } from './find.ts';
+import { stableId } from '../objects/stable-id.ts';
+import { findArtifact } from './find.ts';
 import { imageSource } from './image-source.ts';
 import type { Caller } from '../http/route.ts';
 import { badRequest, change, type ApiServices } from '../services.ts';
@@ -71,7 +72,7 @@ export class ImageCache {
   async #make(request: ImageRequest): Promise<string> {
     const { read } = this.#services;
     for (let round = 0; round < MOST_ROUNDS; round++) {
-      const id = artifactId([request.namespace, request.url, round]);
+      const id = stableId([request.namespace, request.url, round]);
       // An earlier one, which was deleted or has failed, has had its turn.
       if (read.artifacts.get(id) !== undefined) continue;
       await this.#create(id, request);

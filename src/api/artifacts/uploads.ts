@@ -41,8 +41,8 @@ export function uploadRoutes(services: ApiServices): Route[] {
       summary: 'Begin an upload: send its bytes next',
       answer: { json: UploadView },
       errors: [507],
-      handle: async ({ caller, trace }) => {
-        const id = services.random.uuid();
+      handle: async ({ caller, newId, trace }) => {
+        const id = newId();
         const message = {
           kind: 'create',
           node: keeper(services),

@@ -17,6 +17,7 @@ const RULES: Readonly<Record<string, string>> = {
   public: 'Anybody, without a token.',
   any: 'Any valid token.',
   system: 'A token of the `system` namespace.',
+  monitor: 'From the same machine, or with a token of the system namespace.',
   own: "The object's own namespace, and `system`; to others it does not exist.",
   trusted: 'The namespace, those that it trusts, and `system`; to others it does not exist.',
   read: 'The namespace, those that it trusts, and `system`; everybody where it is shared.',

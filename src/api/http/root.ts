@@ -1,21 +1,11 @@
 // The front page: names the service and lists the capability words that clients look for (contract: conventions 2).
-import { closed, Type } from '../../../actors/kernel/schema.ts';
 import { capabilities } from './capabilities.ts';
-import { json, route, type Route } from './route.ts';
-import type { ApiServices } from '../services.ts';
-
-const Health = closed({
-  node: Type.String(),
-  /** Store revision of its copy. */
-  revision: Type.Integer(),
-  /** It has lost the store: its copy may be old. */
-  stale: Type.Boolean(),
-});
+import { route, type Route } from './route.ts';
 
 const HTML = 'text/html; charset=utf-8';
 
 /** `routes`: those that are said to work. */
-export function rootRoutes(services: ApiServices, routes: () => readonly Route[]): Route[] {
+export function rootRoutes(routes: () => readonly Route[]): Route[] {
   let page: Buffer | undefined;
   return [
     route('GET /', {
@@ -27,17 +17,6 @@ export function rootRoutes(services: ApiServices, routes: () => readonly Route[]
         contentType: HTML,
         bytes: (page ??= Buffer.from(frontPage(routes()))),
       }),
-    }),
-    route('GET /healthz', {
-      summary: 'Whether this daemon is alive, and how far its copy of the store has come',
-      answer: { json: Health },
-      access: 'public',
-      handle: () =>
-        json({
-          node: services.node,
-          revision: services.read.revision,
-          stale: services.read.isStale,
-        }),
     }),
   ];
 }

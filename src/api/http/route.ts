@@ -16,8 +16,11 @@ export interface Caller {
   readonly keyName: string;
 }
 
-/** 'public': no token. 'any': a valid token. 'system': a token of the system namespace (else 401). */
-export type Access = 'public' | 'any' | 'system';
+/**
+ * 'public': no token. 'any': a valid token. 'system': a token of the system namespace (else 401). 'monitor': as the setting
+ * metrics-access says.
+ */
+export type Access = 'public' | 'any' | 'system' | 'monitor';
 
 /**
  * Who may use a route, in the contract's words (conventions 6): an access, or what the object's namespace has to do with the
@@ -41,10 +44,14 @@ export interface ApiRequest<B> {
   readonly query: URLSearchParams;
   /** The body of a route that takes bytes, as it comes in; empty on others. */
   readonly bytes: AsyncIterable<Uint8Array>;
+  /** An id for what the request makes; with an `Idempotency-Key`, the same ones each time it is sent. */
+  readonly newId: () => string;
   /** Where the request comes from: the address of the client, or of the proxy in front. */
   readonly remote: string;
   /** Of 0.8 where it is not said. */
   readonly dialect?: Dialect;
+  /** The Accept header; empty when there is none. */
+  readonly accept: string;
 }
 
 /** A request on a route that is about one object, which has been found and may be seen by the caller. */

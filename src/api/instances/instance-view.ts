@@ -1,4 +1,5 @@
 // An instance as clients see it (contract: instances 1).
+import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import type { InstanceState } from '../../../actors/instance/state.ts';
 import type { InterfaceState } from '../../../actors/interface/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
@@ -7,9 +8,6 @@ import { Metadata } from '../objects/metadata.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import type { ReadModel } from '../../read/read-model.ts';
 import { InterfaceView, interfaceView } from './interface-view.ts';
-
-/** Schema version that existing clients expect. */
-const VERSION = 14;
 
 export const InstanceView = closed({
   uuid: Type.String(),
@@ -88,7 +86,7 @@ export function instanceView(
     vdi_port: state.observed?.vdiPort ?? null,
     vdi_tls_port: state.observed?.vdiTlsPort ?? null,
     metadata: state.metadata as JsonObject,
-    version: VERSION,
+    version: OBJECT_VERSIONS.instance,
   };
 }
 

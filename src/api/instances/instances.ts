@@ -63,18 +63,18 @@ export function instanceRoutes(services: ApiServices, images: ImageCache): Route
 }
 
 function createRoute(services: ApiServices, images: ImageCache): Route {
-  const { read, router, random } = services;
+  const { read, router } = services;
   return route('POST /instances', {
     summary: 'Make an instance; answers once its addresses and its node are decided',
     answer: { json: InstanceView },
     errors: [504, 507],
     rule: 'trusted',
     body: instanceBody,
-    handle: async ({ body, caller, trace, dialect = '0.8' }) => {
+    handle: async ({ body, caller, newId, trace, dialect = '0.8' }) => {
       const context = { services, images, caller, dialect };
       const spec = instanceSpec(context, body);
       const message = { ...spec.create, disks: await withArtifacts(context, spec, trace) };
-      const id = random.uuid();
+      const id = newId();
       await router.ask(instanceRef(id), message, { trace });
       return json(instanceView(read, await placed(services, id)));
     },

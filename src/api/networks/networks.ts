@@ -82,18 +82,18 @@ export function networkFinder({ read }: ApiServices): FindNetwork {
 }
 
 function createRoute(services: ApiServices): Route {
-  const { read, random } = services;
+  const { read } = services;
   return route('POST /networks', {
     summary: 'Make a virtual network; poll it until `created`',
     answer: { json: NetworkView },
     rule: 'own',
     body: createBody,
-    handle: async ({ body, caller, trace }) => {
+    handle: async ({ body, caller, newId, trace }) => {
       const namespace = body.namespace ?? caller.namespace;
       existingNamespace(services, namespace);
       const { cidr: netblock } = parseNetblock(body.netblock);
       checkOwn(caller, namespace);
-      const id = random.uuid();
+      const id = newId();
       const asked = { name: body.name ?? null, namespace, netblock };
       const [dhcp, nat, dns] = [
         body.provide_dhcp ?? true,

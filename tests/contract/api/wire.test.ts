@@ -213,4 +213,27 @@ test('a breakdown of ours is a 500 that says so, and is logged once with its tra
   assert.is(logged.length, 1);
 });
 
+test('an idempotency key makes the same wish one object, for each caller and route', async () => {
+  const headers = { 'Idempotency-Key': 'once' };
+  const body = { netblock: '10.50.0.0/24', name: 'once' };
+  const first = await world.ok('POST', '/networks', { body, headers });
+  assert.is((await world.ok('POST', '/networks', { body, headers }))['uuid'], first['uuid']);
+  const theirs = await world.ok('POST', '/networks', { as: 'other', body, headers });
+  assert.is.not(theirs['uuid'], first['uuid']);
+  assert.is.not((await world.ok('POST', '/networks', { body }))['uuid'], first['uuid']);
+  const upload = await world.ok('POST', '/upload', { headers });
+  assert.is((await world.ok('POST', '/upload', { headers }))['uuid'], upload['uuid']);
+  const odd = { 'Idempotency-Key': 'a b' };
+  assert.is((await world.call('POST', '/upload', { headers: odd })).status, 400);
+});
+
+test('a POST that stands for a GET is one', async () => {
+  const headers = { 'X-HTTP-Method-Override': 'GET' };
+  const listed = await world.call('POST', '/instances', { headers, body: { all: true } });
+  assert.is(listed.status, 200);
+  assert.ok(Array.isArray(listed.json));
+  const removal = { 'X-HTTP-Method-Override': 'DELETE' };
+  assert.is((await world.call('POST', '/instances', { headers: removal })).status, 400);
+});
+
 test.run();

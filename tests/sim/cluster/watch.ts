@@ -157,6 +157,8 @@ export class Watch {
     const member = members.get(node);
     const isOwner = owner?.node === node && owner.lease === member?.lease;
     if (isOwner && member?.bootId === bootId) return;
+    // Who removes a node writes its record while nobody is a member under its name.
+    if (kind === 'node' && owner === undefined && member?.bootId === bootId) return;
     const by =
       owner === undefined ? 'nobody' : `${owner.node} as ${members.get(owner.node)?.bootId}`;
     this.broken(1, `${kind}/${id}`, `${bootId} wrote it while ${by} owned it`);

@@ -147,7 +147,7 @@ export class Workload {
     if (this.namespaces.length === 0) return this.#createNamespace();
     const id = this.#choices.pick(this.namespaces);
     const name = `key-${this.#counts.asked}`;
-    const key = { hash: 'hash', salt: 'salt', nonce: name };
+    const key = { hash: 'hash', salt: 'salt', nonce: name, expiresAtMs: null };
     this.#ask(namespaceRef(id), { kind: 'set-key', name, key }, () => {
       this.keys.set(id, (this.keys.get(id) ?? new Set()).add(name));
     });
