@@ -241,11 +241,12 @@ export function operationsOf(description: View, base: string): Operation[] {
   return Object.entries(paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, one]): Operation => {
       const content = (one['requestBody'] as { content?: View } | undefined)?.content ?? {};
+      const security = one['security'] as View[];
       const json = content['application/json'] as { schema: View } | undefined;
       return {
         method: method.toUpperCase(),
         path: base + path,
-        isPublic: (one['security'] as unknown[]).length === 0,
+        isPublic: security.length === 0 || security.some((way) => Object.keys(way).length === 0),
         isSystemOnly: String(one['description']).startsWith('A token of the `system`'),
         isMissing: 'x-troupe-missing' in one,
         body: json === undefined ? undefined : (whole(json.schema, description) as View),
