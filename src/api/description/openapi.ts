@@ -35,6 +35,7 @@ const SECURITY = {
 const ABOUT =
   'Requests carry a JSON object, also with GET and DELETE. Log in with `POST /auth`, then send `Authorization: Bearer TOKEN`. ' +
   'Success is always 200; an answer without content is `null`. Every answer carries `X-Request-ID`. ' +
+  'What is sent again with the same `Idempotency-Key` makes nothing twice. ' +
   'A reference (`…_ref`) is a UUID or a name.';
 
 export interface ApiIdentity {
@@ -170,6 +171,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   'openapi.json': 'service',
   'apispec_1.json': 'service',
   apidocs: 'service',
+  agentoperations: 'agent operations',
   blob_checksums: 'blobs',
   label: 'labels',
   upload: 'uploads',
