@@ -68,9 +68,13 @@ export interface HistoryPage {
   readonly more: boolean;
 }
 
-/** What has been recorded since the batch before; unfiltered. May hold no items: only the revision has moved on. */
+/** What has been recorded since the batch before; unfiltered. */
 export interface HistoryBatch {
-  readonly items: readonly HistoryItem[];
+  /**
+   * None: only the revision has moved on. Null: too much to be handed over at once (an archive that had been away has
+   * caught up); who wants it reads it, after the batch before and up to `through`.
+   */
+  readonly items: readonly HistoryItem[] | null;
   readonly through: number;
 }
 
