@@ -1,6 +1,7 @@
 // All routes of the API.
 import { artifactRoutes } from './artifacts/artifacts.ts';
 import { ImageCache } from './artifacts/image-cache.ts';
+import { historyRoutes } from './history/history.ts';
 import { instanceRoutes } from './instances/instances.ts';
 import { interfaceRoutes } from './instances/interfaces.ts';
 import { loginRoutes } from './identity/login.ts';
@@ -26,5 +27,6 @@ export function apiRoutes(services: ApiServices): Route[] {
     ...nodeRoutes(services),
     ...metadataRoutes(services),
     ...operationRoutes(services),
+    ...historyRoutes(services),
   ];
 }

@@ -4,6 +4,8 @@ import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
 import type { EventRecord, Log, Random, Router } from '../../actors/kernel/ports.ts';
+import type { ArchiveReader } from '../archive/archive-reader.ts';
+import type { History } from '../archive/history.ts';
 import type { ReadModel } from '../read/read-model.ts';
 
 /** What is under way, wherever it is decided. */
@@ -20,6 +22,12 @@ export interface Operations {
 export interface Consoles {
   readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
   clearConsole(instanceId: string): Promise<void>;
+}
+
+/** What the cluster remembers. */
+export interface Past {
+  readonly reader: Pick<ArchiveReader, 'version' | 'blame' | 'traced'>;
+  readonly history: History;
 }
 
 /** Who is there. */
@@ -41,6 +49,8 @@ export interface ApiServices {
   readonly tokenSecret: Uint8Array;
   readonly operations: Operations;
   readonly consoles: Consoles;
+  /** The archive: what objects were, and what has happened and happens now. */
+  readonly past: Past;
   /** An object's events, newest first; `limit` negative: all. */
   events(address: Address, limit: number, type: string | null): Promise<readonly EventRecord[]>;
 }

@@ -84,6 +84,11 @@ export class ArchiveFile {
     });
   }
 
+  /** There was nothing to record up to this revision. Quiet when more has been recorded by now. */
+  advance(revision: number): void {
+    if (revision > this.cursor) this.record({ rows: [], gaps: [], revision });
+  }
+
   /** Takes over what another archive has of revisions that are missing here; the cursor stays. */
   fill(rows: readonly Row[], gaps: readonly GapRow[]): void {
     this.#inTransaction(() => {

@@ -13,6 +13,7 @@ import type { ArchiveMessage } from './archive-message.ts';
 
 type Method =
   | 'record'
+  | 'advance'
   | 'fill'
   | 'narrowGaps'
   | 'goneSince'
@@ -87,6 +88,7 @@ function archiveOf(call: Caller, close: () => Promise<void>): Archive {
   return {
     open: () => call('open', []) as Promise<Standing>,
     record: later('record') as Archive['record'],
+    advance: later('advance') as Archive['advance'],
     fill: later('fill') as Archive['fill'],
     narrowGaps: later('narrowGaps') as Archive['narrowGaps'],
     goneSince: later('goneSince') as Archive['goneSince'],
@@ -129,6 +131,8 @@ class ArchiveThread {
     const seq = ++this.#lastSeq;
     const answer = Promise.withResolvers<unknown>();
     this.#pending.set(seq, answer);
+    // The process does not end in the midst of a call.
+    worker.ref();
     const call: Call = { seq, method, args };
     worker.postMessage(call);
     return answer.promise;
@@ -139,6 +143,7 @@ class ArchiveThread {
     const worker = this.#worker;
     if (worker === null) return;
     const exited = once(worker, 'exit');
+    worker.ref();
     // It closes the file and ends, after the calls before.
     worker.postMessage(null);
     await exited;
@@ -164,6 +169,7 @@ class ArchiveThread {
   #settle(outcome: Outcome): void {
     const answer = this.#pending.get(outcome.seq);
     this.#pending.delete(outcome.seq);
+    if (this.#pending.size === 0) this.#worker?.unref();
     if (answer === undefined) return;
     if ('value' in outcome) return answer.resolve(outcome.value);
     const { code, message } = outcome;

@@ -3,11 +3,14 @@ import type { ArchiveReader } from './archive-reader.ts';
 import type { History, HistoryBatch, HistoryPage, HistoryQuery } from './history.ts';
 import type { Recorder } from './recorder.ts';
 
+/** What is recorded now. */
+export type Live = Pick<Recorder, 'revision' | 'onRecorded'>;
+
 export class LocalHistory implements History {
-  readonly #recorder: Recorder;
+  readonly #recorder: Live;
   readonly #reader: ArchiveReader;
 
-  constructor(recorder: Recorder, reader: ArchiveReader) {
+  constructor(recorder: Live, reader: ArchiveReader) {
     this.#recorder = recorder;
     this.#reader = reader;
   }

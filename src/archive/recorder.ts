@@ -32,7 +32,7 @@ export interface RecorderOptions {
 const MAX_QUEUED = 20_000;
 /** Of one transaction of the file: a reader waits no longer than that takes. */
 const MAX_BATCH = 1_000;
-const ASK_AGAIN_MS = 10_000;
+const ASK_AGAIN_MS = 2_000;
 const LONGEST_ASK_AGAIN_MS = 600_000;
 
 export class Recorder {

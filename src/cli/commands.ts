@@ -4,6 +4,7 @@ import { ARTIFACT_COMMANDS } from './artifact.ts';
 import { CLUSTER_COMMANDS } from './cluster.ts';
 import type { Command } from './command.ts';
 import { completionCommands } from './completion.ts';
+import { HISTORY_COMMANDS } from './history.ts';
 import { INSTANCE_COMMANDS } from './instance.ts';
 import { NAMESPACE_COMMANDS } from './namespace.ts';
 import { NETWORK_COMMANDS } from './network.ts';
@@ -17,6 +18,7 @@ export const COMMANDS: readonly Command[] = [
   ...NETWORK_COMMANDS,
   ...ARTIFACT_COMMANDS,
   ...ACTOR_COMMANDS,
+  ...HISTORY_COMMANDS,
   ...CLUSTER_COMMANDS,
   ...NODE_COMMANDS,
   ...NAMESPACE_COMMANDS,

@@ -12,7 +12,9 @@ import type { ApiServices } from '../api/services.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Cluster } from './cluster.ts';
+import type { NodeHistory } from './archive.ts';
 import { consoles, operations } from './cluster-wide.ts';
+import { objectEvents } from './object-events.ts';
 
 export interface ApiParts {
   readonly config: Config;
@@ -20,13 +22,15 @@ export interface ApiParts {
   readonly router: Router;
   readonly cluster: Pick<Cluster, 'members' | 'nodeOf'>;
   readonly journal: StoreJournal;
+  readonly past: Pick<NodeHistory, 'reader' | 'history'>;
   readonly random: Random;
   readonly log: Log;
   readonly tokenSecret: Uint8Array;
 }
 
 export function apiServices(parts: ApiParts): ApiServices {
-  const { config, read, router, cluster, journal, random, log, tokenSecret: secret } = parts;
+  const { config, read, router, cluster, journal, past, random, log, tokenSecret: secret } = parts;
+  const { reader: archive } = past;
   const members = () => cluster.members ?? [];
   const nodeOf = (address: Address) => cluster.nodeOf(address);
   const wide = { node: config.node, read, router, log, nodeOf, members };
@@ -45,7 +49,9 @@ export function apiServices(parts: ApiParts): ApiServices {
       cancelMessage: (address) => Promise.resolve(cancelMessage(read, address)),
     },
     consoles: consoles(wide),
-    events: (address, limit, type) => journal.events(address, { limit, type }),
+    past,
+    events: (address, limit, type) =>
+      objectEvents({ archive, outbox: journal }, address, { limit, type }),
   };
 }
 

@@ -28,6 +28,8 @@ import { listenFailure } from '../embedded/preflight.ts';
 import type { Probed } from '../drivers/hypervisor/probe.ts';
 import { ReadModel } from '../read/read-model.ts';
 import { apiServices, type ApiParts } from './api.ts';
+import { ARCHIVE } from '../archive/archive-message.ts';
+import { archivePath, NodeHistory } from './archive.ts';
 import { Audits } from './audits.ts';
 import { bootstrap, checkPool, tokenSecret, type Login } from './bootstrap.ts';
 import { Cluster } from './cluster.ts';
@@ -118,14 +120,17 @@ async function startActors(
   const { store, keys, read, host } = parts;
   const commits = new GroupCommit({ store, clock: systemClock });
   undo.push(() => commits.close());
-  const journal = new StoreJournal(store, commits, keys);
   const self = describeSelf(options, host);
   const cluster: Cluster = makeCluster(options, parts, self.member, () =>
     introduce(options, { router, read }, self),
   );
+  const past = makeHistory(options, parts, cluster);
+  undo.push(() => past.close());
+  const journal = new StoreJournal(store, commits, keys, past.outbox);
   const runtime = makeRuntime(options, journal, cluster);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
+    [ARCHIVE]: past.service,
     machine: machineService({ runtime, consoles: host.hypervisor, clock: systemClock }),
   });
   const among = await openAmong({
@@ -153,6 +158,8 @@ async function startActors(
     () => executors.stop(),
     () => runtime.stop(),
   );
+  // Before the first object is made, so that nothing is missing.
+  await past.start(router);
   const resumed = await cluster.join(runtime);
   const patience = { clock: systemClock, ...options };
   const { apiUrl } = self;
@@ -162,19 +169,32 @@ async function startActors(
   startWatching(options, { host, journal, executors, router, cluster, read }, undo);
   startMeasuring(options, read, router, undo);
   if (config.roles.includes('api')) {
-    await serveApi(options, { ...parts, journal, cluster, router }, undo);
+    await serveApi(options, { ...parts, journal, past, cluster, router }, undo);
   }
   return { login, resumed };
 }
 
 async function serveApi(
   options: DaemonOptions,
-  parts: Parts & Pick<ApiParts, 'journal' | 'cluster' | 'router'>,
+  parts: Parts & Pick<ApiParts, 'journal' | 'past' | 'cluster' | 'router'>,
   undo: Undo,
 ): Promise<void> {
   const secret = await tokenSecret(parts.store, parts.keys);
   const services = apiServices({ ...options, ...parts, tokenSecret: secret });
   await serve(options.config.api, apiServer(services, apiRoutes(services)), undo);
+}
+
+/** The role decides whether its archive is the cluster's, or for its own streams alone. */
+function makeHistory(
+  { config, random, log }: DaemonOptions,
+  { store, keys }: Parts,
+  standpoint: Cluster,
+): NodeHistory {
+  const { node, cluster, retention, roles, dataDir } = config;
+  const path = roles.includes('events') ? archivePath(dataDir) : null;
+  const timing = { clock: systemClock, random };
+  const common = { node, path, cluster, retention, log, ...timing };
+  return new NodeHistory({ ...common, store, keys, standpoint });
 }
 
 function makeCluster(

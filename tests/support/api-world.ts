@@ -40,6 +40,7 @@ import { signToken } from '../../src/api/identity/token.ts';
 import { consoles, operations } from '../../src/daemon/cluster-wide.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
+import { ApiArchive } from './api-archive.ts';
 import { AnswerCheck } from './answer-check.ts';
 import { FakeMachine, FedJournal, MemoryClaims, ShiftedClock } from './api-machine.ts';
 import { candidates } from '../../src/daemon/candidates.ts';
@@ -91,6 +92,7 @@ export class ApiWorld {
   readonly clock = new ShiftedClock();
   readonly journal = new FedJournal(EPOCH);
   readonly machine = new FakeMachine();
+  readonly past = new ApiArchive();
   readonly random = { number: () => Math.random(), uuid: () => randomUUID() };
   readonly lines: readonly LogLine[];
   readonly read: ReadModel;
@@ -107,6 +109,7 @@ export class ApiWorld {
     const { clock, random, journal } = this;
     this.read = new ReadModel(clock, log);
     journal.model = this.read;
+    journal.onCommit = (write, revision) => this.past.record(write, revision);
     const ownership = new FakeOwnership(EPOCH);
     this.runtime = new Runtime({ node: NODE, clock, random, journal, ownership, log });
     const router = localRouter(this.runtime, {
@@ -133,10 +136,10 @@ export class ApiWorld {
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
       },
       consoles: consoles(wide),
-      events: (address, limit, type) => {
-        const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
-        const wanted = all.filter((event) => type === null || event.type === type);
-        return Promise.resolve(limit < 0 ? wanted : wanted.slice(0, limit));
+      past: this.past,
+      events: async (address, limit, type) => {
+        const rows = await this.past.reader.newest(address, { limit, type });
+        return rows.map(({ event }) => event);
       },
     };
     const limits = { ...SERVER_LIMITS, ...options.limits };
@@ -261,6 +264,7 @@ export class ApiWorld {
     this.#agent.destroy();
     await closeServer(this.server, 100);
     await this.runtime.stop();
+    this.past.close();
   }
 }
 

@@ -106,6 +106,7 @@ export class OutboxKeeper {
   #lookIn(ms: number): void {
     const { clock, log } = this.#options;
     const dueAtMono = clock.monoMs() + ms;
+    // Infinity is never due.
     if (this.#isStopped || dueAtMono >= this.#dueAtMono) return;
     this.#timer?.cancel();
     this.#dueAtMono = dueAtMono;
@@ -136,6 +137,14 @@ export class OutboxKeeper {
     }
     // There was more than is remembered at once.
     if (this.#hasMore && due.length > 0) this.#lookIn(0);
+    if (this.#known.length > 0) this.#lookIn(this.#waitMs());
+  }
+
+  /** How long until the next of those that are away counts no longer; infinite: none is. */
+  #waitMs(): number {
+    const now = this.#options.clock.monoMs();
+    const ends = [...this.#awaySince.values()].map((sinceMono) => sinceMono + AWAY_MS);
+    return Math.min(Infinity, ...ends.filter((endMono) => endMono > now)) - now;
   }
 
   /** What is ours to prune, as the store has it. */

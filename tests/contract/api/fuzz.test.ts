@@ -250,6 +250,12 @@ function shot(fuzz: Fuzzer): Shot {
     ],
     ['GET', fuzz.pick(['/', '/healthz', '/stuck', `/actors/${ref}`]), [], GOOD.nothing],
     ['POST', `/actors/${kind}/${ref}/cancel`, [], GOOD.nothing],
+    [
+      'GET',
+      `/history/${fuzz.pick([kind, 'network', 'instance', 'namespace', 'node'])}/${ref}${fuzz.pick(['', '/diff', '/why'])}`,
+      ['revision', 'time', 'from_revision', 'from_time', 'to_revision', 'to_time'],
+      GOOD.nothing,
+    ],
     ['POST', `/${kind}/${ref}/metadata`, ['key', 'value'], GOOD.pair],
     [fuzz.pick(['PUT', 'DELETE']), `/${kind}/${ref}/metadata/${ref}`, ['value'], GOOD.pair],
     ['POST', `/${kind}/${ref}/${fuzz.pick(POWER)}`, [], GOOD.nothing],
