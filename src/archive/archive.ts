@@ -54,19 +54,33 @@ export function archiveHere(options: ArchiveFileOptions): Archive {
   let file: ArchiveFile | null = null;
   const opened = () => (file ??= new ArchiveFile(options));
   return archiveOf(
-    (method, args) => {
-      try {
-        return Promise.resolve(perform(opened(), method, args));
-      } catch (error) {
-        return Promise.reject(explained(error, options.path));
-      }
-    },
+    (method, args) => inThisTurn(opened, method, args),
     () => {
       file?.close();
       file = null;
       return Promise.resolve();
     },
   );
+}
+
+/** A file that outlives its daemons: as on a disk, what a dead one still asks is neither done nor answered. */
+export function archiveOver(file: ArchiveFile, isAlive: () => boolean): Archive {
+  return archiveOf(
+    (method, args) => (isAlive() ? inThisTurn(() => file, method, args) : new Promise(() => {})),
+    () => Promise.resolve(),
+  );
+}
+
+function inThisTurn(
+  opened: () => ArchiveFile,
+  method: Call['method'],
+  args: readonly unknown[],
+): Promise<unknown> {
+  try {
+    return Promise.resolve(perform(opened(), method, args));
+  } catch (error) {
+    return Promise.reject(explained(error, 'in memory'));
+  }
 }
 
 /** In a thread of its own. */
