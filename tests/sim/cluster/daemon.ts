@@ -227,8 +227,9 @@ export class SimDaemon {
   }
 
   #makeHistory(): NodeHistory {
-    const { keys } = this.#site;
-    const { name: node, archive } = this.#host;
+    const { keys, bug } = this.#site;
+    const { name: node, archive: file } = this.#host;
+    const archive = archiveOver(file, this.#isAlive);
     return new NodeHistory({
       node,
       path: ':memory:',
@@ -240,7 +241,7 @@ export class SimDaemon {
       clock: this.#clock,
       random: this.#site.random(`history ${this.bootId}`),
       log: this.#log,
-      archive: () => archiveOver(archive, this.#isAlive),
+      archive: () => bug?.archive?.(archive, this.#clock) ?? archive,
     });
   }
 
