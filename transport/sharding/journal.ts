@@ -57,8 +57,8 @@ export class StoreJournal implements Journal {
     const guards = [{ target: 'create', key: guard, is: '==', than: write.epoch }] as const;
     try {
       const bounded = isPruneDue(write.events) ? await this.#dropSurplus(write, guards) : write;
-      const { revision } = await this.#commits.commit({ guards, ops: this.#ops(bounded) });
-      this.#outbox.wrote(this.#eventKeys(bounded), revision);
+      const { revision } = await this.#commits.commit({ guards, ops: this.ops(bounded) });
+      this.noteWritten(bounded, revision);
       return revision;
     } catch (error) {
       if (!(error instanceof TroupeError) || error.code !== 'store/conflict') throw error;
@@ -84,11 +84,14 @@ export class StoreJournal implements Journal {
     return { ...write, events: [...write.events, noteOf(first, lost)] };
   }
 
-  #eventKeys({ address: { kind, id }, events }: TurnWrite): string[] {
-    return events.map((event) => this.#keys.event(kind, id, event.id));
+  /** The write's events are in the outbox: of who has sent its operations by itself. */
+  noteWritten({ address: { kind, id }, events }: TurnWrite, revision: number): void {
+    const eventKeys = events.map((event) => this.#keys.event(kind, id, event.id));
+    this.#outbox.wrote(eventKeys, revision);
   }
 
-  #ops({ address: { kind, id }, snapshot, events, index }: TurnWrite): WriteOp[] {
+  /** What a turn's write does to the store, without its guard. */
+  ops({ address: { kind, id }, snapshot, events, index }: TurnWrite): WriteOp[] {
     const key = this.#keys.object(kind, id);
     const nameKey = (entry: IndexEntry) => this.#keys.name(entry.namespace, kind, entry.name, id);
     const ops: WriteOp[] = [];

@@ -147,9 +147,15 @@ export class OutboxKeeper {
     return Math.min(Infinity, ...ends.filter((endMono) => endMono > now)) - now;
   }
 
+  /** A node that is away has nobody who decides for it: all do this for it. */
+  #isOurs({ kind, id }: Address): boolean {
+    const { cluster } = this.#options;
+    return cluster.epochOf({ kind, id }) !== null || (kind === 'node' && !cluster.isMember(id));
+  }
+
   /** What is ours to prune, as the store has it. */
   async #list(): Promise<void> {
-    const { store, keys, cluster } = this.#options;
+    const { store, keys } = this.#options;
     this.#hasMore = false;
     const before = new Set(this.#known.map(({ key }) => key));
     try {
@@ -157,7 +163,7 @@ export class OutboxKeeper {
         for (const { key, modRevision } of page.entries) {
           const parsed = keys.parse(key);
           if (parsed?.area !== 'events' || before.has(key)) continue;
-          if (cluster.epochOf({ kind: parsed.kind, id: parsed.id }) === null) continue;
+          if (!this.#isOurs(parsed)) continue;
           this.wrote([key], modRevision);
         }
       }

@@ -13,6 +13,7 @@ export function consoleRoutes({ consoles }: ApiServices, object: FindInstance): 
       summary: "The last bytes of the serial console's log",
       answer: { bytes: 'application/octet-stream' },
       object,
+      errors: [504],
       body: { length: Type.Optional(Type.Unknown()) },
       handle: async ({ object: { id }, body }) => {
         const length = wholeNumber(body.length ?? DEFAULT_BYTES);
@@ -25,6 +26,7 @@ export function consoleRoutes({ consoles }: ApiServices, object: FindInstance): 
       summary: "Empty the serial console's log",
       answer: NOTHING,
       object,
+      errors: [504],
       handle: async ({ object: { id } }) => {
         await consoles.clearConsole(id);
         return json(null);

@@ -110,7 +110,7 @@ test('what follows on the objects of others is not told', async () => {
 test('keys are shown to nobody, not even as hashes; that they were changed is', async () => {
   const { revision: from, state } = await world.ok('GET', '/history/namespace/lab');
   assert.equal((state as View)['keys'], {
-    key: { hash: '(hidden)', salt: '(hidden)', nonce: '(hidden)' },
+    key: { hash: '(hidden)', salt: '(hidden)', nonce: '(hidden)', expiresAtMs: null },
   });
   // Which ends the tenant's token.
   await world.setKey('lab', 'another');

@@ -4,6 +4,7 @@
 // D1  A daemon that has died decides, sends and acts no more, however far its promises had come: its time has
 //     ended, its store and mesh are cut, its drivers stand still.
 // D2  What the machine was told before goes on, as libvirt and the kernel do.
+import { codeOf } from '../../../actors/kernel/errors.ts';
 import type { Boundary } from '../../../actors/kernel/environment.ts';
 import type { Address, Kind, Message } from '../../../actors/kernel/kind.ts';
 import type { Journal, Log, Performers, Random, Router } from '../../../actors/kernel/ports.ts';
@@ -29,9 +30,12 @@ import { DomainNews } from '../../../src/daemon/domain-news.ts';
 import { feedReadModel } from '../../../src/daemon/feed.ts';
 import { FenceSweep } from '../../../src/daemon/fence-sweep.ts';
 import { Measuring } from '../../../src/daemon/gauges.ts';
+import { giveUpMachine } from '../../../src/daemon/give-up-machine.ts';
 import { Inventory } from '../../../src/daemon/inventory.ts';
 import { registerKinds } from '../../../src/daemon/kinds.ts';
+import { NodeRemoval } from '../../../src/daemon/node-removal.ts';
 import { Presence } from '../../../src/daemon/presence.ts';
+import { reportResources } from '../../../src/daemon/resource-reports.ts';
 import { ReservationAudit } from '../../../src/daemon/reservation-audit.ts';
 import { ReadModel } from '../../../src/read/read-model.ts';
 import { StoreClaims, StoreJournal } from '../../../transport/sharding/journal.ts';
@@ -113,6 +117,8 @@ export class SimDaemon {
   readonly #clock: LocalClock;
   readonly #commits: GroupCommit;
   readonly #journal: StoreJournal;
+  /** As its API removes other nodes. */
+  readonly removal: NodeRemoval;
   readonly #dataplane: SimDataplane;
   readonly #hypervisor: SimHypervisor;
   readonly #onDeath: (reason: string) => void;
@@ -142,6 +148,14 @@ export class SimDaemon {
     this.cluster = this.#makeCluster();
     this.#past = this.#makeHistory();
     this.#journal = new StoreJournal(this.store, this.#commits, site.keys, this.#past.outbox);
+    this.removal = new NodeRemoval({
+      node,
+      store: this.store,
+      keys: site.keys,
+      journal: this.#journal,
+      clock: this.#clock,
+      random: this.#random,
+    });
     this.runtime = this.#makeRuntime(site.bug?.journal?.(this.#journal) ?? this.#journal);
     this.#dataplane = new SimDataplane(machine, this.#isAlive);
     this.#hypervisor = new SimHypervisor(machine.hypervisor, this.#log);
@@ -166,7 +180,12 @@ export class SimDaemon {
     this.#feed = feedReadModel(feed);
     await this.#feed.ready();
     await this.#past.start(this.router);
-    await this.cluster.join(this.runtime);
+    try {
+      await this.cluster.join(this.runtime);
+    } catch (error) {
+      if (codeOf(error) === 'node/removed') await this.#giveUp();
+      throw error;
+    }
     this.#hypervisor.lookAgain((id) => this.cluster.epochOf(instanceRef(id)) === null);
     this.#watches = this.#watch();
     bug?.patrol?.({ read, clock: this.#clock, ...whereOf(this.#host) });
@@ -223,6 +242,7 @@ export class SimDaemon {
       random: this.#number,
       membership: { store, keys, ...timing, member, leaseTtlMs: LEASE_TTL_MS },
       onJoined: () => this.#introduce(),
+      onRemoved: (error) => void this.#giveUp().then(() => this.#onDeath(error.message)),
     });
   }
 
@@ -243,6 +263,13 @@ export class SimDaemon {
       log: this.#log,
       archive: () => bug?.archive?.(archive, this.#clock) ?? archive,
     });
+  }
+
+  /** As src/daemon/daemon.ts does. */
+  #giveUp(): Promise<void> {
+    const { machine, name: node } = this.#host;
+    const parts = { node, log: this.#log, trace: this.#random.uuid() };
+    return giveUpMachine({ ...parts, ledger: machine.ledger, executors: this.executors });
   }
 
   #makeRuntime(journal: Journal): Runtime {
@@ -316,6 +343,7 @@ export class SimDaemon {
       this.#makeAudits(),
       new Measuring({ ...common, gauges: () => GAUGES }),
       new ReservationAudit(common),
+      reportResources({ ...common, resources: () => ({ cpu_max: 8 }), processes: () => ({}) }),
     ];
   }
 
