@@ -5,6 +5,7 @@ import { labelRoutes } from './artifacts/labels.ts';
 import { uploadRoutes } from './artifacts/uploads.ts';
 import { blobRoutes } from './blobs/blobs.ts';
 import { ImageCache } from './artifacts/image-cache.ts';
+import { historyRoutes } from './history/history.ts';
 import { instanceRoutes } from './instances/instances.ts';
 import { agentOperationRoutes } from './instances/agent-operations.ts';
 import { interfaceRoutes } from './instances/interfaces.ts';
@@ -47,6 +48,7 @@ function currentRoutes(services: ApiServices): Route[] {
     ...adminRoutes(services),
     ...metadataRoutes(services),
     ...operationRoutes(services),
+    ...historyRoutes(services),
     ...descriptionRoutes(() => routes, { version: '0.8', base: '' }),
     ...missingRoutes(),
   ];

@@ -5,6 +5,8 @@ import type { Json } from '../../actors/kernel/json.ts';
 import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
 import type { Busy } from '../../actors/kernel/inspection.ts';
 import type { EventRecord, Log, Random, Router } from '../../actors/kernel/ports.ts';
+import type { ArchiveReader } from '../archive/archive-reader.ts';
+import type { History } from '../archive/history.ts';
 import type { Format } from '../metrics/exposition.ts';
 import type { RouteLabels } from '../metrics/http-meter.ts';
 import type { AuditTrail } from './identity/audit-trail.ts';
@@ -25,6 +27,12 @@ export interface Operations {
 export interface Consoles {
   readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
   clearConsole(instanceId: string): Promise<void>;
+}
+
+/** What the cluster remembers. */
+export interface Past {
+  readonly reader: Pick<ArchiveReader, 'version' | 'blame' | 'traced'>;
+  readonly history: History;
 }
 
 /** What one daemon says of itself. */
@@ -114,6 +122,8 @@ export interface ApiServices {
   readonly audit: AuditTrail;
   readonly operations: Operations;
   readonly consoles: Consoles;
+  /** The archive: what objects were, and what has happened and happens now. */
+  readonly past: Past;
   readonly monitoring: Monitoring;
   readonly nodes: Nodes;
   readonly bytes: MachineBytes;

@@ -6,6 +6,7 @@ import { ARTIFACT_COMMANDS } from './artifact.ts';
 import { CLUSTER_COMMANDS } from './cluster.ts';
 import type { Command } from './command.ts';
 import { completionCommands } from './completion.ts';
+import { HISTORY_COMMANDS } from './history.ts';
 import { INSTANCE_COMMANDS } from './instance.ts';
 import { INTERFACE_COMMANDS } from './interface.ts';
 import { NAMESPACE_COMMANDS } from './namespace.ts';
@@ -23,6 +24,7 @@ export const COMMANDS: readonly Command[] = [
   ...ARTIFACT_COMMANDS,
   ...ARTIFACT_BYTES_COMMANDS,
   ...ACTOR_COMMANDS,
+  ...HISTORY_COMMANDS,
   ...CLUSTER_COMMANDS,
   ...NODE_COMMANDS,
   ...TOKEN_COMMANDS,

@@ -16,8 +16,10 @@ import type { ApiServices, Monitoring } from '../api/services.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Cluster } from './cluster.ts';
+import type { NodeHistory } from './archive.ts';
 import { NodeRemoval } from './node-removal.ts';
 import { consoles, machineBytes, machines, operations } from './cluster-wide.ts';
+import { objectEvents } from './object-events.ts';
 
 export interface ApiParts {
   readonly config: Config;
@@ -25,6 +27,7 @@ export interface ApiParts {
   readonly router: Router;
   readonly cluster: Pick<Cluster, 'members' | 'nodeOf' | 'shardOwners'>;
   readonly journal: StoreJournal;
+  readonly past: Pick<NodeHistory, 'reader' | 'history'>;
   readonly random: Random;
   readonly log: Log;
   readonly tokenSecrets: ApiServices['tokenSecrets'];
@@ -34,7 +37,8 @@ export interface ApiParts {
 }
 
 export function apiServices(parts: ApiParts): ApiServices {
-  const { config, read, router, cluster, journal, random, log, tokenSecrets } = parts;
+  const { config, read, router, cluster, journal, past, random, log, tokenSecrets } = parts;
+  const { reader: archive } = past;
   const members = () => cluster.members ?? [];
   const nodeOf = (address: Address) => cluster.nodeOf(address);
   const wide = { node: config.node, read, router, log, nodeOf, members };
@@ -56,13 +60,15 @@ export function apiServices(parts: ApiParts): ApiServices {
       cancelMessage: (address) => Promise.resolve(cancelMessage(read, address)),
     },
     consoles: consoles(wide),
+    past,
     nodes: {
       ...machines(wide),
       shardOwners: () => cluster.shardOwners,
       remove: (node, trace) => removal.remove(node, trace),
     },
     bytes: machineBytes(wide),
-    events: (address, limit, type) => journal.events(address, { limit, type }),
+    events: (address, limit, type) =>
+      objectEvents({ archive, outbox: journal }, address, { limit, type }),
   };
 }
 

@@ -31,6 +31,8 @@ import { listenFailure } from '../embedded/preflight.ts';
 import type { Probed } from '../drivers/hypervisor/probe.ts';
 import { ReadModel } from '../read/read-model.ts';
 import { apiServices, type ApiParts } from './api.ts';
+import { ARCHIVE } from '../archive/archive-message.ts';
+import { archivePath, NodeHistory } from './archive.ts';
 import { Audits } from './audits.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import { bootstrap, checkPool, type Login } from './bootstrap.ts';
@@ -138,9 +140,6 @@ async function startActors(
 ): Promise<{ login: Login; resumed: number }> {
   const { config, trace } = options;
   const { store, keys, read, host, metrics } = parts;
-  const commits = new GroupCommit({ store, clock: systemClock });
-  undo.push(() => commits.close());
-  const journal = new StoreJournal(store, commits, keys);
   const self = describeSelf(options, host);
   const giveUp = () =>
     giveUpMachine({ ...options, node: config.node, ledger: host.ledger, executors });
@@ -148,11 +147,13 @@ async function startActors(
     onJoined: () => introduce(options, { router, read }, self),
     onRemoved: (error) => void giveUp().then(() => options.onFatal(error)),
   });
+  const { past, journal } = openHistory(options, { store, keys, cluster }, undo);
   const runtime = makeRuntime(options, journal, cluster);
   const facts = machineFacts(config, read, runtime);
   const machine = ofMachine(options, host, self, undo);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
+    [ARCHIVE]: past.service,
     machine: machineService({ ...facts, runtime, ...machine }),
   });
   const among = await openAmong({
@@ -179,6 +180,8 @@ async function startActors(
     () => executors.stop(),
     () => runtime.stop(),
   );
+  // Before the first object is made, so that nothing is missing.
+  await past.start(router);
   const resumed = await joinOrGiveUp(cluster, runtime, giveUp);
   const patience = { clock: systemClock, ...options };
   const login = await bootstrap({ ...config, ...self, router, read, trace, patience });
@@ -188,7 +191,7 @@ async function startActors(
   startMeasuring(options, { read, router, facts }, undo);
   if (config.roles.includes('api')) {
     const { peers } = among;
-    await serveApi(options, { ...parts, journal, cluster, router, runtime, peers }, undo);
+    await serveApi(options, { ...parts, journal, past, cluster, router, runtime, peers }, undo);
   }
   return { login, resumed };
 }
@@ -210,7 +213,7 @@ async function joinOrGiveUp(
 async function serveApi(
   options: DaemonOptions,
   parts: Parts &
-    Pick<ApiParts, 'journal' | 'router' | 'cluster'> &
+    Pick<ApiParts, 'journal' | 'past' | 'router' | 'cluster'> &
     Pick<Measured, 'runtime' | 'cluster' | 'peers'>,
   undo: Undo,
 ): Promise<void> {
@@ -231,6 +234,26 @@ async function serveApi(
   };
   const services = apiServices({ ...options, ...parts, tokenSecrets, monitoring });
   await serve(options.config.api, apiServer(services, apiRoutes(services)), undo);
+}
+
+/** What has happened, and the journal that adds to it. The role decides whether the archive is the cluster's. */
+function openHistory(
+  { config, random, log }: DaemonOptions,
+  parts: Pick<Parts, 'store' | 'keys'> & { readonly cluster: Cluster },
+  undo: Undo,
+): { past: NodeHistory; journal: StoreJournal } {
+  const { node, cluster, retention, roles, dataDir } = config;
+  const path = roles.includes('events') ? archivePath(dataDir) : null;
+  const timing = { clock: systemClock, random };
+  const common = { node, path, cluster, retention, log, ...timing };
+  const { store, keys, cluster: standpoint } = parts;
+  const past = new NodeHistory({ ...common, store, keys, standpoint });
+  const commits = new GroupCommit({ store, clock: systemClock });
+  undo.push(
+    () => commits.close(),
+    () => past.close(),
+  );
+  return { past, journal: new StoreJournal(store, commits, keys, past.outbox) };
 }
 
 function makeCluster(

@@ -34,6 +34,8 @@ export class ShiftedClock implements Clock {
 /** Keeps what the real store would keep, and tells the read model of each write, a turn later and in order. */
 export class FedJournal extends MemoryJournal {
   model: ReadModel | undefined;
+  /** What was written, when it is. */
+  onCommit: ((write: TurnWrite, revision: number) => void) | undefined;
   #isHeld = false;
   #waiting: (() => void)[] = [];
 
@@ -41,6 +43,7 @@ export class FedJournal extends MemoryJournal {
     const { kind, id } = write.address;
     const snapshot = asStored(write);
     const revision = await super.commit(write);
+    this.onCommit?.(write, revision);
     this.#waiting.push(() =>
       this.model?.apply([{ kind, id, revision, snapshot }], revision, false),
     );

@@ -49,6 +49,7 @@ import { consoles, machineBytes, machines, operations } from '../../src/daemon/c
 import { Metrics, monitoringOf } from '../../src/daemon/metrics.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
+import { ApiArchive } from './api-archive.ts';
 import {
   FakeMachine,
   FedJournal,
@@ -109,6 +110,7 @@ export class ApiWorld {
   readonly clock = new ShiftedClock();
   readonly journal = new FedJournal(EPOCH);
   readonly machine = new FakeMachine();
+  readonly past = new ApiArchive();
   readonly random = { number: () => Math.random(), uuid: () => randomUUID() };
   readonly lines: readonly LogLine[];
   readonly read: ReadModel;
@@ -128,6 +130,7 @@ export class ApiWorld {
     const { clock, random, journal } = this;
     this.read = new ReadModel(clock, log);
     journal.model = this.read;
+    journal.onCommit = (write, revision) => this.past.record(write, revision);
     const ownership = new FakeOwnership(EPOCH);
     this.runtime = new Runtime({ node: NODE, clock, random, journal, ownership, log });
     const router = localRouter(this.runtime, {
@@ -165,6 +168,7 @@ export class ApiWorld {
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
       },
       consoles: consoles(wide),
+      past: this.past,
       monitoring: this.#monitoring(log),
       nodes: {
         ...machines(wide),
@@ -172,10 +176,9 @@ export class ApiWorld {
         remove: (name) => this.#removeNode(name),
       },
       bytes: machineBytes(wide),
-      events: (address, limit, type) => {
-        const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
-        const wanted = all.filter((event) => type === null || event.type === type);
-        return Promise.resolve(limit < 0 ? wanted : wanted.slice(0, limit));
+      events: async (address, limit, type) => {
+        const rows = await this.past.reader.newest(address, { limit, type });
+        return rows.map(({ event }) => event);
       },
     };
     const limits = { ...SERVER_LIMITS, ...options.limits };
@@ -333,6 +336,7 @@ export class ApiWorld {
     this.#agent.destroy();
     await closeServer(this.server, 100);
     await this.runtime.stop();
+    this.past.close();
   }
 }
 

@@ -1,7 +1,7 @@
 // Events of an object (contract: conventions 11).
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
 import type { Address } from '../../../actors/kernel/kind.ts';
-import type { Json } from '../../../actors/kernel/json.ts';
+import type { Json, JsonObject } from '../../../actors/kernel/json.ts';
 import type { EventRecord } from '../../../actors/kernel/ports.ts';
 import { optional } from '../http/route.ts';
 import { badRequest, type ApiServices } from '../services.ts';
@@ -45,7 +45,7 @@ export async function eventList(
   return (limit < 0 ? all : all.slice(0, limit)).map(eventView);
 }
 
-function eventView(event: EventRecord): Json {
+export function eventView(event: EventRecord): JsonObject {
   return {
     timestamp: event.atMs / 1000,
     type: event.type,
