@@ -11,6 +11,8 @@ const MESSAGES = {
   /** Replies the end of the serial console's log, base64; a negative length: all of it. */
   'read-console': { instanceId: Type.String(), lengthBytes: Type.Integer() },
   'clear-console': { instanceId: Type.String() },
+  /** Replies what the instance has used lately, as events, oldest first. */
+  usage: { instanceId: Type.String() },
 };
 export type MachineMessage = MessageOf<typeof MESSAGES>;
 export const decodeMachineMessage = messageDecoder('machine', MESSAGES);

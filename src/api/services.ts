@@ -41,6 +41,8 @@ export interface ApiServices {
   readonly tokenSecret: Uint8Array;
   readonly operations: Operations;
   readonly consoles: Consoles;
+  /** What an instance has used lately, as events. */
+  usageOf(instanceId: string): Promise<readonly EventRecord[]>;
   /** An object's events, newest first; `limit` negative: all. */
   events(address: Address, limit: number, type: string | null): Promise<readonly EventRecord[]>;
 }

@@ -12,7 +12,7 @@ import type { ApiServices } from '../api/services.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Cluster } from './cluster.ts';
-import { consoles, operations } from './cluster-wide.ts';
+import { consoles, operations, usageOf } from './cluster-wide.ts';
 
 export interface ApiParts {
   readonly config: Config;
@@ -45,6 +45,7 @@ export function apiServices(parts: ApiParts): ApiServices {
       cancelMessage: (address) => Promise.resolve(cancelMessage(read, address)),
     },
     consoles: consoles(wide),
+    usageOf: usageOf(wide),
     events: (address, limit, type) => journal.events(address, { limit, type }),
   };
 }

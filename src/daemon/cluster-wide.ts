@@ -3,10 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { reasonOf } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import { formatAddress, type Address } from '../../actors/kernel/kind.ts';
-import type { Log, Router } from '../../actors/kernel/ports.ts';
+import type { EventRecord, Log, Router } from '../../actors/kernel/ports.ts';
 import { machineRef } from '../../actors/node/machine-message.ts';
-import type { Consoles, Operations } from '../api/services.ts';
+import type { ApiServices, Consoles, Operations } from '../api/services.ts';
 import type { ReadModel } from '../read/read-model.ts';
+
+/** Events are waited for; a machine that is away holds them up no longer than this. */
+const USAGE_MS = 3_000;
 
 export interface ClusterWideOptions {
   readonly node: string;
@@ -48,6 +51,28 @@ export function operations(options: ClusterWideOptions): Pick<Operations, 'inspe
       });
       return (await Promise.all(asked)).flat();
     },
+  };
+}
+
+/** What the instance has used lately on the machine that it is on; nothing when that one does not answer. */
+export function usageOf(options: ClusterWideOptions): ApiServices['usageOf'] {
+  const { read, router, log } = options;
+  return async (instanceId) => {
+    const node = read.instances.get(instanceId)?.state.node ?? null;
+    if (node === null) return [];
+    const trace = randomUUID();
+    try {
+      const { value } = await router.ask(
+        machineRef(node),
+        { kind: 'usage', instanceId },
+        { trace, timeoutMs: USAGE_MS },
+      );
+      return value as unknown as readonly EventRecord[];
+    } catch (error) {
+      // The other events are worth telling all the same.
+      log('info', 'a machine was not asked for usage', { node, trace, reason: reasonOf(error) });
+      return [];
+    }
   };
 }
 

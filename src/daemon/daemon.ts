@@ -6,7 +6,7 @@ import type { Server } from 'node:http';
 import { once } from 'node:events';
 import { systemClock } from '../../actors/kernel/clock.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
-import { localRouter } from '../../actors/kernel/router.ts';
+import { localRouter, type Service } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
 import { domainConverger } from '../../actors/node/domain.ts';
 import { Executors } from '../../actors/node/executors.ts';
@@ -46,6 +46,7 @@ import { Measuring } from './gauges.ts';
 import { describeMachine, readGauges } from './machine.ts';
 import { ReservationAudit } from './reservation-audit.ts';
 import { unwind, type Undo } from './undo.ts';
+import { UsageSamples } from './usage-samples.ts';
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -124,9 +125,10 @@ async function startActors(
     introduce(options, { router, read }, self),
   );
   const runtime = makeRuntime(options, journal, cluster);
+  const samples = sampleUsage(options, host, undo);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
-    machine: machineService({ runtime, consoles: host.hypervisor, clock: systemClock }),
+    machine: machine(runtime, host, samples),
   });
   const among = await openAmong({
     config,
@@ -268,6 +270,22 @@ function tellNews(
   parts: { executors: Executors; router: Router },
 ): DomainNews {
   return new DomainNews({ ...parts, hypervisor, clock: systemClock, random, log });
+}
+
+function machine(runtime: Runtime, { hypervisor }: Host, samples: UsageSamples): Service {
+  const usageOf = (instanceId: string) => samples.of(instanceId);
+  return machineService({ runtime, consoles: hypervisor, usageOf, clock: systemClock });
+}
+
+function sampleUsage(
+  { config: { node }, random, log }: DaemonOptions,
+  { hypervisor }: Host,
+  undo: Undo,
+): UsageSamples {
+  const usage = () => hypervisor.usage();
+  const samples = new UsageSamples({ node, usage, clock: systemClock, random, log });
+  undo.push(() => samples.stop());
+  return samples;
 }
 
 interface Watched {

@@ -2,6 +2,7 @@
 import type { Clock } from '../../actors/kernel/clock.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import { parseAddress } from '../../actors/kernel/kind.ts';
+import type { EventRecord } from '../../actors/kernel/ports.ts';
 import type { Service } from '../../actors/kernel/router.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
 import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
@@ -10,10 +11,12 @@ import type { Consoles } from '../api/services.ts';
 export interface MachineServiceOptions {
   readonly runtime: Pick<Runtime, 'inspect' | 'stuck'>;
   readonly consoles: Consoles;
+  readonly usageOf: (instanceId: string) => readonly EventRecord[];
   readonly clock: Clock;
 }
 
-export function machineService({ runtime, consoles, clock }: MachineServiceOptions): Service {
+export function machineService(options: MachineServiceOptions): Service {
+  const { runtime, consoles, usageOf, clock } = options;
   return async (_to, body) => {
     const message = decodeMachineMessage(body);
     switch (message.kind) {
@@ -30,6 +33,8 @@ export function machineService({ runtime, consoles, clock }: MachineServiceOptio
       case 'clear-console':
         await consoles.clearConsole(message.instanceId);
         return null;
+      case 'usage':
+        return plain(usageOf(message.instanceId));
     }
   };
 }

@@ -3,7 +3,7 @@ import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
-import type { Claims, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
+import type { Claims, EventRecord, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
 import type { ReadModel } from '../../src/read/read-model.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
@@ -88,6 +88,9 @@ export class FakeMachine {
   /** Asked first; throws, or waits, in place of the machine. */
   before: (resource: string, spec: Want['spec']) => void | Promise<void> = () => undefined;
   readonly consoles = new Map<string, string>();
+  readonly usage = new Map<string, EventRecord[]>();
+  /** What asking for usage throws, if anything. */
+  usageFailure: Error | undefined;
   /** What reading a console throws, if anything. */
   consoleFailure: Error | undefined;
 
@@ -104,6 +107,11 @@ export class FakeMachine {
     if (this.consoleFailure !== undefined) return Promise.reject(this.consoleFailure);
     const text = this.consoles.get(id) ?? '';
     return Promise.resolve(Buffer.from(length < 0 ? text : text.slice(-length)));
+  }
+
+  usageOf(id: string): readonly EventRecord[] {
+    if (this.usageFailure !== undefined) throw this.usageFailure;
+    return this.usage.get(id) ?? [];
   }
 
   clearConsole(id: string): Promise<void> {

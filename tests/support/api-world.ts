@@ -37,7 +37,7 @@ import {
 } from '../../src/api/http/server.ts';
 import type { ApiServices } from '../../src/api/services.ts';
 import { signToken } from '../../src/api/identity/token.ts';
-import { consoles, operations } from '../../src/daemon/cluster-wide.ts';
+import { consoles, operations, usageOf } from '../../src/daemon/cluster-wide.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
 import { AnswerCheck } from './answer-check.ts';
@@ -111,7 +111,12 @@ export class ApiWorld {
     this.runtime = new Runtime({ node: NODE, clock, random, journal, ownership, log });
     const router = localRouter(this.runtime, {
       executor: (to, message) => this.machine.handle(to, message),
-      machine: machineService({ runtime: this.runtime, consoles: this.machine, clock }),
+      machine: machineService({
+        runtime: this.runtime,
+        consoles: this.machine,
+        usageOf: (id) => this.machine.usageOf(id),
+        clock,
+      }),
     });
     this.runtime.connect(router);
     registerKinds(this.runtime, this.read);
@@ -133,6 +138,7 @@ export class ApiWorld {
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
       },
       consoles: consoles(wide),
+      usageOf: usageOf(wide),
       events: (address, limit, type) => {
         const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
         const wanted = all.filter((event) => type === null || event.type === type);

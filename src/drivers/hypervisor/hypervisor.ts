@@ -7,7 +7,7 @@
 // Y3  In the ledger before libvirt hears of it, out of the ledger after libvirt has forgotten it.
 // Y4  Only domains with this daemon's mark are ever changed (own-domains.ts).
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type {
   DomainReport,
@@ -39,6 +39,7 @@ import type { Probed } from './probe.ts';
 import { undefineDomain } from './remove.ts';
 import { explainStillborn } from './stillborn.ts';
 import { Turns } from '../turns.ts';
+import { UsageReader, type DomainUsage } from './usage.ts';
 
 export interface LibvirtHypervisorOptions {
   /** libvirtd's read-write socket. */
@@ -80,6 +81,12 @@ const START_PAUSE_MS = 200;
 const IO_RETRY_MS = 30_000;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
+interface Running {
+  readonly libvirt: Libvirt;
+  readonly tools: ConvergeTools;
+  readonly usage: UsageReader;
+}
+
 /** Call start() before anything else and close() at the end. */
 export class LibvirtHypervisor implements Hypervisor {
   readonly #options: LibvirtHypervisorOptions;
@@ -89,7 +96,7 @@ export class LibvirtHypervisor implements Hypervisor {
   readonly #watch: DomainWatch;
   readonly #ioRetriedAt = new Map<string, number>();
   #deafen: () => void = () => undefined;
-  #running: { readonly libvirt: Libvirt; readonly tools: ConvergeTools } | undefined;
+  #running: Running | undefined;
 
   constructor(options: LibvirtHypervisorOptions) {
     const { ledger, log, random, portRange: range = DEFAULT_PORTS } = options;
@@ -114,7 +121,10 @@ export class LibvirtHypervisor implements Hypervisor {
     const libvirt = await this.#connect(signal);
     try {
       const machine = await inspectMachine(libvirt, probed, machineType);
-      this.#running = { libvirt, tools: this.#toolsFor(libvirt, machine, bootId) };
+      const tools = this.#toolsFor(libvirt, machine, bootId);
+      const pidDir = join(dirname(this.#options.socketPath), 'qemu');
+      const usage = new UsageReader({ libvirt, records: this.#records, pidDir });
+      this.#running = { libvirt, tools, usage };
       this.#deafen = libvirt.subscribe((event) => this.#watch.hear(event));
     } catch (error) {
       await libvirt.close();
@@ -168,6 +178,11 @@ export class LibvirtHypervisor implements Hypervisor {
 
   async clearConsole(instanceId: string): Promise<void> {
     await clearLog(consoleLog(this.#folder(instanceId)));
+  }
+
+  /** What the guests here use, those that run or are paused. */
+  async usage(): Promise<readonly DomainUsage[]> {
+    return await translated('counting what guests use', () => this.#started().usage.read());
   }
 
   /**
@@ -263,7 +278,11 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   #tools(): ConvergeTools {
-    if (this.#running !== undefined) return this.#running.tools;
+    return this.#started().tools;
+  }
+
+  #started(): Running {
+    if (this.#running !== undefined) return this.#running;
     throw new TroupeError('hypervisor/unavailable', 'the hypervisor driver is not started');
   }
 

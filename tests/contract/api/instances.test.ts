@@ -221,6 +221,32 @@ test('an interface whose network is forgotten is not found, nor is the list it i
   assert.equal((await world.call('GET', `/instances/${uuid}/interfaces`)).json, notFound);
 });
 
+test('what an instance used lately is asked of its machine, and told among its events', async () => {
+  const uuid = await made({ name: 'measured' });
+  const usage = { type: 'usage', message: 'usage', node: 'n1', trace: 'minute' } as const;
+  const at = (id: string, atMs: number) => ({ ...usage, id, atMs, extra: { 'cpu usage': {} } });
+  const later = `7ZZZZZZZZZ${'0'.repeat(16)}`;
+  world.machine.usage.set(uuid, [at('0'.repeat(26), 1_000), at(later, Date.now() + 60_000)]);
+  const path = `/instances/${uuid}/events`;
+  const types = async (body: View) =>
+    (await world.ok<View[]>('GET', path, { body })).map(({ type }) => type);
+  const all = await types({ limit: -1 });
+  assert.is(all[0], 'usage');
+  assert.is(all.at(-1), 'usage', 'by time');
+  assert.ok(all.length > 2);
+  assert.equal(await types({ event_type: 'usage' }), ['usage', 'usage']);
+  assert.equal(await types({ event_type: 'usage', limit: 1 }), ['usage']);
+  assert.not((await types({ event_type: 'audit' })).includes('usage'));
+  world.machine.usageFailure = new Error('away');
+  assert.equal(
+    await types({ event_type: 'usage' }),
+    [],
+    'a machine that is away keeps back nothing else',
+  );
+  assert.is((await types({ limit: -1 })).length, all.length - 2);
+  world.machine.usageFailure = undefined;
+});
+
 test('events come newest first, by type, and as many as asked for', async () => {
   const uuid = await made({ name: 'eventful' });
   const path = `/instances/${uuid}/events`;

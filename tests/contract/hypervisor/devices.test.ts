@@ -119,6 +119,41 @@ test('a NIC takes the tap that somebody else made, and leaves it there', async (
   }
 });
 
+test('what a running guest uses is counted: processor, memory, disk and NIC by their names', async () => {
+  const tap = `hyp${process.pid}u`.slice(-15);
+  const mac = '02:00:00:4e:91:0d';
+  const spec = await lab.newSpec({ nics: [{ tap, mac, model: 'virtio', mtu: 1450 }] });
+  const off = await lab.newSpec({ power: 'off', powerOns: 0 });
+  await run('ip', ['tuntap', 'add', 'dev', tap, 'mode', 'tap', 'vnet_hdr']);
+  try {
+    await ensure(off);
+    await ensure(spec);
+    await booted(spec, 1);
+    const all = await lab.hypervisor.usage();
+    assert.equal(
+      all.map(({ instanceId }) => instanceId),
+      [spec.instanceId],
+      'one that is off uses nothing',
+    );
+    const [usage] = all;
+    assert.ok(Number(usage?.cpu.totalNs) > 1_000_000);
+    assert.ok(Number(usage?.residentBytes) > 2 ** 20);
+    const [disk] = usage?.disks ?? [];
+    assert.is(disk?.device, 'vda');
+    assert.ok(Number(disk?.readBytes) >= 512, 'the firmware has read the boot sector');
+    assert.ok(Number(disk?.usedBytes) > 0);
+    const nothing = { bytes: 0, packets: 0, errors: 0, drops: 0 };
+    assert.is(usage?.nics[0]?.mac, mac);
+    assert.equal(Object.keys(usage?.nics[0]?.read ?? {}), Object.keys(nothing));
+    assert.is(usage?.oom, null, 'this libvirtd counts processes otherwise than we do');
+    await remove(spec);
+    assert.equal(await lab.hypervisor.usage(), []);
+    await remove(off);
+  } finally {
+    await run('ip', ['link', 'del', tap]);
+  }
+});
+
 for (const model of ['virtio', 'e1000']) {
   test(`a running guest is given another NIC (${model}) once, and has it after power off and on`, async () => {
     const [first, second] = ['a', 'b'].map((end) => `hyp${process.pid}${end}`.slice(-15)) as [
