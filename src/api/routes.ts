@@ -8,6 +8,7 @@ import { metadataRoutes } from './objects/metadata-routes.ts';
 import { namespaceRoutes } from './identity/namespaces.ts';
 import { networkRoutes } from './networks/networks.ts';
 import { nodeRoutes } from './nodes/nodes.ts';
+import { consoleAuthorityRoutes } from './nodes/console-authority.ts';
 import { operationRoutes } from './nodes/operations.ts';
 import { rootRoutes } from './http/root.ts';
 import type { Route } from './http/route.ts';
@@ -24,6 +25,7 @@ export function apiRoutes(services: ApiServices): Route[] {
     ...interfaceRoutes(services),
     ...artifactRoutes(services, images),
     ...nodeRoutes(services),
+    ...consoleAuthorityRoutes(services),
     ...metadataRoutes(services),
     ...operationRoutes(services),
   ];

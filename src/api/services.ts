@@ -20,6 +20,8 @@ export interface Operations {
 export interface Consoles {
   readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
   clearConsole(instanceId: string): Promise<void>;
+  /** How its screen is really shown: a machine without SPICE shows it by VNC. */
+  screenKind(instanceId: string): Promise<'vnc' | 'spice'>;
 }
 
 /** Who is there. */
@@ -39,6 +41,8 @@ export interface ApiServices {
   readonly random: Random;
   readonly log: Log;
   readonly tokenSecret: Uint8Array;
+  /** Signs what SPICE consoles show, PEM; empty: none. */
+  readonly consoleAuthority: string;
   readonly operations: Operations;
   readonly consoles: Consoles;
   /** What an instance has used lately, as events. */

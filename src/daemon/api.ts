@@ -23,6 +23,7 @@ export interface ApiParts {
   readonly random: Random;
   readonly log: Log;
   readonly tokenSecret: Uint8Array;
+  readonly consoleAuthority: string;
 }
 
 export function apiServices(parts: ApiParts): ApiServices {
@@ -40,6 +41,7 @@ export function apiServices(parts: ApiParts): ApiServices {
     random,
     log,
     tokenSecret: secret,
+    consoleAuthority: parts.consoleAuthority,
     operations: {
       ...operations(wide),
       cancelMessage: (address) => Promise.resolve(cancelMessage(read, address)),

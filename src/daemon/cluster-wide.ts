@@ -8,8 +8,8 @@ import { machineRef } from '../../actors/node/machine-message.ts';
 import type { ApiServices, Consoles, Operations } from '../api/services.ts';
 import type { ReadModel } from '../read/read-model.ts';
 
-/** Events are waited for; a machine that is away holds them up no longer than this. */
-const USAGE_MS = 3_000;
+/** For what can be left out of an answer: a machine that is away holds it up no longer. */
+const ASIDE_MS = 3_000;
 
 export interface ClusterWideOptions {
   readonly node: string;
@@ -65,7 +65,7 @@ export function usageOf(options: ClusterWideOptions): ApiServices['usageOf'] {
       const { value } = await router.ask(
         machineRef(node),
         { kind: 'usage', instanceId },
-        { trace, timeoutMs: USAGE_MS },
+        { trace, timeoutMs: ASIDE_MS },
       );
       return value as unknown as readonly EventRecord[];
     } catch (error) {
@@ -77,7 +77,7 @@ export function usageOf(options: ClusterWideOptions): ApiServices['usageOf'] {
 }
 
 /** Of the machine that the instance is on; one that has no machine yet has no console. */
-export function consoles({ read, router, node: self }: ClusterWideOptions): Consoles {
+export function consoles({ read, router, log, node: self }: ClusterWideOptions): Consoles {
   const at = (instanceId: string) => machineRef(read.instances.get(instanceId)?.state.node ?? self);
   return {
     readConsole: async (instanceId, lengthBytes) => {
@@ -88,6 +88,18 @@ export function consoles({ read, router, node: self }: ClusterWideOptions): Cons
     clearConsole: async (instanceId) => {
       const message = { kind: 'clear-console', instanceId } as const;
       await router.ask(at(instanceId), message, { trace: randomUUID() });
+    },
+    screenKind: async (instanceId) => {
+      const vdi = read.instances.get(instanceId)?.state.video.vdi ?? 'vnc';
+      const trace = randomUUID();
+      try {
+        const message = { kind: 'screen-kind', vdi } as const;
+        const { value } = await router.ask(at(instanceId), message, { trace, timeoutMs: ASIDE_MS });
+        return value === 'spice' ? 'spice' : 'vnc';
+      } catch (error) {
+        log('info', 'a machine was not asked how it shows screens', { trace, error });
+        return vdi === 'vnc' ? 'vnc' : 'spice';
+      }
     },
   };
 }

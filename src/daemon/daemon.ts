@@ -32,6 +32,11 @@ import { Audits } from './audits.ts';
 import { bootstrap, checkPool, tokenSecret, type Login } from './bootstrap.ts';
 import { Cluster } from './cluster.ts';
 import { DomainNews } from './domain-news.ts';
+import {
+  consoleAuthority,
+  ensureConsoleCertificate,
+  type ConsoleAuthority,
+} from './console-tls.ts';
 import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
 import { FenceSweep } from './fence-sweep.ts';
@@ -91,9 +96,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const feed = feedReadModel({ store, keys, read, ...timing, log, onFailed: onFatal });
     undo.push(() => feed.close());
     await feed.ready();
+    const screens = await prepareConsoles(options, { store, keys });
     const host = await openHost({ ...options, clock: systemClock });
     undo.push(() => host.release());
-    const parts = { store, keys, read, host };
+    const parts = { store, keys, read, host, consoleAuthority: screens.certificate };
     const { login, resumed } = await startActors(options, parts, undo);
     return { login, resumed, host, stop };
   } catch (error) {
@@ -107,6 +113,24 @@ interface Parts {
   readonly keys: Keys;
   readonly read: ReadModel;
   readonly host: Host;
+  /** PEM. */
+  readonly consoleAuthority: string;
+}
+
+/** What our libvirtd needs before a guest's screen is shown by TLS; another's is its operator's to see to. */
+async function prepareConsoles(
+  { config, trace }: DaemonOptions,
+  where: Pick<Parts, 'store' | 'keys'>,
+): Promise<ConsoleAuthority> {
+  const { dataDir, cluster, node, mesh, vdiAddress } = config;
+  const authority = await consoleAuthority({ ...where, dataDir, cluster, trace });
+  if (config.libvirtSocket === null) {
+    const everywhere = ['0.0.0.0', '::'];
+    const addresses = [vdiAddress, mesh?.host ?? node].filter((one) => !everywhere.includes(one));
+    const machine = { dataDir, node, addresses, nowMs: systemClock.nowMs(), trace };
+    await ensureConsoleCertificate(authority, machine);
+  }
+  return authority;
 }
 
 /** Joins the cluster with all actors, then serves. */

@@ -8,9 +8,14 @@ import type { Runtime } from '../../actors/kernel/runtime.ts';
 import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
 import type { Consoles } from '../api/services.ts';
 
+/** Of the machine's own instances. */
+export interface MachineConsoles extends Pick<Consoles, 'readConsole' | 'clearConsole'> {
+  screenKind(vdi: string): 'vnc' | 'spice';
+}
+
 export interface MachineServiceOptions {
   readonly runtime: Pick<Runtime, 'inspect' | 'stuck'>;
-  readonly consoles: Consoles;
+  readonly consoles: MachineConsoles;
   readonly usageOf: (instanceId: string) => readonly EventRecord[];
   readonly clock: Clock;
 }
@@ -33,6 +38,8 @@ export function machineService(options: MachineServiceOptions): Service {
       case 'clear-console':
         await consoles.clearConsole(message.instanceId);
         return null;
+      case 'screen-kind':
+        return consoles.screenKind(message.vdi);
       case 'usage':
         return plain(usageOf(message.instanceId));
     }

@@ -88,6 +88,7 @@ export class FakeMachine {
   /** Asked first; throws, or waits, in place of the machine. */
   before: (resource: string, spec: Want['spec']) => void | Promise<void> = () => undefined;
   readonly consoles = new Map<string, string>();
+  hasSpice = true;
   readonly usage = new Map<string, EventRecord[]>();
   /** What asking for usage throws, if anything. */
   usageFailure: Error | undefined;
@@ -107,6 +108,11 @@ export class FakeMachine {
     if (this.consoleFailure !== undefined) return Promise.reject(this.consoleFailure);
     const text = this.consoles.get(id) ?? '';
     return Promise.resolve(Buffer.from(length < 0 ? text : text.slice(-length)));
+  }
+
+  /** Whatever is asked for. */
+  screenKind(vdi: string): 'vnc' | 'spice' {
+    return this.hasSpice && vdi !== 'vnc' ? 'spice' : 'vnc';
   }
 
   usageOf(id: string): readonly EventRecord[] {
@@ -134,9 +140,13 @@ const REPLICA: Json = {
 };
 
 function domainReport(spec: Record<string, unknown>): Json {
-  const { power } = decodeDomainWish(spec);
-  const ports = { consolePort: 31_001, vdiPort: 31_002, vdiTlsPort: null };
-  const offReason = power === 'off' ? 'requested' : null;
+  const { power, video } = decodeDomainWish(spec);
+  const vdiTlsPort = video.vdi === 'vnc' ? null : 31_003;
+  const isOff = power === 'off';
+  const ports = isOff
+    ? { consolePort: null, vdiPort: null, vdiTlsPort: null }
+    : { consolePort: 31_001, vdiPort: 31_002, vdiTlsPort };
+  const offReason = isOff ? 'requested' : null;
   const observed = { power, offReason, ...ports, accelerator: 'tcg' };
   const { disks, configDrive } = decodeDomainWish(spec);
   const builtDisks: Json[] = disks.map(({ device, bus, sizeGiB, baseBlobId: blobId }) => {

@@ -60,6 +60,7 @@ export { refusedByMachine } from './api-machine.ts';
 const ZONE = 'troupe.test';
 const FLOATING_BLOCK = '192.0.2.0/24';
 const EPOCH = 1;
+export const CONSOLE_AUTHORITY = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
 
 export interface ApiReply {
   readonly status: number;
@@ -133,6 +134,7 @@ export class ApiWorld {
       random,
       log,
       tokenSecret: Buffer.from('a secret of this test alone'),
+      consoleAuthority: CONSOLE_AUTHORITY,
       operations: {
         ...operations(wide),
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),

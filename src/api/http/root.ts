@@ -13,8 +13,15 @@ const Health = closed({
 
 /** Only those that really work. */
 const CAPABILITIES = {
+  admin: ['cluster-cacert'],
   events: ['events-by-type'],
-  instances: ['get-instance-namespace', 'pure-affinity', 'hot-plug-interface'],
+  instances: [
+    'get-instance-namespace',
+    'pure-affinity',
+    'hot-plug-interface',
+    'vdi-console-helper',
+    'spice-vdi-console',
+  ],
   'network interfaces': ['interface-metadata'],
   nodes: ['node-get', 'node-metadata'],
   networks: ['get-network-namespace', 'list-addresses', 'provide-dns'],

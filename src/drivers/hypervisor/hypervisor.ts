@@ -28,7 +28,7 @@ import { readBootId } from './boot-id.ts';
 import { auditDomains, type IsWanted } from './audit.ts';
 import { clearLog, readLog } from './console-log.ts';
 import { converge, reportDomain, type ConvergeTools } from './converge.ts';
-import { consoleLog, nvramFile, socketFolder } from './definition.ts';
+import { consoleLog, graphicsKind, nvramFile, socketFolder } from './definition.ts';
 import { domainName, DomainRecords } from './domain-record.ts';
 import { DomainWatch, type ChangeListener } from './domain-watch.ts';
 import { toTroupeError } from './failure.ts';
@@ -59,6 +59,8 @@ export interface LibvirtHypervisorOptions {
   readonly consoleListen: string;
   /** Address that graphical consoles listen on. */
   readonly vdiListen: string;
+  /** libvirt has a certificate to show to viewers of SPICE screens, which then get TLS alone. False unless told. */
+  readonly hasSpiceTls?: boolean;
   /** 30000 to 50000 unless told. */
   readonly portRange?: PortRange;
   /** Tells this daemon's domains from another's on the same libvirt: cluster and node. */
@@ -172,6 +174,11 @@ export class LibvirtHypervisor implements Hypervisor {
     this.#watch.lookAgain(isMeant);
   }
 
+  /** How a screen is shown here that was asked for as `vdi`. */
+  screenKind(vdi: string): 'vnc' | 'spice' {
+    return graphicsKind(vdi, this.#tools().machine);
+  }
+
   async readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array> {
     return await readLog(consoleLog(this.#folder(instanceId)), lengthBytes);
   }
@@ -260,7 +267,7 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   #toolsFor(libvirt: Libvirt, machine: Machine, bootId: string): ConvergeTools {
-    const { hostTag, consoleListen, vdiListen, log } = this.#options;
+    const { hostTag, consoleListen, vdiListen, hasSpiceTls = false, log } = this.#options;
     return {
       libvirt,
       machine,
@@ -268,6 +275,7 @@ export class LibvirtHypervisor implements Hypervisor {
       hostTag,
       consoleListen,
       vdiListen,
+      hasSpiceTls,
       bootId,
       own: new OwnDomains(libvirt, hostTag),
       records: this.#records,

@@ -228,6 +228,7 @@ function shot(fuzz: Fuzzer): Shot {
     '/interfaces',
     '/metadata',
     '/consoledata',
+    '/vdiconsolehelper',
     '/addresses',
     '/x',
   ]);
