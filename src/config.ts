@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import type { LogLevel } from '../actors/kernel/ports.ts';
 import { ROLES, type Role } from '../actors/node/state.ts';
+import type { MetricsAccess } from './api/services.ts';
 import { invalid, settingsReader, type Input, type Read } from './config/sources.ts';
 import * as value from './config/values.ts';
 
@@ -43,6 +44,11 @@ export interface Config {
   readonly leaseTtlMs: number;
   readonly missingAfterMs: number;
   readonly logLevel: LogLevel;
+  /** Age at which the secret that tokens are signed with is replaced; 0: never by itself. */
+  readonly tokenRotateDays: number;
+  readonly logFormat: 'json' | 'text';
+  /** Who reads the metrics without a token: see src/api/services.ts. */
+  readonly metricsAccess: MetricsAccess;
   readonly tour: TourConfig;
   /** The name of an injected crash; null but in tests. */
   readonly crashPoint: string | null;
@@ -141,6 +147,9 @@ export function readConfig(input: Input): Config {
     leaseTtlMs: read('lease-ttl', value.whole(5, 60)) * 1000,
     missingAfterMs: read('missing-after', value.whole(1, 86_400)) * 1000,
     logLevel: read('log-level', value.oneOf('debug', 'info', 'warn', 'error')),
+    tokenRotateDays: read('token-rotate-days', value.whole(0, 3_650)),
+    logFormat: read('log-format', value.oneOf('json', 'text')),
+    metricsAccess: read('metrics-access', value.oneOf('local', 'token', 'open')),
     tour: readTour(read, roles),
     crashPoint: read(
       'crash-point',

@@ -1,16 +1,17 @@
 // A node's snapshot: what its schemas were, and how an old one becomes today's.
 //
 // 1  no roles, limits, gauges or reservations: nodes did everything, and nobody counted
-// 2  today's
+// 2  no phase `deleted`
+// 3  today's
 import type { SnapshotFormat } from '../kernel/kind.ts';
 import { decoder } from '../kernel/schema.ts';
 import { LIMITS } from './capacity.ts';
 import { NodeState, ROLES } from './state.ts';
 
 export const nodeSnapshot: SnapshotFormat<NodeState> = {
-  schema: 2,
+  schema: 3,
   decode: decoder('node', NodeState, 'actor/bad-snapshot'),
-  migrations: { 1: withCapacity },
+  migrations: { 1: withCapacity, 2: (state) => state },
 };
 
 /** Its daemon says at its start what is so. Until then it has measured nothing, and is given nothing. */

@@ -5,9 +5,11 @@ import { CLUSTER_COMMANDS } from './cluster.ts';
 import type { Command } from './command.ts';
 import { completionCommands } from './completion.ts';
 import { INSTANCE_COMMANDS } from './instance.ts';
+import { INTERFACE_COMMANDS } from './interface.ts';
 import { NAMESPACE_COMMANDS } from './namespace.ts';
 import { NETWORK_COMMANDS } from './network.ts';
 import { NODE_COMMANDS } from './node.ts';
+import { TOKEN_COMMANDS } from './token.ts';
 import { POWER_COMMANDS } from './power.ts';
 import { versionCommand } from './version.ts';
 
@@ -15,10 +17,12 @@ export const COMMANDS: readonly Command[] = [
   ...INSTANCE_COMMANDS,
   ...POWER_COMMANDS,
   ...NETWORK_COMMANDS,
+  ...INTERFACE_COMMANDS,
   ...ARTIFACT_COMMANDS,
   ...ACTOR_COMMANDS,
   ...CLUSTER_COMMANDS,
   ...NODE_COMMANDS,
+  ...TOKEN_COMMANDS,
   ...NAMESPACE_COMMANDS,
   ...completionCommands(() => COMMANDS),
   versionCommand,

@@ -104,6 +104,17 @@ export const SETTINGS = {
     help: 'how long a daemon may be away until what is on its machine is marked missing',
   },
   'log-level': { value: 'LEVEL', initial: 'info', help: 'debug, info, warn or error' },
+  'token-rotate-days': {
+    value: 'DAYS',
+    initial: '30',
+    help: 'how long one secret signs tokens (0: for ever)',
+  },
+  'log-format': { value: 'FORMAT', initial: 'json', help: 'json (lines) or text' },
+  'metrics-access': {
+    value: 'WHO',
+    initial: 'local',
+    help: 'who reads /metrics without a token: local, token (nobody), open (all)',
+  },
   tour: { value: 'WHEN', initial: 'first', help: 'the tour: first (once), only, or never' },
   image: { value: 'URL', initial: '', help: 'take the tour with this image (URL or file)' },
   'crash-point': {

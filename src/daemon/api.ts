@@ -2,35 +2,44 @@
 import { systemClock } from '../../actors/kernel/clock.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
+import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
 import { instance } from '../../actors/instance/instance.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
 import { network } from '../../actors/network/network.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import type { StoreJournal } from '../../transport/sharding/journal.ts';
-import type { ApiServices } from '../api/services.ts';
+import type { Keys } from '../../transport/store/keys.ts';
+import type { Store } from '../../transport/store/store.ts';
+import { AuditTrail } from '../api/identity/audit-trail.ts';
+import type { ApiServices, Monitoring } from '../api/services.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Cluster } from './cluster.ts';
-import { consoles, operations, usageOf } from './cluster-wide.ts';
+import { NodeRemoval } from './node-removal.ts';
+import { consoles, machineBytes, machines, operations, usageOf } from './cluster-wide.ts';
 
 export interface ApiParts {
   readonly config: Config;
   readonly read: ReadModel;
   readonly router: Router;
-  readonly cluster: Pick<Cluster, 'members' | 'nodeOf'>;
+  readonly cluster: Pick<Cluster, 'members' | 'nodeOf' | 'shardOwners'>;
   readonly journal: StoreJournal;
   readonly random: Random;
   readonly log: Log;
-  readonly tokenSecret: Uint8Array;
+  readonly tokenSecrets: ApiServices['tokenSecrets'];
   readonly consoleAuthority: string;
+  readonly monitoring: Monitoring;
+  readonly store: Store;
+  readonly keys: Keys;
 }
 
 export function apiServices(parts: ApiParts): ApiServices {
-  const { config, read, router, cluster, journal, random, log, tokenSecret: secret } = parts;
+  const { config, read, router, cluster, journal, random, log, tokenSecrets } = parts;
   const members = () => cluster.members ?? [];
   const nodeOf = (address: Address) => cluster.nodeOf(address);
   const wide = { node: config.node, read, router, log, nodeOf, members };
+  const removal = new NodeRemoval({ ...parts, node: config.node, clock: systemClock });
   return {
     node: config.node,
     members,
@@ -40,14 +49,22 @@ export function apiServices(parts: ApiParts): ApiServices {
     clock: systemClock,
     random,
     log,
-    tokenSecret: secret,
+    tokenSecrets,
     consoleAuthority: parts.consoleAuthority,
+    audit: new AuditTrail(router, systemClock),
+    monitoring: parts.monitoring,
     operations: {
       ...operations(wide),
       cancelMessage: (address) => Promise.resolve(cancelMessage(read, address)),
     },
     consoles: consoles(wide),
     usageOf: usageOf(wide),
+    nodes: {
+      ...machines(wide),
+      shardOwners: () => cluster.shardOwners,
+      remove: (node, trace) => removal.remove(node, trace),
+    },
+    bytes: machineBytes(wide),
     events: (address, limit, type) => journal.events(address, { limit, type }),
   };
 }
@@ -55,6 +72,7 @@ export function apiServices(parts: ApiParts): ApiServices {
 /** What calls off the object's passing state; every kind says it of itself. */
 function cancelMessage(read: ReadModel, { kind, id }: Address): Message | undefined {
   const states = {
+    agentoperation: () => passingOf(agentOperation, read.agentOperations.get(id)?.state),
     artifact: () => passingOf(artifact, read.artifacts.get(id)?.state),
     blob: () => passingOf(blob, read.blobs.get(id)?.state),
     instance: () => passingOf(instance, read.instances.get(id)?.state),

@@ -2,6 +2,7 @@
 // Clears the ledger of fences that nobody needs any more.
 import type { Clock } from '../../actors/kernel/clock.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
+import type { Drift } from '../../actors/network/ports.ts';
 import { nodeRef } from '../../actors/node/state.ts';
 import type { FenceSweep } from './fence-sweep.ts';
 import type { Inventory } from './inventory.ts';
@@ -23,6 +24,8 @@ export interface AuditOptions {
   readonly random: Random;
   readonly log: Log;
   readonly isWanted: (owner: string) => boolean | undefined;
+  /** Told of what each audit has found, nothing too. */
+  readonly onFound?: (drifts: readonly Drift[]) => void;
 }
 
 /** Runs until stopped; stop() waits for the one under way. */
@@ -60,6 +63,7 @@ export class Audits {
     const orphans = await inventory.run(trace);
     const found = await host.audit(isWanted, trace);
     const drifts = [...orphans, ...found].map((drift) => ({ ...drift }));
+    this.#options.onFound?.(drifts);
     const isNone = drifts.length === 0;
     if (!isNone) log('warn', 'the machine differs from what is wanted', { trace, drifts });
     // That there is none is told too, once: what vanished and comes back is news again.

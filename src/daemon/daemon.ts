@@ -5,8 +5,9 @@
 import type { Server } from 'node:http';
 import { once } from 'node:events';
 import { systemClock } from '../../actors/kernel/clock.ts';
+import { codeOf } from '../../actors/kernel/errors.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
-import { localRouter, type Service } from '../../actors/kernel/router.ts';
+import { localRouter } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
 import { domainConverger } from '../../actors/node/domain.ts';
 import { Executors } from '../../actors/node/executors.ts';
@@ -14,6 +15,7 @@ import { replicaConverger } from '../../actors/node/replica.ts';
 import { segmentConverger } from '../../actors/node/segment.ts';
 import { instanceRef } from '../../actors/instance/state.ts';
 import { nodeRef, type Machine } from '../../actors/node/state.ts';
+import { keyDigest } from '../../transport/sharding/admission.ts';
 import type { Member } from '../../transport/sharding/member.ts';
 import { StoreClaims, StoreJournal } from '../../transport/sharding/journal.ts';
 import { EtcdStore } from '../../transport/store/etcd-store.ts';
@@ -22,6 +24,7 @@ import { clusterKeys, type Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
 import { apiRoutes } from '../api/routes.ts';
 import { apiServer, closeServer } from '../api/http/server.ts';
+import { publicKeyOf, readIdentity } from '../cluster/files.ts';
 import type { Config } from '../config.ts';
 import type { EtcdAccess } from '../embedded/etcd-health.ts';
 import { listenFailure } from '../embedded/preflight.ts';
@@ -29,8 +32,10 @@ import type { Probed } from '../drivers/hypervisor/probe.ts';
 import { ReadModel } from '../read/read-model.ts';
 import { apiServices, type ApiParts } from './api.ts';
 import { Audits } from './audits.ts';
-import { bootstrap, checkPool, tokenSecret, type Login } from './bootstrap.ts';
-import { Cluster } from './cluster.ts';
+import { TokenKeeper } from './token-keeper.ts';
+import { bootstrap, checkPool, type Login } from './bootstrap.ts';
+import { Cluster, type ClusterOptions } from './cluster.ts';
+import { giveUpMachine } from './give-up-machine.ts';
 import { DomainNews } from './domain-news.ts';
 import {
   consoleAuthority,
@@ -41,9 +46,14 @@ import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
 import { FenceSweep } from './fence-sweep.ts';
 import { openHost, type Host } from './host.ts';
+import { guestsOf } from './guests.ts';
 import { identityOf } from './identity.ts';
 import { Inventory } from './inventory.ts';
 import { registerKinds, STORED_FORMAT } from './kinds.ts';
+import { measuredStore } from './measured-store.ts';
+import { Metrics, monitoringOf, type Measured } from './metrics.ts';
+import { machineFacts, type MachineFacts } from './machine-facts.ts';
+import { reportResources } from './resource-reports.ts';
 import { machineService } from './machine-service.ts';
 import { openAmong } from './mesh.ts';
 import { Presence } from './presence.ts';
@@ -87,7 +97,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const undo: Undo = [];
   const stop = () => unwind(undo, log);
   try {
-    const store = new EtcdStore({ ...options.etcd, clock: systemClock });
+    const metrics = new Metrics(systemClock);
+    const etcd = new EtcdStore({ ...options.etcd, clock: systemClock });
+    const store = measuredStore(etcd, metrics.store);
     undo.push(() => store.close());
     const keys = clusterKeys(config.cluster);
     const read = new ReadModel(systemClock, log);
@@ -99,7 +111,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const screens = await prepareConsoles(options, { store, keys });
     const host = await openHost({ ...options, clock: systemClock });
     undo.push(() => host.release());
-    const parts = { store, keys, read, host, consoleAuthority: screens.certificate };
+    const parts = { store, keys, read, host, metrics, consoleAuthority: screens.certificate };
     const { login, resumed } = await startActors(options, parts, undo);
     return { login, resumed, host, stop };
   } catch (error) {
@@ -113,6 +125,7 @@ interface Parts {
   readonly keys: Keys;
   readonly read: ReadModel;
   readonly host: Host;
+  readonly metrics: Metrics;
   /** PEM. */
   readonly consoleAuthority: string;
 }
@@ -133,37 +146,51 @@ async function prepareConsoles(
   return authority;
 }
 
+/** What is asked of the machine itself, and of its guests. */
+function ofMachine(options: DaemonOptions, host: Host, { member }: Self, undo: Undo) {
+  const { hypervisor: consoles, network: dataplane, images: files } = host;
+  const clock = systemClock;
+  const guests = guestsOf({ ...options, ...host, boot: member.bootId, clock });
+  undo.push(() => guests.operations.stop());
+  const samples = sampleUsage(options, host, undo);
+  const usageOf = (instanceId: string) => samples.of(instanceId);
+  return { consoles, usageOf, dataplane, files, guests, clock };
+}
+
 /** Joins the cluster with all actors, then serves. */
 async function startActors(
   options: DaemonOptions,
   parts: Parts,
   undo: Undo,
 ): Promise<{ login: Login; resumed: number }> {
-  const { config, log, trace } = options;
-  const { store, keys, read, host } = parts;
+  const { config, trace } = options;
+  const { store, keys, read, host, metrics } = parts;
   const commits = new GroupCommit({ store, clock: systemClock });
   undo.push(() => commits.close());
   const journal = new StoreJournal(store, commits, keys);
   const self = describeSelf(options, host);
-  const cluster: Cluster = makeCluster(options, parts, self.member, () =>
-    introduce(options, { router, read }, self),
-  );
+  const giveUp = () =>
+    giveUpMachine({ ...options, node: config.node, ledger: host.ledger, executors });
+  const cluster: Cluster = makeCluster(options, parts, self.member, {
+    onJoined: () => introduce(options, { router, read }, self),
+    onRemoved: (error) => void giveUp().then(() => options.onFatal(error)),
+  });
   const runtime = makeRuntime(options, journal, cluster);
-  const samples = sampleUsage(options, host, undo);
+  const facts = machineFacts(config, read, runtime);
+  const machine = ofMachine(options, host, self, undo);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
-    machine: machine(runtime, host, samples),
+    machine: machineService({ ...facts, runtime, ...machine }),
   });
   const among = await openAmong({
-    config,
-    store,
-    keys,
+    ...options,
+    ...parts,
     member: self.member,
     cluster,
     local,
     images: host.images,
+    asks: metrics.asks,
     clock: systemClock,
-    log,
   });
   const { router } = among;
   undo.push(() => among.close());
@@ -179,27 +206,59 @@ async function startActors(
     () => executors.stop(),
     () => runtime.stop(),
   );
-  const resumed = await cluster.join(runtime);
+  const resumed = await joinOrGiveUp(cluster, runtime, giveUp);
   const patience = { clock: systemClock, ...options };
-  const { apiUrl } = self;
-  const login = await bootstrap({ ...config, router, read, apiUrl, trace, patience });
+  const login = await bootstrap({ ...config, ...self, router, read, trace, patience });
   // Who is decided for here says its wish again by itself, and hears how its guest is then; others have to be told.
   host.hypervisor.lookAgain((id) => cluster.epochOf(instanceRef(id)) === null);
-  startWatching(options, { host, journal, executors, router, cluster, read }, undo);
-  startMeasuring(options, read, router, undo);
+  startWatching(options, { ...parts, journal, executors, router, cluster }, undo);
+  startMeasuring(options, { read, router, facts }, undo);
   if (config.roles.includes('api')) {
-    await serveApi(options, { ...parts, journal, cluster, router }, undo);
+    const { peers } = among;
+    await serveApi(options, { ...parts, journal, cluster, router, runtime, peers }, undo);
   }
   return { login, resumed };
 }
 
+/** Resolves to how many actors had something to do. A machine that was removed ends what still runs on it. */
+async function joinOrGiveUp(
+  cluster: Cluster,
+  runtime: Runtime,
+  giveUp: () => Promise<void>,
+): Promise<number> {
+  try {
+    return await cluster.join(runtime);
+  } catch (error) {
+    if (codeOf(error) === 'node/removed') await giveUp();
+    throw error;
+  }
+}
+
 async function serveApi(
   options: DaemonOptions,
-  parts: Parts & Pick<ApiParts, 'journal' | 'cluster' | 'router'>,
+  parts: Parts &
+    Pick<ApiParts, 'journal' | 'router' | 'cluster'> &
+    Pick<Measured, 'runtime' | 'cluster' | 'peers'>,
   undo: Undo,
 ): Promise<void> {
-  const secret = await tokenSecret(parts.store, parts.keys);
-  const services = apiServices({ ...options, ...parts, tokenSecret: secret });
+  const { config, random, log } = options;
+  const tokenSecrets = await TokenKeeper.open({
+    ...parts,
+    clock: systemClock,
+    random: Math.random,
+    log,
+    trace: () => random.uuid(),
+    rotateDays: config.tokenRotateDays,
+  });
+  undo.push(() => tokenSecrets.close());
+  const usage = () => parts.host.hypervisor.usage();
+  const facts = { node: config.node, version: VERSION, clock: systemClock };
+  const measured = { ...parts, ...facts, usage, log };
+  const monitoring = {
+    ...monitoringOf(measured, parts.metrics),
+    access: () => config.metricsAccess,
+  };
+  const services = apiServices({ ...options, ...parts, tokenSecrets, monitoring });
   await serve(options.config.api, apiServer(services, apiRoutes(services)), undo);
 }
 
@@ -207,12 +266,13 @@ function makeCluster(
   { config, log }: DaemonOptions,
   { store, keys }: Parts,
   member: Member,
-  onJoined: () => Promise<void>,
+  listeners: Pick<ClusterOptions, 'onJoined' | 'onRemoved'>,
 ): Cluster {
   const common = { store, keys, clock: systemClock, log };
   const { leaseTtlMs } = config;
-  const membership = { ...common, member, leaseTtlMs };
-  return new Cluster({ ...common, random: Math.random, membership, onJoined });
+  const key = config.mesh === null ? '' : keyDigest(publicKeyOf(readIdentity(config)));
+  const membership = { ...common, member, leaseTtlMs, key };
+  return new Cluster({ ...common, random: Math.random, membership, ...listeners });
 }
 
 interface Self {
@@ -296,11 +356,6 @@ function tellNews(
   return new DomainNews({ ...parts, hypervisor, clock: systemClock, random, log });
 }
 
-function machine(runtime: Runtime, { hypervisor }: Host, samples: UsageSamples): Service {
-  const usageOf = (instanceId: string) => samples.of(instanceId);
-  return machineService({ runtime, consoles: hypervisor, usageOf, clock: systemClock });
-}
-
 function sampleUsage(
   { config: { node }, random, log }: DaemonOptions,
   { hypervisor }: Host,
@@ -319,12 +374,13 @@ interface Watched {
   readonly router: Router;
   readonly cluster: Cluster;
   readonly read: ReadModel;
+  readonly metrics: Metrics;
 }
 
 /** Looks after this machine, and at the others. */
 function startWatching(
   { config, random, log }: DaemonOptions,
-  { host, journal, executors, router, cluster, read }: Watched,
+  { host, journal, executors, router, cluster, read, metrics }: Watched,
   undo: Undo,
 ): void {
   const clock = systemClock;
@@ -344,23 +400,25 @@ function startWatching(
     random,
     log,
     isWanted,
+    onFound: (drifts) => metrics.audited(drifts),
   });
   undo.push(() => audits.stop());
 }
 
 function startMeasuring(
   { config, random, log }: DaemonOptions,
-  read: ReadModel,
-  router: Router,
+  { read, router, facts }: Pick<Watched, 'read' | 'router'> & { readonly facts: MachineFacts },
   undo: Undo,
 ): void {
   const { node, dataDir } = config;
   const parts = { node, read, router, clock: systemClock, random, log };
   const measuring = new Measuring({ ...parts, gauges: () => readGauges(dataDir) });
   const reservations = new ReservationAudit(parts);
+  const reports = reportResources({ ...parts, ...facts });
   undo.push(
     () => measuring.stop(),
     () => reservations.stop(),
+    () => reports.stop(),
   );
 }
 

@@ -1,4 +1,5 @@
 // Three hypervisors with real guests on one network, while daemons, machines, links and etcd fail.
+import { rejects } from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -311,6 +312,33 @@ test('fifty instances at once: all end, no address twice, and nothing is left of
   await untilView(client, `/networks/${uuid}`, isDeleted, 60_000);
   for (const { name } of world.lab.nodes)
     await waitUntil(`${name} has only its own guest`, () => isTidy(name), 60_000);
+});
+
+test('a node that is removed: its instance goes, it does not join again, and ends what it ran', async () => {
+  const [client, node] = [world.client('n1'), world.node('n3')];
+  const remove = () => client.view('DELETE', '/nodes/n3');
+  const refused = await remove().catch((error: unknown) => error);
+  assert.is((refused as ApiError).status, 409, 'its daemon is there');
+  const path = `/instances/${String(world.guest('n3').instance['uuid'])}`;
+  await killDaemon(node);
+  const isRemoved = () =>
+    remove().then(
+      (view) => view['state'] === 'deleted',
+      (error: unknown) => (error as ApiError).status !== 409 && Promise.reject(error),
+    );
+  await waitUntil('its lease is over and it is removed', isRemoved, LEASE_MS + 10_000);
+  await untilView(client, path, isDeleted, 60_000);
+  assert.match(await qemuPids('n3'), /\d/, 'nobody is there to tell it');
+  await rejects(startDaemon(node), /n3 was removed from the cluster/);
+  assert.is(await qemuPids('n3'), '');
+  const links = await runIn(node.machine, ['ls', '/sys/class/net']);
+  assert.not.match(links.stdout, /^(tp|vx-|br-)/m);
+  assert.is(await crossPing(world.guests.filter(({ node: { name } }) => name !== 'n3')), 2);
+  const metrics = (await client.bytes('/metrics')).toString();
+  assert.match(metrics, /^troupe_mesh_link_up\{peer="n2"\} 1$/m);
+  assert.match(metrics, /^troupe_shards_owned \d+$/m);
+  assert.match(metrics, /^troupe_store_duration_seconds_count\{operation="txn"\} [1-9]/m);
+  assert.equal(await client.list('/stuck'), []);
 });
 
 const isCreated = (view: View) => view['state'] === 'created';

@@ -39,7 +39,7 @@ export class StoreJournal implements Journal {
     try {
       // In transactions of their own: together they might be too many operations.
       for (const ops of await this.#surplus(write)) await this.#commits.commit({ guards, ops });
-      return (await this.#commits.commit({ guards, ops: this.#ops(write) })).revision;
+      return (await this.#commits.commit({ guards, ops: this.ops(write) })).revision;
     } catch (error) {
       if (!(error instanceof TroupeError) || error.code !== 'store/conflict') throw error;
       const { kind, id } = write.address;
@@ -52,7 +52,8 @@ export class StoreJournal implements Journal {
     return isPruneDue(events) ? pruneOps(this.#store, this.#keys.events(kind, id)) : [];
   }
 
-  #ops({ address: { kind, id }, snapshot, events, index }: TurnWrite): WriteOp[] {
+  /** What a turn's write does to the store, without its guard. */
+  ops({ address: { kind, id }, snapshot, events, index }: TurnWrite): WriteOp[] {
     const key = this.#keys.object(kind, id);
     const nameKey = (entry: IndexEntry) => this.#keys.name(entry.namespace, kind, entry.name, id);
     const ops: WriteOp[] = [];

@@ -16,22 +16,24 @@ interface Row {
 }
 
 export class RouteTable {
-  /** By number of segments: what cannot match is not looked at. */
-  readonly #rows = new Map<number, Row[]>();
+  /** By first segment, which is never a variable: what cannot match is not looked at. */
+  readonly #rows = new Map<string, Row[]>();
 
   constructor(routes: readonly Route[]) {
     for (const route of routes) {
       const segments = route.path.split('/').slice(1);
-      const rows = this.#rows.get(segments.length) ?? [];
+      const [first = ''] = segments;
+      const rows = this.#rows.get(first) ?? [];
       rows.push({ segments, route });
-      this.#rows.set(segments.length, rows);
+      this.#rows.set(first, rows);
     }
   }
 
   find(method: string, path: string): Match {
     const segments = decodeSegments(path);
     if (segments === undefined) return { kind: 'no-path' };
-    const fitting = (this.#rows.get(segments.length) ?? []).filter((row) => fits(row, segments));
+    const rows = this.#rows.get(segments[0] ?? '') ?? [];
+    const fitting = rows.filter((row) => fits(row, segments));
     if (fitting.length === 0) return { kind: 'no-path' };
     const row = fitting.find(({ route }) => route.method === method);
     if (row === undefined) {
@@ -51,6 +53,7 @@ function decodeSegments(path: string): string[] | undefined {
 }
 
 function fits(row: Row, segments: readonly string[]): boolean {
+  if (row.segments.length !== segments.length) return false;
   return row.segments.every((segment, index) =>
     segment.startsWith(':') ? segments[index] !== '' : segment === segments[index],
   );

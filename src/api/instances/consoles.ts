@@ -33,6 +33,7 @@ export function consoleRoutes(services: ApiServices, object: FindInstance): Rout
       summary: "The last bytes of the serial console's log",
       answer: { bytes: 'application/octet-stream' },
       object,
+      errors: [504],
       body: { length: Type.Optional(Type.Unknown()) },
       handle: async ({ object: { id }, body }) => {
         const length = wholeNumber(body.length ?? DEFAULT_BYTES);
@@ -45,6 +46,7 @@ export function consoleRoutes(services: ApiServices, object: FindInstance): Rout
       summary: "Empty the serial console's log",
       answer: NOTHING,
       object,
+      errors: [504],
       handle: async ({ object: { id } }) => {
         await consoles.clearConsole(id);
         return json(null);

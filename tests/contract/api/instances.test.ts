@@ -262,7 +262,7 @@ test('what an instance used lately is asked of its machine, and told among its e
   const usage = { type: 'usage', message: 'usage', node: 'n1', trace: 'minute' } as const;
   const at = (id: string, atMs: number) => ({ ...usage, id, atMs, extra: { 'cpu usage': {} } });
   const later = `7ZZZZZZZZZ${'0'.repeat(16)}`;
-  world.machine.usage.set(uuid, [at('0'.repeat(26), 1_000), at(later, Date.now() + 60_000)]);
+  world.machine.usageEvents.set(uuid, [at('0'.repeat(26), 1_000), at(later, Date.now() + 60_000)]);
   const path = `/instances/${uuid}/events`;
   const types = async (body: View) =>
     (await world.ok<View[]>('GET', path, { body })).map(({ type }) => type);

@@ -4,6 +4,7 @@
 // D1  A daemon that has died decides, sends and acts no more, however far its promises had come: its time has
 //     ended, its store and mesh are cut, its drivers stand still.
 // D2  What the machine was told before goes on, as libvirt and the kernel do.
+import { codeOf } from '../../../actors/kernel/errors.ts';
 import type { Boundary } from '../../../actors/kernel/environment.ts';
 import type { Address, Kind, Message } from '../../../actors/kernel/kind.ts';
 import type { Journal, Log, Performers, Random, Router } from '../../../actors/kernel/ports.ts';
@@ -25,9 +26,12 @@ import { DomainNews } from '../../../src/daemon/domain-news.ts';
 import { feedReadModel } from '../../../src/daemon/feed.ts';
 import { FenceSweep } from '../../../src/daemon/fence-sweep.ts';
 import { Measuring } from '../../../src/daemon/gauges.ts';
+import { giveUpMachine } from '../../../src/daemon/give-up-machine.ts';
 import { Inventory } from '../../../src/daemon/inventory.ts';
 import { registerKinds } from '../../../src/daemon/kinds.ts';
+import { NodeRemoval } from '../../../src/daemon/node-removal.ts';
 import { Presence } from '../../../src/daemon/presence.ts';
+import { reportResources } from '../../../src/daemon/resource-reports.ts';
 import { ReservationAudit } from '../../../src/daemon/reservation-audit.ts';
 import { ReadModel } from '../../../src/read/read-model.ts';
 import { StoreClaims, StoreJournal } from '../../../transport/sharding/journal.ts';
@@ -106,6 +110,8 @@ export class SimDaemon {
   readonly #clock: LocalClock;
   readonly #commits: GroupCommit;
   readonly #journal: StoreJournal;
+  /** As its API removes other nodes. */
+  readonly removal: NodeRemoval;
   readonly #dataplane: SimDataplane;
   readonly #hypervisor: SimHypervisor;
   readonly #onDeath: (reason: string) => void;
@@ -132,6 +138,14 @@ export class SimDaemon {
     const commits = { store: this.store, clock: this.#clock };
     this.#commits = site.bug?.commits?.(commits) ?? new GroupCommit(commits);
     this.#journal = new StoreJournal(this.store, this.#commits, site.keys);
+    this.removal = new NodeRemoval({
+      node,
+      store: this.store,
+      keys: site.keys,
+      journal: this.#journal,
+      clock: this.#clock,
+      random: this.#random,
+    });
     this.cluster = this.#makeCluster();
     this.runtime = this.#makeRuntime(site.bug?.journal?.(this.#journal) ?? this.#journal);
     this.#dataplane = new SimDataplane(machine, this.#isAlive);
@@ -156,7 +170,12 @@ export class SimDaemon {
     const feed = { store: this.store, keys, read, ...timing, log: this.#log, onFailed };
     this.#feed = feedReadModel(feed);
     await this.#feed.ready();
-    await this.cluster.join(this.runtime);
+    try {
+      await this.cluster.join(this.runtime);
+    } catch (error) {
+      if (codeOf(error) === 'node/removed') await this.#giveUp();
+      throw error;
+    }
     this.#hypervisor.lookAgain((id) => this.cluster.epochOf(instanceRef(id)) === null);
     this.#watches = this.#watch();
     bug?.patrol?.({ read, clock: this.#clock, ...whereOf(this.#host) });
@@ -212,7 +231,15 @@ export class SimDaemon {
       random: this.#number,
       membership: { store, keys, ...timing, member, leaseTtlMs: LEASE_TTL_MS },
       onJoined: () => this.#introduce(),
+      onRemoved: (error) => void this.#giveUp().then(() => this.#onDeath(error.message)),
     });
+  }
+
+  /** As src/daemon/daemon.ts does. */
+  #giveUp(): Promise<void> {
+    const { machine, name: node } = this.#host;
+    const parts = { node, log: this.#log, trace: this.#random.uuid() };
+    return giveUpMachine({ ...parts, ledger: machine.ledger, executors: this.executors });
   }
 
   #makeRuntime(journal: Journal): Runtime {
@@ -284,6 +311,7 @@ export class SimDaemon {
       this.#makeAudits(),
       new Measuring({ ...common, gauges: () => GAUGES }),
       new ReservationAudit(common),
+      reportResources({ ...common, resources: () => ({ cpu_max: 8 }), processes: () => ({}) }),
     ];
   }
 

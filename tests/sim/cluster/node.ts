@@ -21,6 +21,8 @@ export class SimNode implements Host {
   readonly lossExpected = new Set<string>();
   readonly #site: Site;
   #daemon: SimDaemon | null = null;
+  /** It is not started again by itself. */
+  isOut = false;
   #boots = 0;
 
   constructor(site: Site, index: number, cpus = CPUS) {
@@ -47,7 +49,7 @@ export class SimNode implements Host {
 
   /** Starts a daemon unless one runs; one that cannot start gives up what it has taken, and ends. */
   boot(): void {
-    if (this.#daemon !== null) return;
+    if (this.#daemon !== null || this.isOut) return;
     const { trace } = this.#site;
     const daemon: SimDaemon = new SimDaemon(this.#site, this, ++this.#boots, (reason) => {
       if (this.#daemon === daemon) this.kill(reason);
