@@ -37,6 +37,7 @@ import {
   imageFailed,
   interfaceChanged,
 } from './needs.ts';
+import { attachmentChanged } from './attachments.ts';
 import { nodeGone, sawNode } from './node-seen.ts';
 import { plug } from './plug.ts';
 import { account, claimsPlace } from './place.ts';
@@ -87,6 +88,8 @@ export const initial: State = {
   lostAtMs: [],
   isDomainGone: false,
   areImagesReleased: false,
+  operations: [],
+  screenshots: [],
   setback: null,
   ...newLife,
 };
@@ -112,8 +115,7 @@ function transition(
     case 'account-for':
       return account(state, message.node);
     case 'preflight-started':
-      if (state.phase !== 'initial' || state.node === null) return next(state);
-      return advance({ ...state, phase: 'preflight', sinceMs: turn.now }, turn);
+      return preflightStarted(state, turn);
     case 'artifact-changed':
       return artifactChanged(state, message, turn);
     case 'blob-changed':
@@ -124,6 +126,14 @@ function transition(
       return plug(state, message.nic);
     case 'set-power':
       return setPower(state, message.action, turn);
+    case 'enlist':
+    case 'operation-ready':
+    case 'operation-started':
+    case 'operation-over':
+    case 'operations-dropped':
+    case 'keep-screenshot':
+    case 'screenshots-dropped':
+      return clearedAway(attachmentChanged(state, message, turn), turn);
     case 'node-seen':
       return sawNode(state, message);
     case 'node-gone':
@@ -143,6 +153,18 @@ function transition(
     case 'time-reached':
       return timeReached(state, turn);
   }
+}
+
+function preflightStarted(state: State, turn: Turn): Step<State> {
+  if (state.phase !== 'initial' || state.node === null) return next(state);
+  return advance({ ...state, phase: 'preflight', sinceMs: turn.now }, turn);
+}
+
+/** What was cleared away may have been the last that an instance that goes had. */
+function clearedAway(step: Step<State>, turn: Turn): Step<State> {
+  const { state, reply } = step;
+  if (state === null || !isCleaning(state) || step.refusal !== null) return step;
+  return { ...clean({}, state, turn), reply };
 }
 
 function create(
@@ -197,6 +219,9 @@ export const instance = withMetadata(
       'remove-domain': INSISTENT,
       'delete-interfaces': INSISTENT,
       'release-images': INSISTENT,
+      'start-operation': STANDING,
+      'drop-operations': STANDING,
+      'drop-screenshots': STANDING,
       forget: STANDING,
     },
     passing,
@@ -206,10 +231,11 @@ export const instance = withMetadata(
     onCrash: restartThenPark,
     parked: crashed,
     snapshot: {
-      schema: 2,
+      schema: 3,
       decode: decoder('instance', InstanceState, 'actor/bad-snapshot'),
       migrations: {
         1: (state) => ({ ...(state as object), nodeBoot: null, observedGeneration: 0 }),
+        2: (state) => ({ ...(state as object), operations: [], screenshots: [] }),
       },
     },
   }),

@@ -83,6 +83,7 @@ export function artifactChanged(
 /** Replies whether a disk is (still) based on the blob. */
 export function blobChanged(state: State, message: Of<'blob-changed'>, turn: Turn): Step<State> {
   const { blobId } = message;
+  if (state.screenshots.includes(blobId)) return next(state, [], true);
   const isBased = state.disks.some((disk) => disk.blobId === blobId);
   if (!isBased || state.areImagesReleased || state.phase === 'deleted')
     return next(state, [], false);

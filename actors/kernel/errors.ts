@@ -59,6 +59,8 @@ export const CODES = {
   'hypervisor/unavailable': { http: 503, retry: 'backoff' },
   'hypervisor/refused': { http: 500, retry: 'never' },
   'hypervisor/segment-missing': { http: 503, retry: 'backoff' },
+  'guest/lost': { http: 409, retry: 'never' },
+  'guest/refused': { http: 409, retry: 'never' },
   'api/bad-request': { http: 400, retry: 'never' },
   'api/unauthenticated': { http: 401, retry: 'never' },
   'api/forbidden': { http: 403, retry: 'never' },

@@ -1,6 +1,7 @@
 // What is asked of a machine's daemon itself rather than of an actor: what its actors are doing, and what only the
 // machine has (consoles). `machine/<node>` answers; the router brings it there.
 import type { Ref } from '../kernel/kind.ts';
+import { AgentCommand } from '../agent-operation/state.ts';
 import { closed, decoder, messageDecoder, Type, type MessageOf } from '../kernel/schema.ts';
 
 /** Of what goes in one message: well below what the mesh takes. */
@@ -22,6 +23,20 @@ const MESSAGES = {
   /** Replies the end of the serial console's log, base64; a negative length: all of it. */
   'read-console': { instanceId: Type.String(), lengthBytes: Type.Integer() },
   'clear-console': { instanceId: Type.String() },
+  /**
+   * Has the agent in the guest carry the commands out, unless that was asked for before; replies the outcome, or null when
+   * there is none yet after a while. `boot`: of the daemon that is meant (guest-operations.ts).
+   */
+  'run-agent-operation': {
+    operationId: Type.String(),
+    instanceId: Type.String(),
+    boot: Type.String(),
+    commands: Type.Array(AgentCommand),
+  },
+  /** Nobody waits for its outcome any more. */
+  'end-agent-operation': { operationId: Type.String() },
+  /** Takes a picture of the guest's screen into the spool; replies its id there. */
+  'take-screenshot': { instanceId: Type.String() },
   /** Brings bytes into its spool, at this place; replies how many are there then. Repeated: nothing changes. */
   'spool-write': { id: Type.String(), offset: Type.Integer({ minimum: 0 }), bytes: Bytes },
   'spool-resize': { id: Type.String(), sizeBytes: Type.Integer({ minimum: 0 }) },

@@ -4,12 +4,7 @@ import { TroupeError } from '../../actors/kernel/errors.ts';
 import { finding, NOTHING, route, type Method, type Route } from './http/route.ts';
 
 export function missingRoutes(): Route[] {
-  return [
-    ...ofInstances(),
-    notYet('GET /admin/cacert', "the cluster's CA certificate"),
-    notYet('GET /agentoperations/:operation_uuid', 'agent operations'),
-    notYet('DELETE /agentoperations/:operation_uuid', 'agent operations'),
-  ];
+  return [...ofInstances(), notYet('GET /admin/cacert', "the cluster's CA certificate")];
 }
 
 function ofInstances(): Route[] {
@@ -18,11 +13,6 @@ function ofInstances(): Route[] {
       'GET /instances/:instance_ref/vdiconsolehelper',
       'the viewer file of a graphical console',
     ),
-    notYet('GET /instances/:instance_ref/screenshot', 'screenshots'),
-    notYet('POST /instances/:instance_ref/agent/put', 'agent operations'),
-    notYet('POST /instances/:instance_ref/agent/get', 'agent operations'),
-    notYet('POST /instances/:instance_ref/agent/execute', 'agent operations'),
-    notYet('GET /instances/:instance_ref/agentoperations', 'agent operations'),
     notYet('GET /instances/:instance_ref/snapshot', 'snapshots'),
     notYet('POST /instances/:instance_ref/snapshot', 'snapshots'),
   ];

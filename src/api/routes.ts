@@ -6,6 +6,7 @@ import { uploadRoutes } from './artifacts/uploads.ts';
 import { blobRoutes } from './blobs/blobs.ts';
 import { ImageCache } from './artifacts/image-cache.ts';
 import { instanceRoutes } from './instances/instances.ts';
+import { agentOperationRoutes } from './instances/agent-operations.ts';
 import { interfaceRoutes } from './instances/interfaces.ts';
 import { loginRoutes } from './identity/login.ts';
 import { metadataRoutes } from './objects/metadata-routes.ts';
@@ -37,6 +38,7 @@ function currentRoutes(services: ApiServices): Route[] {
     ...instanceRoutes(services, images),
     ...networkRoutes(services),
     ...interfaceRoutes(services),
+    ...agentOperationRoutes(services),
     ...artifactRoutes(services, images),
     ...uploadRoutes(services),
     ...labelRoutes(services),

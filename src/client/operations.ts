@@ -530,6 +530,168 @@ export interface Operations {
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: null;
   };
+  /** Run a line of the guest's shell through the agent in it. */
+  'POST /instances/{instance_ref}/agent/execute': {
+    readonly params: { readonly instance_ref: string };
+    readonly body: {
+      /** Command for the guest. */
+      readonly command_line?: string;
+    };
+    readonly answer: {
+      readonly uuid: string;
+      readonly state: string;
+      readonly metadata: Readonly<Record<string, unknown>>;
+      readonly version: number;
+      readonly namespace: string;
+      readonly instance_uuid: string;
+      readonly commands: readonly (
+        | {
+            readonly command: 'execute';
+            readonly commandline: string;
+            readonly 'block-for-result': boolean;
+          }
+        | {
+            readonly command: 'get-file';
+            readonly path: string;
+          }
+        | {
+            readonly command: 'put-blob';
+            readonly blob_uuid: string;
+            readonly path: string;
+          }
+        | {
+            readonly command: 'chmod';
+            readonly path: string;
+            readonly mode: number | string;
+          }
+      )[];
+      readonly results: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    };
+  };
+  /** Fetch a file from the guest; it becomes a blob. */
+  'POST /instances/{instance_ref}/agent/get': {
+    readonly params: { readonly instance_ref: string };
+    readonly body: {
+      /** Path in the guest. */
+      readonly path?: string;
+    };
+    readonly answer: {
+      readonly uuid: string;
+      readonly state: string;
+      readonly metadata: Readonly<Record<string, unknown>>;
+      readonly version: number;
+      readonly namespace: string;
+      readonly instance_uuid: string;
+      readonly commands: readonly (
+        | {
+            readonly command: 'execute';
+            readonly commandline: string;
+            readonly 'block-for-result': boolean;
+          }
+        | {
+            readonly command: 'get-file';
+            readonly path: string;
+          }
+        | {
+            readonly command: 'put-blob';
+            readonly blob_uuid: string;
+            readonly path: string;
+          }
+        | {
+            readonly command: 'chmod';
+            readonly path: string;
+            readonly mode: number | string;
+          }
+      )[];
+      readonly results: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    };
+  };
+  /** Put a blob into the guest as a file. */
+  'POST /instances/{instance_ref}/agent/put': {
+    readonly params: { readonly instance_ref: string };
+    readonly body: {
+      /** UUID of a blob. */
+      readonly blob_uuid?: string;
+      /** Path in the guest. */
+      readonly path?: string;
+      /** Mode of the file. */
+      readonly mode?: number | string;
+    };
+    readonly answer: {
+      readonly uuid: string;
+      readonly state: string;
+      readonly metadata: Readonly<Record<string, unknown>>;
+      readonly version: number;
+      readonly namespace: string;
+      readonly instance_uuid: string;
+      readonly commands: readonly (
+        | {
+            readonly command: 'execute';
+            readonly commandline: string;
+            readonly 'block-for-result': boolean;
+          }
+        | {
+            readonly command: 'get-file';
+            readonly path: string;
+          }
+        | {
+            readonly command: 'put-blob';
+            readonly blob_uuid: string;
+            readonly path: string;
+          }
+        | {
+            readonly command: 'chmod';
+            readonly path: string;
+            readonly mode: number | string;
+          }
+      )[];
+      readonly results: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    };
+  };
+  /** Agent operations of an instance that have not begun; all of them with `all`. */
+  'GET /instances/{instance_ref}/agentoperations': {
+    readonly params: { readonly instance_ref: string };
+    readonly body: {
+      /** Also those that are deleted, while they are kept. */
+      readonly all?: boolean | null;
+    };
+    readonly answer: readonly {
+      readonly uuid: string;
+      readonly state: string;
+      readonly metadata: Readonly<Record<string, unknown>>;
+      readonly version: number;
+      readonly namespace: string;
+      readonly instance_uuid: string;
+      readonly commands: readonly (
+        | {
+            readonly command: 'execute';
+            readonly commandline: string;
+            readonly 'block-for-result': boolean;
+          }
+        | {
+            readonly command: 'get-file';
+            readonly path: string;
+          }
+        | {
+            readonly command: 'put-blob';
+            readonly blob_uuid: string;
+            readonly path: string;
+          }
+        | {
+            readonly command: 'chmod';
+            readonly path: string;
+            readonly mode: number | string;
+          }
+      )[];
+      readonly results: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    }[];
+  };
+  /** Take a picture of the guest's screen; answers the UUID of a new blob. */
+  'GET /instances/{instance_ref}/screenshot': {
+    readonly params: { readonly instance_ref: string };
+    readonly body: Readonly<Record<never, unknown>>;
+    readonly answer: string;
+  };
   /** The caller's networks; system sees everybody's. */
   'GET /networks': {
     readonly params: Readonly<Record<never, string>>;
@@ -669,6 +831,76 @@ export interface Operations {
     readonly params: { readonly interface_uuid: string };
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: null;
+  };
+  /** One agent operation, with what the guest has answered. */
+  'GET /agentoperations/{operation_uuid}': {
+    readonly params: { readonly operation_uuid: string };
+    readonly body: Readonly<Record<never, unknown>>;
+    readonly answer: {
+      readonly uuid: string;
+      readonly state: string;
+      readonly metadata: Readonly<Record<string, unknown>>;
+      readonly version: number;
+      readonly namespace: string;
+      readonly instance_uuid: string;
+      readonly commands: readonly (
+        | {
+            readonly command: 'execute';
+            readonly commandline: string;
+            readonly 'block-for-result': boolean;
+          }
+        | {
+            readonly command: 'get-file';
+            readonly path: string;
+          }
+        | {
+            readonly command: 'put-blob';
+            readonly blob_uuid: string;
+            readonly path: string;
+          }
+        | {
+            readonly command: 'chmod';
+            readonly path: string;
+            readonly mode: number | string;
+          }
+      )[];
+      readonly results: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    };
+  };
+  /** Call an agent operation off, or forget it and its results. */
+  'DELETE /agentoperations/{operation_uuid}': {
+    readonly params: { readonly operation_uuid: string };
+    readonly body: Readonly<Record<never, unknown>>;
+    readonly answer: {
+      readonly uuid: string;
+      readonly state: string;
+      readonly metadata: Readonly<Record<string, unknown>>;
+      readonly version: number;
+      readonly namespace: string;
+      readonly instance_uuid: string;
+      readonly commands: readonly (
+        | {
+            readonly command: 'execute';
+            readonly commandline: string;
+            readonly 'block-for-result': boolean;
+          }
+        | {
+            readonly command: 'get-file';
+            readonly path: string;
+          }
+        | {
+            readonly command: 'put-blob';
+            readonly blob_uuid: string;
+            readonly path: string;
+          }
+        | {
+            readonly command: 'chmod';
+            readonly path: string;
+            readonly mode: number | string;
+          }
+      )[];
+      readonly results: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    };
   };
   /** Artifacts that the caller may read. */
   'GET /artifacts': {
@@ -1298,36 +1530,6 @@ export interface Operations {
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: Uint8Array;
   };
-  /** Not there yet: screenshots. */
-  'GET /instances/{instance_ref}/screenshot': {
-    readonly params: { readonly instance_ref: string };
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: Uint8Array;
-  };
-  /** Not there yet: agent operations. */
-  'POST /instances/{instance_ref}/agent/put': {
-    readonly params: { readonly instance_ref: string };
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: Uint8Array;
-  };
-  /** Not there yet: agent operations. */
-  'POST /instances/{instance_ref}/agent/get': {
-    readonly params: { readonly instance_ref: string };
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: Uint8Array;
-  };
-  /** Not there yet: agent operations. */
-  'POST /instances/{instance_ref}/agent/execute': {
-    readonly params: { readonly instance_ref: string };
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: Uint8Array;
-  };
-  /** Not there yet: agent operations. */
-  'GET /instances/{instance_ref}/agentoperations': {
-    readonly params: { readonly instance_ref: string };
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: Uint8Array;
-  };
   /** Not there yet: snapshots. */
   'GET /instances/{instance_ref}/snapshot': {
     readonly params: { readonly instance_ref: string };
@@ -1343,18 +1545,6 @@ export interface Operations {
   /** Not there yet: the cluster's CA certificate. */
   'GET /admin/cacert': {
     readonly params: Readonly<Record<never, string>>;
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: Uint8Array;
-  };
-  /** Not there yet: agent operations. */
-  'GET /agentoperations/{operation_uuid}': {
-    readonly params: { readonly operation_uuid: string };
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: Uint8Array;
-  };
-  /** Not there yet: agent operations. */
-  'DELETE /agentoperations/{operation_uuid}': {
-    readonly params: { readonly operation_uuid: string };
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: Uint8Array;
   };

@@ -2,6 +2,7 @@
 import { systemClock } from '../../actors/kernel/clock.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
+import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
 import { instance } from '../../actors/instance/instance.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
 import { network } from '../../actors/network/network.ts';
@@ -68,6 +69,7 @@ export function apiServices(parts: ApiParts): ApiServices {
 /** What calls off the object's passing state; every kind says it of itself. */
 function cancelMessage(read: ReadModel, { kind, id }: Address): Message | undefined {
   const states = {
+    agentoperation: () => passingOf(agentOperation, read.agentOperations.get(id)?.state),
     artifact: () => passingOf(artifact, read.artifacts.get(id)?.state),
     blob: () => passingOf(blob, read.blobs.get(id)?.state),
     instance: () => passingOf(instance, read.instances.get(id)?.state),

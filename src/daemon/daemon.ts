@@ -41,6 +41,7 @@ import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
 import { FenceSweep } from './fence-sweep.ts';
 import { openHost, type Host } from './host.ts';
+import { guestsOf } from './guests.ts';
 import { identityOf } from './identity.ts';
 import { Inventory } from './inventory.ts';
 import { registerKinds, STORED_FORMAT } from './kinds.ts';
@@ -120,9 +121,13 @@ interface Parts {
   readonly metrics: Metrics;
 }
 
-/** What is asked of the machine itself. */
-function ofMachine({ hypervisor, network, images }: Host) {
-  return { consoles: hypervisor, dataplane: network, files: images };
+/** What is asked of the machine itself, and of its guests. */
+function ofMachine(options: DaemonOptions, host: Host, { member }: Self, undo: Undo) {
+  const { hypervisor: consoles, network: dataplane, images: files } = host;
+  const clock = systemClock;
+  const guests = guestsOf({ ...options, ...host, boot: member.bootId, clock });
+  undo.push(() => guests.operations.stop());
+  return { consoles, dataplane, files, guests, clock };
 }
 
 /** Joins the cluster with all actors, then serves. */
@@ -145,9 +150,10 @@ async function startActors(
   });
   const runtime = makeRuntime(options, journal, cluster);
   const facts = machineFacts(config, read, runtime);
+  const machine = ofMachine(options, host, self, undo);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
-    machine: machineService({ ...facts, runtime, ...ofMachine(host), clock: systemClock }),
+    machine: machineService({ ...facts, runtime, ...machine }),
   });
   const among = await openAmong({
     ...options,
@@ -175,8 +181,7 @@ async function startActors(
   );
   const resumed = await joinOrGiveUp(cluster, runtime, giveUp);
   const patience = { clock: systemClock, ...options };
-  const { apiUrl } = self;
-  const login = await bootstrap({ ...config, router, read, apiUrl, trace, patience });
+  const login = await bootstrap({ ...config, ...self, router, read, trace, patience });
   // Who is decided for here says its wish again by itself, and hears how its guest is then; others have to be told.
   host.hypervisor.lookAgain((id) => cluster.epochOf(instanceRef(id)) === null);
   startWatching(options, { ...parts, journal, executors, router, cluster }, undo);

@@ -1,4 +1,6 @@
 // Every kind of object, joined with what carries out its effects.
+import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
+import { agentOperationPerformers } from '../../actors/agent-operation/effects.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { artifactPerformers } from '../../actors/artifact/effects.ts';
 import { blob } from '../../actors/blob/blob.ts';
@@ -23,6 +25,7 @@ import { candidates } from './candidates.ts';
 
 /** Grows with every change of a kind's snapshot: see Member.format. */
 export const STORED_FORMAT = [
+  agentOperation,
   artifact,
   blob,
   instance,
@@ -70,6 +73,7 @@ export function registerKinds(
       nodes: () => blobNodes(read, isMember),
     }),
   );
+  runtime.register(agentOperation, agentOperationPerformers());
   runtime.register(artifact, artifactPerformers());
   runtime.register(upload, uploadPerformers());
   runtime.register(

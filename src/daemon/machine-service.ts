@@ -1,10 +1,12 @@
 // Answers what is asked of this machine's daemon itself (actors/node/machine-message.ts).
+import { OUTCOME_WAIT_MS } from '../../actors/agent-operation/effects.ts';
 import type { Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import { parseAddress } from '../../actors/kernel/kind.ts';
 import type { Service } from '../../actors/kernel/router.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
+import type { GuestOperations } from '../../actors/node/guest-operations.ts';
 import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
 import type { Resources } from './resources.ts';
 import type { HeldReplica } from '../drivers/image/held-replica.ts';
@@ -12,6 +14,12 @@ import type { Spool } from '../drivers/image/spool.ts';
 import type { Dataplane } from '../../actors/network/ports.ts';
 import type { Consoles } from '../api/services.ts';
 
+/** What reaches into the guests of this machine. */
+export interface Guests {
+  readonly operations: Pick<GuestOperations, 'run' | 'end'>;
+  /** Takes a picture of the screen into the spool; resolves to its id there. */
+  takeScreenshot(instanceId: string): Promise<string>;
+}
 /** Of those at work; a list for people. */
 const MOST_BUSY = 1_000;
 
@@ -21,6 +29,7 @@ export interface MachineServiceOptions {
   readonly resources: () => Resources;
   readonly processes: () => Record<string, number>;
   readonly consoles: Consoles;
+  readonly guests: Guests;
   readonly dataplane: Pick<Dataplane, 'ping'>;
   readonly clock: Clock;
   readonly files: MachineFiles;
@@ -36,7 +45,7 @@ export interface MachineFiles {
 const MOST_PINGS = 16;
 
 export function machineService(options: MachineServiceOptions): Service {
-  const { runtime, pid, resources, processes, consoles, clock, files } = options;
+  const { runtime, pid, resources, processes, consoles, guests, clock, files } = options;
   const ping = limitedPing(options.dataplane);
   return async (_to, body, trace) => {
     const message = decodeMachineMessage(body);
@@ -60,6 +69,13 @@ export function machineService(options: MachineServiceOptions): Service {
       case 'clear-console':
         await consoles.clearConsole(message.instanceId);
         return null;
+      case 'run-agent-operation':
+        return plain(await guests.operations.run(message, OUTCOME_WAIT_MS));
+      case 'end-agent-operation':
+        guests.operations.end(message.operationId);
+        return null;
+      case 'take-screenshot':
+        return await guests.takeScreenshot(message.instanceId);
       case 'spool-write':
         return await files.spool.write(message.id, message.offset, message.bytes);
       case 'spool-resize':

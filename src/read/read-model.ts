@@ -4,6 +4,7 @@
 // R2  Waiting is for conditions, with a deadline; every change of the object is looked at, in order.
 // R3  While the store is out of reach the copy goes on answering, and says that it may be stale.
 // R4  apply() is one turn of the event loop: nobody reads a copy that is half of one revision, half of another.
+import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import { instance } from '../../actors/instance/instance.ts';
@@ -37,6 +38,7 @@ type StateOf<K> = K extends ReadKind<infer S> ? S : never;
 const REVISION = '';
 
 export class ReadModel {
+  readonly agentOperations: Collection<StateOf<typeof agentOperation>, 'instance'>;
   readonly artifacts: Collection<StateOf<typeof artifact>, 'sourceUrl' | 'shared'>;
   readonly blobs: Collection<StateOf<typeof blob>>;
   readonly instances: Collection<StateOf<typeof instance>>;
@@ -55,6 +57,9 @@ export class ReadModel {
   constructor(clock: Clock, log: Log) {
     this.#log = log;
     this.#waiters = new Waiters(clock);
+    this.agentOperations = this.#collect(agentOperation, {
+      instance: (state) => state.instanceId,
+    });
     this.artifacts = this.#collect(artifact, {
       sourceUrl: (state) => state.sourceUrl,
       shared: (state) => (state.shared ? 'shared' : null),

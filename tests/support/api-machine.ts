@@ -12,12 +12,15 @@ import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json, JsonObject } from '../../actors/kernel/json.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Claims, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
-import type { PingOutput } from '../../actors/network/ports.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
+import { guestsOf } from '../../src/daemon/guests.ts';
+import type { Guests } from '../../src/daemon/machine-service.ts';
+import type { PingOutput } from '../../actors/network/ports.ts';
 import type { GuestUsage } from '../../src/metrics/instances.ts';
 import type { ReadModel } from '../../src/read/read-model.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
 import { clusterKeys } from '../../transport/store/keys.ts';
+import { SimAgent } from './sim-agent.ts';
 import { MemoryJournal } from './kernel.ts';
 
 /** Real timers; the wall clock can be moved. */
@@ -185,6 +188,11 @@ export class FakeMachine {
   readonly files = new MemoryFiles();
   /** What reading a console throws, if anything. */
   consoleFailure: Error | undefined;
+  /** What guests that are expected to have an agent say of it. */
+  agentState: string | null = null;
+  readonly agents = new Map<string, SimAgent>();
+  /** The screens of guests; a guest without one does not run. */
+  readonly screens = new Map<string, Buffer>();
 
   async handle({ id }: Address, message: Message): Promise<Json> {
     const [, resource = '', blobId = ''] = id.split('/');
@@ -192,11 +200,28 @@ export class FakeMachine {
     await this.before(resource, spec);
     if (spec === null) return null;
     if (resource === 'segment') return { bridge: 'br0', mtu: 7950 };
-    if (resource === 'domain') return domainReport(spec);
+    if (resource === 'domain') return domainReport(spec, this.agentState);
     const source = spec['source'] as { kind: string; id?: string } | undefined;
     if (source?.kind === 'spool') return this.files.take(blobId, source.id ?? '');
     if (resource === 'replica') this.files.replicas.set(blobId, Buffer.alloc(FETCHED_BYTES));
     return REPLICA;
+  }
+
+  /** What reaches into its guests: the daemon's own, over these. */
+  guests(boot: string, clock: Clock): Guests {
+    const screenshot = async (instanceId: string) => {
+      const image = this.screens.get(instanceId);
+      if (image !== undefined) return { mime: 'image/x-portable-pixmap', image };
+      throw new TroupeError('object/wrong-phase', 'it does not run');
+    };
+    const hypervisor = { screenshot, agentOf: (id: string) => this.agentOf(id) };
+    return guestsOf({ boot, hypervisor, images: this.files, clock, log: () => undefined });
+  }
+
+  agentOf(instanceId: string): SimAgent {
+    const agent = this.agents.get(instanceId) ?? new SimAgent();
+    this.agents.set(instanceId, agent);
+    return agent;
   }
 
   ping(networkId: string, address: string): Promise<PingOutput> {
@@ -230,11 +255,14 @@ const REPLICA: Json = {
   lastModified: null,
 };
 
-function domainReport(spec: Record<string, unknown>): Json {
-  const { power } = decodeDomainWish(spec);
+function domainReport(spec: Record<string, unknown>, agentState: string | null): Json {
+  const { power, sideChannels } = decodeDomainWish(spec);
   const ports = { consolePort: 31_001, vdiPort: 31_002, vdiTlsPort: null };
   const offReason = power === 'off' ? 'requested' : null;
-  const observed = { power, offReason, ...ports, accelerator: 'tcg' };
+  const hasAgent = power === 'on' && sideChannels.includes('sf-agent') && agentState !== null;
+  const said = { state: agentState ?? '', startedAtMs: 1_726_000_190_110, bootedAtMs: null };
+  const agent = hasAgent ? said : null;
+  const observed = { power, offReason, ...ports, accelerator: 'tcg', agent };
   const { disks, configDrive } = decodeDomainWish(spec);
   const builtDisks: Json[] = disks.map(({ device, bus, sizeGiB, baseBlobId: blobId }) => {
     return { device, bus, sizeGiB, blobId, snapshotIgnores: false };

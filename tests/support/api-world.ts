@@ -8,6 +8,8 @@
 import { randomUUID } from 'node:crypto';
 import { Agent, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
+import { agentOperationPerformers } from '../../actors/agent-operation/effects.ts';
 import { artifactPerformers } from '../../actors/artifact/effects.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { blob } from '../../actors/blob/blob.ts';
@@ -73,6 +75,8 @@ export { refusedByMachine } from './api-machine.ts';
 const ZONE = 'troupe.test';
 const FLOATING_BLOCK = '192.0.2.0/24';
 const EPOCH = 1;
+/** Of the only daemon. */
+export const BOOT = 'boot';
 
 export interface ApiReply {
   readonly status: number;
@@ -136,6 +140,7 @@ export class ApiWorld {
         consoles: this.machine,
         files: this.machine.files,
         dataplane: this.machine,
+        guests: this.machine.guests(BOOT, clock),
         clock,
       }),
     });
@@ -344,7 +349,7 @@ export async function openApiWorld(options: ApiWorldOptions = {}): Promise<ApiWo
     diskGiB: 10_000,
   };
   const gauges = { availableMemoryMiB: memoryMiB, freeDiskGiB: 10_000, load: 0 };
-  await world.tell(nodeRef(NODE), { kind: 'register', bootId: 'boot', machine, gauges });
+  await world.tell(nodeRef(NODE), { kind: 'register', bootId: BOOT, machine, gauges });
   await world.tell(networkRef(FLOATING), {
     kind: 'create-pool',
     netblock: options.floatingBlock ?? FLOATING_BLOCK,
@@ -372,6 +377,7 @@ function registerKinds(runtime: Runtime, read: ReadModel, floatingBlock: string)
   };
   const fetching = { maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 };
   runtime.register(blob, blobPerformers({ ...fetching, ...copies }));
+  runtime.register(agentOperation, agentOperationPerformers());
   runtime.register(artifact, artifactPerformers());
   runtime.register(upload, uploadPerformers());
   const ports = { candidates: (instanceId: string) => candidates(read, instanceId, () => true) };

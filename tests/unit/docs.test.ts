@@ -3,6 +3,8 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
+import { PHASES as AGENT_OPERATION_PHASES } from '../../actors/agent-operation/phases.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { PHASES as ARTIFACT_PHASES } from '../../actors/artifact/phases.ts';
 import { upload } from '../../actors/upload/upload.ts';
@@ -26,6 +28,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const PAGES = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/*.md', { cwd: ROOT })];
 
 const KINDS = {
+  agentoperation: [agentOperation, AGENT_OPERATION_PHASES],
   instance: [instance, INSTANCE_PHASES],
   interface: [interfaceKind, INTERFACE_PHASES],
   network: [network, NETWORK_PHASES],

@@ -1,4 +1,5 @@
 // An instance as clients see it (contract: instances 1).
+import { agentStateOf } from '../../../actors/instance/operations.ts';
 import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import type { InstanceState } from '../../../actors/instance/state.ts';
 import type { InterfaceState } from '../../../actors/interface/state.ts';
@@ -79,14 +80,21 @@ export function instanceView(
     configdrive: state.configDrive,
     ...firmwareOf(state),
     side_channels: state.sideChannels,
-    agent_state: null,
-    agent_start_time: null,
-    agent_system_boot_time: null,
+    ...agentOf(state),
     console_port: state.observed?.consolePort ?? null,
     vdi_port: state.observed?.vdiPort ?? null,
     vdi_tls_port: state.observed?.vdiTlsPort ?? null,
     metadata: state.metadata as JsonObject,
     version: OBJECT_VERSIONS.instance,
+  };
+}
+
+function agentOf(state: InstanceState): JsonObject {
+  const { startedAtMs = null, bootedAtMs = null } = state.observed?.agent ?? {};
+  return {
+    agent_state: agentStateOf(state),
+    agent_start_time: startedAtMs === null ? null : startedAtMs / 1000,
+    agent_system_boot_time: bootedAtMs === null ? null : bootedAtMs / 1000,
   };
 }
 

@@ -3,6 +3,7 @@ import { instanceRef, type InstanceState } from '../../../actors/instance/state.
 import { TroupeError, isErrorCode, unlessGone } from '../../../actors/kernel/errors.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
+import { agentRoutes } from './agent-operations.ts';
 import { checkNamespace } from '../identity/access.ts';
 import { consoleRoutes } from './consoles.ts';
 import { deleteAllBody, namespaceToEmpty } from '../objects/delete-all.ts';
@@ -16,6 +17,7 @@ import { findInterface } from './interfaces.ts';
 import { InterfaceView, interfaceView } from './interface-view.ts';
 import { Rendered } from '../http/rendered.ts';
 import { powerRoutes } from './power.ts';
+import { screenshotRoute } from './screenshot.ts';
 import { finder, listed } from '../objects/reference.ts';
 import { instances } from '../objects/resources.ts';
 import { json, optional, route, type Route, type Finder } from '../http/route.ts';
@@ -59,6 +61,8 @@ export function instanceRoutes(services: ApiServices, images: ImageCache): Route
     plugRoute(services, object),
     ...consoleRoutes(services, object),
     ...powerRoutes(services, object),
+    ...agentRoutes(services, object),
+    screenshotRoute(services, object),
   ];
 }
 

@@ -14,12 +14,15 @@ import type {
   DomainSpec,
   Hypervisor,
   HypervisorCapabilities,
+  Screenshot,
 } from '../../../actors/instance/ports.ts';
+import type { GuestAgent } from '../../../actors/instance/guest-agent.ts';
 import type { Clock } from '../../../actors/kernel/clock.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { formatAddress } from '../../../actors/kernel/kind.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type { Drift, WantedBy } from '../../../actors/network/ports.ts';
+import { AGENT_SIDE_CHANNEL, AgentWatch } from '../guest/agent-watch.ts';
 import type { Ledger } from '../ledger.ts';
 import { connectLibvirt, type Libvirt } from '../libvirt/client.ts';
 import { isLibvirtError } from '../libvirt/errors.ts';
@@ -28,12 +31,13 @@ import { readBootId } from './boot-id.ts';
 import { auditDomains, type IsWanted } from './audit.ts';
 import { clearLog, readLog } from './console-log.ts';
 import { converge, reportDomain, type ConvergeTools } from './converge.ts';
-import { consoleLog, nvramFile, socketFolder } from './definition.ts';
+import { channelSocket, consoleLog, nvramFile, socketFolder } from './definition.ts';
 import { domainName, DomainRecords } from './domain-record.ts';
 import { DomainWatch, type ChangeListener } from './domain-watch.ts';
 import { toTroupeError } from './failure.ts';
 import { inspectMachine, type Machine } from './machine.ts';
 import { OwnDomains } from './own-domains.ts';
+import { qemuAgentCall } from './qemu-agent-call.ts';
 import { PortPool, type PortRange } from './port-pool.ts';
 import type { Probed } from './probe.ts';
 import { undefineDomain } from './remove.ts';
@@ -87,6 +91,7 @@ export class LibvirtHypervisor implements Hypervisor {
   readonly #records: DomainRecords;
   readonly #ports: PortPool;
   readonly #watch: DomainWatch;
+  readonly #agents: AgentWatch;
   readonly #ioRetriedAt = new Map<string, number>();
   #deafen: () => void = () => undefined;
   #running: { readonly libvirt: Libvirt; readonly tools: ConvergeTools } | undefined;
@@ -102,6 +107,12 @@ export class LibvirtHypervisor implements Hypervisor {
       log,
       look: (instanceId) => this.#look(instanceId),
     });
+    this.#agents = new AgentWatch({
+      clock: options.clock,
+      qemuCall: (instanceId) => qemuAgentCall(() => this.#tools().libvirt, instanceId),
+      socketPath: (id) => channelSocket(this.#folder(id), AGENT_SIDE_CHANNEL),
+      onChange: (instanceId) => this.#watch.changed(instanceId),
+    });
   }
 
   /**
@@ -115,7 +126,12 @@ export class LibvirtHypervisor implements Hypervisor {
     try {
       const machine = await inspectMachine(libvirt, probed, machineType);
       this.#running = { libvirt, tools: this.#toolsFor(libvirt, machine, bootId) };
-      this.#deafen = libvirt.subscribe((event) => this.#watch.hear(event));
+      this.#deafen = libvirt.subscribe((event) => {
+        if (event.kind === 'agent') {
+          this.#agents.channelChanged(event.domain.uuid, event.state === 'connected');
+        }
+        this.#watch.hear(event);
+      });
     } catch (error) {
       await libvirt.close();
       throw toTroupeError(error, 'asking libvirt what it can do');
@@ -126,6 +142,7 @@ export class LibvirtHypervisor implements Hypervisor {
   async close(): Promise<void> {
     const running = this.#running;
     this.#running = undefined;
+    this.#agents.stop();
     await this.#turns.idle();
     // The end of the connection is our own doing: nobody has to hear of it.
     this.#deafen();
@@ -139,7 +156,9 @@ export class LibvirtHypervisor implements Hypervisor {
 
   async ensureDomain(spec: DomainSpec, by: WantedBy): Promise<DomainReport> {
     return await this.#turn(spec.instanceId, by, async () => {
-      const report = await converge(this.#tools(), spec, by);
+      const converged = await converge(this.#tools(), spec, by);
+      this.#agents.expect(spec.instanceId, spec.sideChannels);
+      const report = this.#agents.reported(spec.instanceId, converged);
       this.#watch.remember(spec.instanceId, report);
       return report;
     });
@@ -168,6 +187,23 @@ export class LibvirtHypervisor implements Hypervisor {
 
   async clearConsole(instanceId: string): Promise<void> {
     await clearLog(consoleLog(this.#folder(instanceId)));
+  }
+
+  async screenshot(instanceId: string): Promise<Screenshot> {
+    const domain = domainRef(instanceId, domainName(instanceId));
+    return await translated(`screen of instance ${instanceId}`, () =>
+      this.#tools()
+        .libvirt.guest.screenshot(domain)
+        .catch((error: unknown) => {
+          if (!isLibvirtError(error, 'operation-invalid')) throw error;
+          const reason = 'Invalid lifecycle state: the guest does not run, and has no screen';
+          throw new TroupeError('object/wrong-phase', reason, {}, error);
+        }),
+    );
+  }
+
+  agentOf(instanceId: string): GuestAgent {
+    return this.#agents.agentOf(instanceId);
   }
 
   /**
@@ -211,6 +247,7 @@ export class LibvirtHypervisor implements Hypervisor {
     await undefineDomain(this.#tools(), instanceId);
     await rm(socketFolder(folder), { recursive: true, force: true });
     await rm(nvramFile(folder), { force: true });
+    this.#agents.forget(instanceId);
     this.#watch.forget(instanceId);
     this.#ioRetriedAt.delete(instanceId);
     this.#records.forget(instanceId);
@@ -221,7 +258,8 @@ export class LibvirtHypervisor implements Hypervisor {
     if (this.#running === undefined || record === undefined) return undefined;
     const { tools } = this.#running;
     const domain = await tools.own.find(instanceId);
-    return domain === undefined ? undefined : await reportDomain(tools, domain.ref, record);
+    if (domain === undefined) return undefined;
+    return this.#agents.reported(instanceId, await reportDomain(tools, domain.ref, record));
   }
 
   async #connect(signal?: AbortSignal): Promise<Libvirt> {

@@ -190,7 +190,7 @@ test('owner and administrator get no breakdown either, whatever they do', async 
     }
   }
   const seen = await fire(fuzzer, asks());
-  assert.ok((seen[200] ?? 0) > 400, `${seen[200]} requests succeeded`);
+  assert.ok((seen[200] ?? 0) > 200, `${seen[200]} requests succeeded`);
 });
 
 test('every operation is fuzzed that the table has', () => {

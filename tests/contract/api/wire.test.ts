@@ -177,7 +177,8 @@ test('the front page answers without a token and lists capabilities that exist',
   ]) {
     assert.ok(reply.text.includes(word), word);
   }
-  assert.not.ok(reply.text.includes('instance-screenshot'));
+  assert.ok(reply.text.includes('instance-screenshot'));
+  assert.not.ok(reply.text.includes('blob-data-limit'));
 });
 
 test('a daemon without its store says that reads may be stale', async () => {
