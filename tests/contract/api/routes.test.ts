@@ -1,7 +1,7 @@
 // The table of routes: all of the contract, each once; what is missing says so, and is no capability.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { shapeOf } from '../../../src/api/http/capabilities.ts';
+import { capabilities, shapeOf } from '../../../src/api/http/capabilities.ts';
 import type { Route, Rule } from '../../../src/api/http/route.ts';
 import { apiRoutes } from '../../../src/api/routes.ts';
 import { openApiWorld, type ApiWorld, type View } from '../../support/api-world.ts';
@@ -49,6 +49,29 @@ test('every route says in a sentence what it does', () => {
   for (const { method, path, summary } of routes) {
     assert.match(summary, /^[A-Z`].{5,118}[^.]$/, `${method} ${path}: ${summary}`);
   }
+});
+
+/** Of the contract (conventions 2.2); left out are those that no client may see, or that nothing stands behind. */
+const WORDS =
+  'cluster-cacert cluster-resources agentoperations-crud instance-agentoperations instance-agentoperations-all ' +
+  'artifact-metadata artifact-upload-types blob-metadata blob-search-by-hash blob-hash-sha256 events-by-type pure-affinity ' +
+  'spice-vdi-console vdi-console-helper instance-put-blob instance-execute instance-get instance-screenshot ' +
+  'get-instance-namespace hot-plug-interface list-addresses route-addresses get-network-namespace provide-dns ' +
+  'extra-dns-entries interface-metadata node-get node-metadata node-process-metrics';
+
+test('a capability is said when all its routes work, and as soon as they do', async () => {
+  const said = (of: readonly Route[]) => capabilities(of).flatMap(([, words]) => words);
+  const working = routes.map((one) => ({ ...one, missing: null }));
+  assert.equal(said(working).toSorted(), WORDS.split(' ').toSorted());
+  const without = working.map((one) =>
+    shape(one) === 'DELETE /networks/*/dns' ? { ...one, missing: 'DNS entries' } : one,
+  );
+  assert.equal(
+    said(working).filter((word) => !said(without).includes(word)),
+    ['extra-dns-entries'],
+  );
+  const { text } = await world.call('GET', '/', { as: null });
+  for (const word of said(routes)) assert.ok(text.includes(word), word);
 });
 
 /** What is there of the other tenant's, by the variable that names it. */
