@@ -25,6 +25,7 @@ export interface Shot {
   readonly path: string;
   readonly body?: unknown;
   readonly raw?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 const TEXTS = [
@@ -131,7 +132,8 @@ export class ApiFuzzer {
     const at = path.replace(/\{(\w+)\}/g, (_, name: string) =>
       encodeURIComponent(this.#variable(name)),
     );
-    const shot = { operation, method, path: at + this.#query() };
+    const headers = this.#chance(0.1) ? { 'Idempotency-Key': this.#pick(['k1', 'k2', '?']) } : {};
+    const shot = { operation, method, path: at + this.#query(), headers };
     if (takesBytes) return { ...shot, raw: this.#pick(['bytes', '{"a":1}', '\u0000'.repeat(99)]) };
     if (this.#chance(0.04)) return { ...shot, raw: this.#pick(['{', '[1]', '"x"', '7', 'null']) };
     if (body === undefined) return this.#chance(0.2) ? { ...shot, body: this.#hostile(0) } : shot;

@@ -64,8 +64,8 @@ async function fire(fuzzer: ApiFuzzer, asks: Iterable<Ask>): Promise<Record<stri
   const worker = async () => {
     for (let next = queue.next(); next.done !== true; next = queue.next()) {
       const [as, shot] = next.value;
-      const { method, path, operation, body, raw } = shot;
-      const sent = raw === undefined ? { body } : { raw };
+      const { method, path, operation, body, raw, headers = {} } = shot;
+      const sent = { ...(raw === undefined ? { body } : { raw }), headers };
       const reply = await world.call(method, path, { as, ...sent }).catch((error: unknown) => {
         const about = `seed ${SEED}: ${as}: ${method} ${path} ${JSON.stringify(sent).slice(0, 500)}`;
         throw new Error(`${about}: ${String(error)}`, { cause: error });
@@ -180,9 +180,9 @@ test('owner and administrator get no breakdown either, whatever they do', async 
     for (let round = 0; round < ROUNDS / 2; round++) {
       for (const operation of operations) {
         const { method, path, isMissing } = operation;
-        // What ends the test: the namespace, its keys and its machine are still needed.
+        // What ends the test: the namespace, its keys, its tokens and its machine are still needed.
         const ends =
-          /^(POST|PUT|DELETE) .*(\/nodes\/\{node\}(\/drain)?|\/auth\/namespaces\/\{\w+\}(\/keys.*)?)$/;
+          /^(POST|PUT|DELETE) .*(\/admin\/.*|\/nodes\/\{node\}(\/drain)?|\/auth\/namespaces\/\{\w+\}(\/keys.*)?)$/;
         if (round % 8 !== 6 && deletesAll(operation)) continue;
         if (isMissing || ends.test(`${method} ${path}`)) continue;
         yield [round % 2 === 0 ? 'other' : 'system', fuzzer.shot(operation)];

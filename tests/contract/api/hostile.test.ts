@@ -216,6 +216,34 @@ test('ids that do not exist are 404 on every route', async () => {
   }
 });
 
+test('one thing deleted by many at once is deleted, and gone for the rest of them', async () => {
+  const network = await world.network({ name: 'fought-over', netblock: '10.67.0.0/24' });
+  const guest = await world.instance({ name: 'fought-over' });
+  const url = 'http://images.test/fought-over';
+  const image = await world.ok('POST', '/artifacts', { body: { url } });
+  const as = 'system';
+  await world.ok('POST', '/auth/namespaces', { as, body: { namespace: 'fought-over' } });
+  await world.ok('POST', '/auth/namespaces/lab/keys', { body: { key_name: 'fought', key: 'x' } });
+  const paths = [
+    `/networks/${String(network['uuid'])}`,
+    `/instances/${String(guest['uuid'])}`,
+    `/artifacts/${String(image['uuid'])}`,
+    '/auth/namespaces/fought-over',
+    '/auth/namespaces/lab/keys/fought',
+  ];
+  for (const path of paths) {
+    const replies = await Promise.all(
+      Array.from({ length: 12 }, () => world.call('DELETE', path, { as })),
+    );
+    const statuses = replies.map(({ status }) => status);
+    assert.ok(statuses.includes(200), path);
+    assert.ok(
+      statuses.every((status) => [200, 404, 409].includes(status)),
+      `${path}: ${statuses.join()}`,
+    );
+  }
+});
+
 test('a client that never finishes its headers is shown the door', async () => {
   const heard = await talk('GET /instances HTTP/1.1\r\nHost: x\r\nX-Slow: ');
   assert.match(heard, /^HTTP\/1\.1 408 Request Timeout\r\n/);
