@@ -24,7 +24,7 @@ const execute: Command = {
   summary: "Run a line of the guest's shell, and end with its exit code",
   args: ['REF', 'COMMAND'],
   flags: WAIT_FLAGS,
-  examples: ["troupe instance execute web 'uname -a'"],
+  examples: ['troupe instance execute web uptime'],
   notes:
     'The agent in the guest runs it, as its own user. Output goes where it belongs; a terminal gets it as plain text.',
   run: async (call) => {
@@ -104,7 +104,7 @@ const awaitAgent: Command = {
   summary: 'Wait until an instance runs and the agent in it is ready',
   args: ['REF'],
   flags: TIMEOUT,
-  examples: ['troupe instance await web && troupe instance execute web uptime'],
+  examples: ['troupe instance await web'],
   run: async (call) => {
     const path = objectPath('instance', call.args[0] ?? '');
     const { signal, pollMs, stderr } = call.world;

@@ -91,7 +91,8 @@ test('an agent that is not ready is a refusal at once', async () => {
 test('download writes the file in pieces, and only when all of it has come', async () => {
   const bytes = randomBytes(4 * 1024 * 1024 + 10);
   operationGoes('get', ['complete'], { 0: { result: true, content_blob: 'b-1' } });
-  api.on('GET /blobs/b-1', () => ({ uuid: 'b-1', state: 'created' }));
+  const blob = { uuid: 'b-1', state: 'created', size: bytes.length, sha512: null };
+  api.on('GET /blobs/b-1', () => blob);
   const piece = 4 * 1024 * 1024;
   api.on(`GET /blobs/b-1/data?offset=0&limit=${piece}`, () => bytes.subarray(0, piece));
   api.on(`GET /blobs/b-1/data?offset=${piece}&limit=${piece}`, () => bytes.subarray(piece));
@@ -135,7 +136,8 @@ test('upload brings the bytes, then puts them with the permissions of the file',
 
 test('screenshot saves what the blob holds', async () => {
   api.on('GET /instances/web/screenshot', () => 'b-1');
-  api.on('GET /blobs/b-1', () => ({ uuid: 'b-1', state: 'created' }));
+  const blob = { uuid: 'b-1', state: 'created', size: 2, sha512: null };
+  api.on('GET /blobs/b-1', () => blob);
   api.on('GET /blobs/b-1/data?offset=0&limit=4194304', () => Buffer.from('P6'));
   const { code } = await run(api, 'instance screenshot web shot.ppm', { directory });
   assert.is(code, 0);
