@@ -141,7 +141,8 @@ function checkHope(sideChannels: unknown, state: string): void {
   if (state.endsWith('error') || state.startsWith('delete')) {
     throw new CliError(`it will not be ready: the instance is ${state}`);
   }
-  if (Array.isArray(sideChannels) && sideChannels.includes('sf-agent')) return;
+  const isAgent = (name: unknown) => name === 'sf-agent' || name === 'sf-agent2';
+  if (Array.isArray(sideChannels) && sideChannels.some(isAgent)) return;
   const wayOut = 'make it with `-s sf-agent`';
   throw new CliError('this instance has no side channel for an agent', { wayOut });
 }

@@ -25,8 +25,8 @@ export interface AgentMonitorOptions {
   readonly qemuCall: AgentCall;
   /** Carries out a ping when it may: many guests share one libvirt. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
-  /** QEMU's socket of the `sf-agent` port. */
-  readonly socketPath: string;
+  /** QEMU's socket of the `sf-agent` port; null: there is no such port. */
+  readonly socketPath: string | null;
   readonly onChange: () => void;
 }
 
@@ -132,8 +132,8 @@ export class AgentMonitor {
   }
 
   #connect(): void {
-    if (this.#stopping.signal.aborted) return;
     const { clock, socketPath } = this.#options;
+    if (socketPath === null || this.#stopping.signal.aborted) return;
     this.#sf = new SfAgent({
       socket: connect(socketPath),
       clock,

@@ -1,15 +1,15 @@
 // The agents of all guests on this machine that are expected to have one: watched from when the guest runs until it does not.
 import type { GuestAgent } from '../../../actors/instance/guest-agent.ts';
 import type { DomainReport } from '../../../actors/instance/ports.ts';
-import type { AgentSeen } from '../../../actors/instance/state.ts';
 import type { Clock } from '../../../actors/kernel/clock.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { Slots } from '../turns.ts';
 import { AgentMonitor } from './agent-monitor.ts';
 import type { AgentCall } from './qemu-agent.ts';
 
-/** The side channel that says that an agent is expected (contract: instances 3.5). */
+/** The side channel of the published agent, and its successor's, whose protocol is not spoken here: either says that an agent is expected (contract: instances 3.5). */
 export const AGENT_SIDE_CHANNEL = 'sf-agent';
+const SUCCESSOR_SIDE_CHANNEL = 'sf-agent2';
 /** An agent that does not answer holds up a call to libvirt for seconds: no more at once than this. */
 const AT_ONCE = 2;
 
@@ -24,8 +24,8 @@ export interface AgentWatchOptions {
 export class AgentWatch {
   readonly #options: AgentWatchOptions;
   readonly #slots = new Slots(AT_ONCE);
-  /** Instances whose agent is expected. */
-  readonly #expected = new Set<string>();
+  /** Instances whose agent is expected, and whether they have a port for `sf-agent`. */
+  readonly #expected = new Map<string, boolean>();
   readonly #monitors = new Map<string, AgentMonitor>();
 
   constructor(options: AgentWatchOptions) {
@@ -34,8 +34,10 @@ export class AgentWatch {
 
   /** From an instance's wish. */
   expect(instanceId: string, sideChannels: readonly string[]): void {
-    if (sideChannels.includes(AGENT_SIDE_CHANNEL)) this.#expected.add(instanceId);
-    else this.forget(instanceId);
+    const hasPort = sideChannels.includes(AGENT_SIDE_CHANNEL);
+    if (hasPort || sideChannels.includes(SUCCESSOR_SIDE_CHANNEL)) {
+      this.#expected.set(instanceId, hasPort);
+    } else this.forget(instanceId);
   }
 
   /** The report with what is known of the agent; a guest that runs is watched from now on, one that does not no longer. */
@@ -62,10 +64,6 @@ export class AgentWatch {
     throw new TroupeError('guest/lost', 'the guest does not run, or has no agent');
   }
 
-  seenOf(instanceId: string): AgentSeen | null {
-    return this.#monitors.get(instanceId)?.seen ?? null;
-  }
-
   forget(instanceId: string): void {
     this.#expected.delete(instanceId);
     this.#monitors.get(instanceId)?.stop();
@@ -83,7 +81,7 @@ export class AgentWatch {
       clock,
       qemuCall: qemuCall(instanceId),
       inTurn: (work) => this.#slots.run(work),
-      socketPath: socketPath(instanceId),
+      socketPath: this.#expected.get(instanceId) === true ? socketPath(instanceId) : null,
       onChange: () => onChange(instanceId),
     });
     this.#monitors.set(instanceId, monitor);
