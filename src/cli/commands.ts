@@ -1,5 +1,7 @@
 // Every command there is.
 import { ACTOR_COMMANDS } from './actor.ts';
+import { ARTIFACT_BYTES_COMMANDS } from './artifact-bytes.ts';
+import { METADATA_COMMANDS } from './metadata-command.ts';
 import { ARTIFACT_COMMANDS } from './artifact.ts';
 import { CLUSTER_COMMANDS } from './cluster.ts';
 import type { Command } from './command.ts';
@@ -19,11 +21,13 @@ export const COMMANDS: readonly Command[] = [
   ...NETWORK_COMMANDS,
   ...INTERFACE_COMMANDS,
   ...ARTIFACT_COMMANDS,
+  ...ARTIFACT_BYTES_COMMANDS,
   ...ACTOR_COMMANDS,
   ...CLUSTER_COMMANDS,
   ...NODE_COMMANDS,
   ...TOKEN_COMMANDS,
   ...NAMESPACE_COMMANDS,
+  ...METADATA_COMMANDS,
   ...completionCommands(() => COMMANDS),
   versionCommand,
 ];

@@ -206,7 +206,9 @@ export class FakeMachine {
     if (resource === 'segment') return { bridge: 'br0', mtu: 7950 };
     if (resource === 'domain') return domainReport(spec, this.agentState);
     const source = spec['source'] as { kind: string; id?: string } | undefined;
-    return source?.kind === 'spool' ? this.files.take(blobId, source.id ?? '') : REPLICA;
+    if (source?.kind === 'spool') return this.files.take(blobId, source.id ?? '');
+    if (resource === 'replica') this.files.replicas.set(blobId, Buffer.alloc(FETCHED_BYTES));
+    return REPLICA;
   }
 
   /** What reaches into its guests: the daemon's own, over these. */
@@ -253,10 +255,11 @@ export class FakeMachine {
   }
 }
 
+const FETCHED_BYTES = 4_096;
 const REPLICA: Json = {
-  sizeBytes: 4_096,
+  sizeBytes: FETCHED_BYTES,
   sha512: 'ab'.repeat(64),
-  sourceSizeBytes: 4_096,
+  sourceSizeBytes: FETCHED_BYTES,
   sourceSha256: 'cd'.repeat(32),
   sourceFormat: 'qcow2',
   format: 'qcow2',

@@ -171,6 +171,38 @@ test('paths that climb, lie or are too long lead nowhere', async () => {
   for (const path of paths) assert.is((await world.call('GET', path)).status, 404, path);
 });
 
+test('HTML: no page repeats what was asked for, and none but the API browser runs anything', async () => {
+  const script = encodeURIComponent('"><script>alert(1)</script>');
+  const name = '<img src=x onerror=alert(1)>';
+  await world.network({ name, netblock: '10.66.0.0/24' });
+  const asked: [method: string, path: string][] = [
+    ['GET', `/${script}`],
+    ['GET', `/instances/a/b/${script}`],
+    ['GET', `/?${script}`],
+    ['GET', `/apidocs/?${script}`],
+    ['GET', `/compat/0.4?${script}`],
+    ['PUT', `/instances?${script}`],
+  ];
+  for (const [method, path] of asked) {
+    const headers = { 'X-Request-ID': '<script>', Accept: 'text/html' };
+    const { text } = await world.call(method, path, { headers });
+    assert.not.match(text, /alert\(1\)|onerror/, path);
+    const scripts = text.match(/<script[^>]*>/g) ?? [];
+    assert.ok(
+      scripts.every((one) => /src="browser\.js"/.test(one)),
+      path,
+    );
+  }
+  // What tenants chose comes as JSON, which no browser takes for a page.
+  const list = await world.call('GET', '/networks', { headers: { Accept: 'text/html' } });
+  assert.is(list.headers['content-type'], 'application/json');
+  assert.ok(list.text.includes(JSON.stringify(name)));
+  const unknown = await world.call('GET', `/networks/${script}`, {
+    headers: { Accept: 'text/html' },
+  });
+  assert.is(unknown.headers['content-type'], 'application/json');
+});
+
 test('ids that do not exist are 404 on every route', async () => {
   const uuid = '00000000-0000-4000-8000-000000000000';
   const paths = ['instances', 'networks', 'artifacts'].flatMap((kind) => [

@@ -228,8 +228,8 @@ test('an interface whose network is forgotten is not found, nor is the list it i
 });
 
 test('one that failed before it ever ran is off once it is deleted', async () => {
-  world.machine.before = (resource) => {
-    if (resource === 'domain') throw refusedByMachine('no');
+  world.machine.before = (resource, spec) => {
+    if (resource === 'domain' && spec !== null) throw refusedByMachine('no');
   };
   const { uuid } = await world.instance({ name: 'never-ran' });
   const path = `/instances/${String(uuid)}`;
