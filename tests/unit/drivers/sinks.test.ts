@@ -53,6 +53,7 @@ const CONSOLES = {
   consolePort: 30_001,
   vdiListen: '127.0.0.1',
   vdiPort: 30_002,
+  vdiTlsPort: 0,
 };
 
 function domain(text: string): string {
