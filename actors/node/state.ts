@@ -12,7 +12,7 @@ import {
 } from '../kernel/schema.ts';
 
 /** What a node is there for: to run instances, to keep copies of blobs, to serve the API. */
-export const ROLES = ['hypervisor', 'storage', 'api'] as const;
+export const ROLES = ['hypervisor', 'storage', 'api', 'events'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** How far a machine may be filled (contract: instances 5, conventions 13). */

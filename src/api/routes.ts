@@ -5,6 +5,7 @@ import { labelRoutes } from './artifacts/labels.ts';
 import { uploadRoutes } from './artifacts/uploads.ts';
 import { blobRoutes } from './blobs/blobs.ts';
 import { ImageCache } from './artifacts/image-cache.ts';
+import { historyRoutes } from './history/history.ts';
 import { instanceRoutes } from './instances/instances.ts';
 import { agentOperationRoutes } from './instances/agent-operations.ts';
 import { interfaceRoutes } from './instances/interfaces.ts';
@@ -13,6 +14,7 @@ import { metadataRoutes } from './objects/metadata-routes.ts';
 import { namespaceRoutes } from './identity/namespaces.ts';
 import { networkRoutes } from './networks/networks.ts';
 import { nodeRoutes } from './nodes/nodes.ts';
+import { consoleAuthorityRoutes } from './nodes/console-authority.ts';
 import { operationRoutes } from './nodes/operations.ts';
 import { monitoringRoutes } from './nodes/monitoring.ts';
 import { rootRoutes } from './http/root.ts';
@@ -44,9 +46,11 @@ function currentRoutes(services: ApiServices): Route[] {
     ...labelRoutes(services),
     ...blobRoutes(services),
     ...nodeRoutes(services),
+    ...consoleAuthorityRoutes(services),
     ...adminRoutes(services),
     ...metadataRoutes(services),
     ...operationRoutes(services),
+    ...historyRoutes(services),
     ...descriptionRoutes(() => routes, { version: '0.8', base: '' }),
     ...missingRoutes(),
   ];

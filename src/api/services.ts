@@ -5,6 +5,8 @@ import type { Json } from '../../actors/kernel/json.ts';
 import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
 import type { Busy } from '../../actors/kernel/inspection.ts';
 import type { EventRecord, Log, Random, Router } from '../../actors/kernel/ports.ts';
+import type { ArchiveReader } from '../archive/archive-reader.ts';
+import type { History } from '../archive/history.ts';
 import type { Format } from '../metrics/exposition.ts';
 import type { RouteLabels } from '../metrics/http-meter.ts';
 import type { AuditTrail } from './identity/audit-trail.ts';
@@ -25,6 +27,14 @@ export interface Operations {
 export interface Consoles {
   readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
   clearConsole(instanceId: string): Promise<void>;
+  /** How its screen is really shown: a machine without SPICE shows it by VNC. */
+  screenKind(instanceId: string): Promise<'vnc' | 'spice'>;
+}
+
+/** What the cluster remembers. */
+export interface Past {
+  readonly reader: Pick<ArchiveReader, 'version' | 'blame' | 'traced'>;
+  readonly history: History;
 }
 
 /** What one daemon says of itself. */
@@ -111,12 +121,18 @@ export interface ApiServices {
   readonly random: Random;
   readonly log: Log;
   readonly tokenSecrets: TokenSecrets & { rotate(isAtOnce: boolean): Promise<void> };
+  /** Signs what SPICE consoles show, PEM; empty: none. */
+  readonly consoleAuthority: string;
   readonly audit: AuditTrail;
   readonly operations: Operations;
   readonly consoles: Consoles;
+  /** The archive: what objects were, and what has happened and happens now. */
+  readonly past: Past;
   readonly monitoring: Monitoring;
   readonly nodes: Nodes;
   readonly bytes: MachineBytes;
+  /** What an instance has used lately, as events. */
+  usageOf(instanceId: string): Promise<readonly EventRecord[]>;
   /** An object's events, newest first; `limit` negative: all. */
   events(address: Address, limit: number, type: string | null): Promise<readonly EventRecord[]>;
 }

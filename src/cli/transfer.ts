@@ -66,7 +66,7 @@ async function sendPiece(
   for (let attempt = 1; ; attempt++) {
     try {
       if (attempt > 1) await client.call('POST', `${path}/truncate/${position}`);
-      return void (await client.send(path, piece));
+      return void (await client.sendBytes(path, piece));
     } catch (error) {
       if (attempt === TRIES) throw error;
     }

@@ -46,7 +46,7 @@ export class Client {
   }
 
   /** Sends bytes as they are; the answer's JSON. Errors: ApiError. */
-  send(path: string, bytes: Uint8Array): Promise<unknown> {
+  sendBytes(path: string, bytes: Uint8Array): Promise<unknown> {
     return this.#connection.json({ method: 'POST', path, bytes });
   }
 

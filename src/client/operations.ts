@@ -470,6 +470,12 @@ export interface Operations {
     };
     readonly answer: readonly Event[];
   };
+  /** A file with which remote-viewer connects to the instance's screen. */
+  'GET /instances/{instance_ref}/vdiconsolehelper': {
+    readonly params: { readonly instance_ref: string };
+    readonly body: Readonly<Record<never, unknown>>;
+    readonly answer: Uint8Array;
+  };
   /** The last bytes of the serial console's log. */
   'GET /instances/{instance_ref}/consoledata': {
     readonly params: { readonly instance_ref: string };
@@ -1188,6 +1194,12 @@ export interface Operations {
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: Node;
   };
+  /** The authority that signed the certificates of SPICE consoles, PEM. */
+  'GET /admin/cacert': {
+    readonly params: Readonly<Record<never, string>>;
+    readonly body: Readonly<Record<never, unknown>>;
+    readonly answer: Uint8Array;
+  };
   /** Show which daemon decides for what, what it is doing, and who waits for it. */
   'GET /admin/locks': {
     readonly params: Readonly<Record<never, string>>;
@@ -1484,6 +1496,83 @@ export interface Operations {
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: null;
   };
+  /** What an object was at a store revision or time, or is now; removed ones too. */
+  'GET /history/{kind}/{ref}': {
+    readonly params: { readonly kind: string; readonly ref: string };
+    readonly body: {
+      readonly revision?: number | null;
+      readonly time?: number | string | null;
+    };
+    readonly answer: {
+      readonly kind: string;
+      readonly id: string;
+      readonly namespace: string;
+      readonly revision: number;
+      readonly time: number;
+      readonly 'request-id': string;
+      readonly state: Readonly<Record<string, unknown>> | null;
+    };
+  };
+  /** What changed on an object between two store revisions or times. */
+  'GET /history/{kind}/{ref}/diff': {
+    readonly params: { readonly kind: string; readonly ref: string };
+    readonly body: {
+      readonly from_revision?: number | null;
+      readonly from_time?: number | string | null;
+      readonly to_revision?: number | null;
+      readonly to_time?: number | string | null;
+    };
+    readonly answer: {
+      readonly kind: string;
+      readonly id: string;
+      readonly namespace: string;
+      readonly from: {
+        readonly revision: number;
+        readonly time: number;
+        readonly 'request-id': string;
+      };
+      readonly to: {
+        readonly revision: number;
+        readonly time: number;
+        readonly 'request-id': string;
+      };
+      readonly changes: readonly {
+        readonly path: string;
+        readonly before: unknown;
+        readonly after: unknown;
+      }[];
+    };
+  };
+  /** Which requests made an object what it is, and what followed from them. */
+  'GET /history/{kind}/{ref}/why': {
+    readonly params: { readonly kind: string; readonly ref: string };
+    readonly body: Readonly<Record<never, unknown>>;
+    readonly answer: {
+      readonly kind: string;
+      readonly id: string;
+      readonly namespace: string;
+      readonly revision: number;
+      readonly time: number;
+      readonly 'request-id': string;
+      readonly causes: readonly {
+        readonly revision: number;
+        readonly time: number;
+        readonly 'request-id': string;
+        readonly members: readonly string[];
+        readonly events: readonly {
+          readonly timestamp: number;
+          readonly type: string | null;
+          readonly fqdn: string | null;
+          readonly duration: number | null;
+          readonly message: string;
+          readonly extra: Readonly<Record<string, unknown>> | null;
+          readonly kind: string;
+          readonly id: string;
+        }[];
+      }[];
+      readonly older: readonly string[];
+    };
+  };
   /** This description of the API, as an OpenAPI 3.1 document. */
   'GET /openapi.json': {
     readonly params: Readonly<Record<never, string>>;
@@ -1524,12 +1613,6 @@ export interface Operations {
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: Uint8Array;
   };
-  /** Not there yet: the viewer file of a graphical console. */
-  'GET /instances/{instance_ref}/vdiconsolehelper': {
-    readonly params: { readonly instance_ref: string };
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: Uint8Array;
-  };
   /** Not there yet: snapshots. */
   'GET /instances/{instance_ref}/snapshot': {
     readonly params: { readonly instance_ref: string };
@@ -1539,12 +1622,6 @@ export interface Operations {
   /** Not there yet: snapshots. */
   'POST /instances/{instance_ref}/snapshot': {
     readonly params: { readonly instance_ref: string };
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: Uint8Array;
-  };
-  /** Not there yet: the cluster's CA certificate. */
-  'GET /admin/cacert': {
-    readonly params: Readonly<Record<never, string>>;
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: Uint8Array;
   };

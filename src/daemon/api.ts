@@ -16,8 +16,10 @@ import type { ApiServices, Monitoring } from '../api/services.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Cluster } from './cluster.ts';
+import type { NodeHistory } from './archive.ts';
 import { NodeRemoval } from './node-removal.ts';
-import { consoles, machineBytes, machines, operations } from './cluster-wide.ts';
+import { consoles, machineBytes, machines, operations, usageOf } from './cluster-wide.ts';
+import { objectEvents } from './object-events.ts';
 
 export interface ApiParts {
   readonly config: Config;
@@ -25,16 +27,19 @@ export interface ApiParts {
   readonly router: Router;
   readonly cluster: Pick<Cluster, 'members' | 'nodeOf' | 'shardOwners'>;
   readonly journal: StoreJournal;
+  readonly past: Pick<NodeHistory, 'reader' | 'history'>;
   readonly random: Random;
   readonly log: Log;
   readonly tokenSecrets: ApiServices['tokenSecrets'];
+  readonly consoleAuthority: string;
   readonly monitoring: Monitoring;
   readonly store: Store;
   readonly keys: Keys;
 }
 
 export function apiServices(parts: ApiParts): ApiServices {
-  const { config, read, router, cluster, journal, random, log, tokenSecrets } = parts;
+  const { config, read, router, cluster, journal, past, random, log, tokenSecrets } = parts;
+  const { reader: archive } = past;
   const members = () => cluster.members ?? [];
   const nodeOf = (address: Address) => cluster.nodeOf(address);
   const wide = { node: config.node, read, router, log, nodeOf, members };
@@ -49,6 +54,7 @@ export function apiServices(parts: ApiParts): ApiServices {
     random,
     log,
     tokenSecrets,
+    consoleAuthority: parts.consoleAuthority,
     audit: new AuditTrail(router, systemClock),
     monitoring: parts.monitoring,
     operations: {
@@ -56,13 +62,16 @@ export function apiServices(parts: ApiParts): ApiServices {
       cancelMessage: (address) => Promise.resolve(cancelMessage(read, address)),
     },
     consoles: consoles(wide),
+    past,
+    usageOf: usageOf(wide),
     nodes: {
       ...machines(wide),
       shardOwners: () => cluster.shardOwners,
       remove: (node, trace) => removal.remove(node, trace),
     },
     bytes: machineBytes(wide),
-    events: (address, limit, type) => journal.events(address, { limit, type }),
+    events: (address, limit, type) =>
+      objectEvents({ archive, outbox: journal }, address, { limit, type }),
   };
 }
 

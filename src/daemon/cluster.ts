@@ -7,6 +7,7 @@ import type { Address } from '../../actors/kernel/kind.ts';
 import type { Log, Ownership } from '../../actors/kernel/ports.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
 import { MACHINE } from '../../actors/node/machine-message.ts';
+import { ARCHIVE } from '../archive/archive-message.ts';
 import { EXECUTOR, nodeOfExecutor } from '../../actors/node/executor-message.ts';
 import { Directory } from '../../transport/sharding/directory.ts';
 import type { Member } from '../../transport/sharding/member.ts';
@@ -67,7 +68,7 @@ export class Cluster implements Ownership, Routes {
   nodeOf(address: Address): string | null {
     const { node } = this.#options.membership.member;
     if (address.kind === 'node') return address.id;
-    if (address.kind === MACHINE) return address.id;
+    if (address.kind === MACHINE || address.kind === ARCHIVE) return address.id;
     if (address.kind === EXECUTOR) return nodeOfExecutor(address.id);
     if (this.epochOf(address) !== null) return node;
     const owner = this.#directory?.ownerOf(shardOf(address))?.node ?? null;

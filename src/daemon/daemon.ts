@@ -31,12 +31,19 @@ import { listenFailure } from '../embedded/preflight.ts';
 import type { Probed } from '../drivers/hypervisor/probe.ts';
 import { ReadModel } from '../read/read-model.ts';
 import { apiServices, type ApiParts } from './api.ts';
+import { ARCHIVE } from '../archive/archive-message.ts';
+import { archivePath, NodeHistory } from './archive.ts';
 import { Audits } from './audits.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import { bootstrap, checkPool, type Login } from './bootstrap.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
 import { giveUpMachine } from './give-up-machine.ts';
 import { DomainNews } from './domain-news.ts';
+import {
+  consoleAuthority,
+  ensureConsoleCertificate,
+  type ConsoleAuthority,
+} from './console-tls.ts';
 import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
 import { FenceSweep } from './fence-sweep.ts';
@@ -56,6 +63,7 @@ import { Measuring } from './gauges.ts';
 import { describeMachine, readGauges } from './machine.ts';
 import { ReservationAudit } from './reservation-audit.ts';
 import { unwind, type Undo } from './undo.ts';
+import { UsageSamples } from './usage-samples.ts';
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -102,9 +110,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const feed = feedReadModel({ store, keys, read, ...timing, log, onFailed: onFatal });
     undo.push(() => feed.close());
     await feed.ready();
+    const screens = await prepareConsoles(options, { store, keys });
     const host = await openHost({ ...options, clock: systemClock });
     undo.push(() => host.release());
-    const parts = { store, keys, read, host, metrics };
+    const parts = { store, keys, read, host, metrics, consoleAuthority: screens.certificate };
     const { login, resumed } = await startActors(options, parts, undo);
     return { login, resumed, host, stop };
   } catch (error) {
@@ -119,6 +128,24 @@ interface Parts {
   readonly read: ReadModel;
   readonly host: Host;
   readonly metrics: Metrics;
+  /** PEM. */
+  readonly consoleAuthority: string;
+}
+
+/** What our libvirtd needs before a guest's screen is shown by TLS; another's is its operator's to see to. */
+async function prepareConsoles(
+  { config, trace }: DaemonOptions,
+  where: Pick<Parts, 'store' | 'keys'>,
+): Promise<ConsoleAuthority> {
+  const { dataDir, cluster, node, mesh, vdiAddress } = config;
+  const authority = await consoleAuthority({ ...where, dataDir, cluster, trace });
+  if (config.libvirtSocket === null) {
+    const everywhere = ['0.0.0.0', '::'];
+    const addresses = [vdiAddress, mesh?.host ?? node].filter((one) => !everywhere.includes(one));
+    const machine = { dataDir, node, addresses, nowMs: systemClock.nowMs(), trace };
+    await ensureConsoleCertificate(authority, machine);
+  }
+  return authority;
 }
 
 /** What is asked of the machine itself, and of its guests. */
@@ -127,7 +154,9 @@ function ofMachine(options: DaemonOptions, host: Host, { member }: Self, undo: U
   const clock = systemClock;
   const guests = guestsOf({ ...options, ...host, boot: member.bootId, clock });
   undo.push(() => guests.operations.stop());
-  return { consoles, dataplane, files, guests, clock };
+  const samples = sampleUsage(options, host, undo);
+  const usageOf = (instanceId: string) => samples.of(instanceId);
+  return { consoles, usageOf, dataplane, files, guests, clock };
 }
 
 /** Joins the cluster with all actors, then serves. */
@@ -138,9 +167,6 @@ async function startActors(
 ): Promise<{ login: Login; resumed: number }> {
   const { config, trace } = options;
   const { store, keys, read, host, metrics } = parts;
-  const commits = new GroupCommit({ store, clock: systemClock });
-  undo.push(() => commits.close());
-  const journal = new StoreJournal(store, commits, keys);
   const self = describeSelf(options, host);
   const giveUp = () =>
     giveUpMachine({ ...options, node: config.node, ledger: host.ledger, executors });
@@ -148,11 +174,13 @@ async function startActors(
     onJoined: () => introduce(options, { router, read }, self),
     onRemoved: (error) => void giveUp().then(() => options.onFatal(error)),
   });
+  const { past, journal } = openHistory(options, { store, keys, cluster }, undo);
   const runtime = makeRuntime(options, journal, cluster);
   const facts = machineFacts(config, read, runtime);
   const machine = ofMachine(options, host, self, undo);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
+    [ARCHIVE]: past.service,
     machine: machineService({ ...facts, runtime, ...machine }),
   });
   const among = await openAmong({
@@ -179,6 +207,8 @@ async function startActors(
     () => executors.stop(),
     () => runtime.stop(),
   );
+  // Before the first object is made, so that nothing is missing.
+  await past.start(router);
   const resumed = await joinOrGiveUp(cluster, runtime, giveUp);
   const patience = { clock: systemClock, ...options };
   const login = await bootstrap({ ...config, ...self, router, read, trace, patience });
@@ -188,7 +218,7 @@ async function startActors(
   startMeasuring(options, { read, router, facts }, undo);
   if (config.roles.includes('api')) {
     const { peers } = among;
-    await serveApi(options, { ...parts, journal, cluster, router, runtime, peers }, undo);
+    await serveApi(options, { ...parts, journal, past, cluster, router, runtime, peers }, undo);
   }
   return { login, resumed };
 }
@@ -210,7 +240,7 @@ async function joinOrGiveUp(
 async function serveApi(
   options: DaemonOptions,
   parts: Parts &
-    Pick<ApiParts, 'journal' | 'router' | 'cluster'> &
+    Pick<ApiParts, 'journal' | 'past' | 'router' | 'cluster'> &
     Pick<Measured, 'runtime' | 'cluster' | 'peers'>,
   undo: Undo,
 ): Promise<void> {
@@ -224,13 +254,35 @@ async function serveApi(
     rotateDays: config.tokenRotateDays,
   });
   undo.push(() => tokenSecrets.close());
-  const measured = { ...parts, node: config.node, version: VERSION, clock: systemClock, log };
+  const usage = () => parts.host.hypervisor.usage();
+  const facts = { node: config.node, version: VERSION, clock: systemClock };
+  const measured = { ...parts, ...facts, usage, log };
   const monitoring = {
     ...monitoringOf(measured, parts.metrics),
     access: () => config.metricsAccess,
   };
   const services = apiServices({ ...options, ...parts, tokenSecrets, monitoring });
   await serve(options.config.api, apiServer(services, apiRoutes(services)), undo);
+}
+
+/** What has happened, and the journal that adds to it. The role decides whether the archive is the cluster's. */
+function openHistory(
+  { config, random, log }: DaemonOptions,
+  parts: Pick<Parts, 'store' | 'keys'> & { readonly cluster: Cluster },
+  undo: Undo,
+): { past: NodeHistory; journal: StoreJournal } {
+  const { node, cluster, retention, roles, dataDir } = config;
+  const path = roles.includes('events') ? archivePath(dataDir) : null;
+  const timing = { clock: systemClock, random };
+  const common = { node, path, cluster, retention, log, ...timing };
+  const { store, keys, cluster: standpoint } = parts;
+  const past = new NodeHistory({ ...common, store, keys, standpoint });
+  const commits = new GroupCommit({ store, clock: systemClock });
+  undo.push(
+    () => commits.close(),
+    () => past.close(),
+  );
+  return { past, journal: new StoreJournal(store, commits, keys, past.outbox) };
 }
 
 function makeCluster(
@@ -325,6 +377,17 @@ function tellNews(
   parts: { executors: Executors; router: Router },
 ): DomainNews {
   return new DomainNews({ ...parts, hypervisor, clock: systemClock, random, log });
+}
+
+function sampleUsage(
+  { config: { node }, random, log }: DaemonOptions,
+  { hypervisor }: Host,
+  undo: Undo,
+): UsageSamples {
+  const usage = () => hypervisor.usage();
+  const samples = new UsageSamples({ node, usage, clock: systemClock, random, log });
+  undo.push(() => samples.stop());
+  return samples;
 }
 
 interface Watched {

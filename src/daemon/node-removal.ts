@@ -26,7 +26,7 @@ export interface NodeRemovalOptions {
   readonly node: string;
   readonly store: Store;
   readonly keys: Keys;
-  readonly journal: Pick<StoreJournal, 'ops'>;
+  readonly journal: Pick<StoreJournal, 'ops' | 'noteWritten'>;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -75,8 +75,11 @@ export class NodeRemoval {
       { target: 'mod', key: object.key, is: '==', than: object.modRevision },
       { target: 'mod', key: at, is: '==', than: admission?.modRevision ?? 0 },
     ];
-    const then = [...journal.ops(write), { op: 'put', key: at, value } as const];
+    // Its archive does not come back either: nobody waits for it, or asks it.
+    const archive = { op: 'delete', key: keys.archive(name) } as const;
+    const then = [...journal.ops(write), { op: 'put', key: at, value } as const, archive];
     const { succeeded, revision } = await store.txn({ compare, then });
+    if (succeeded) journal.noteWritten(write, revision);
     return succeeded ? revision : null;
   }
 

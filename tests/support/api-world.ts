@@ -45,10 +45,17 @@ import {
 import type { ApiServices, MetricsAccess, Monitoring } from '../../src/api/services.ts';
 import { AuditTrail } from '../../src/api/identity/audit-trail.ts';
 import { signToken } from '../../src/api/identity/token.ts';
-import { consoles, machineBytes, machines, operations } from '../../src/daemon/cluster-wide.ts';
+import {
+  consoles,
+  machineBytes,
+  machines,
+  operations,
+  usageOf,
+} from '../../src/daemon/cluster-wide.ts';
 import { Metrics, monitoringOf } from '../../src/daemon/metrics.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
+import { ApiArchive } from './api-archive.ts';
 import {
   FakeMachine,
   FedJournal,
@@ -75,6 +82,7 @@ export { refusedByMachine } from './api-machine.ts';
 const ZONE = 'troupe.test';
 const FLOATING_BLOCK = '192.0.2.0/24';
 const EPOCH = 1;
+export const CONSOLE_AUTHORITY = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
 /** Of the only daemon. */
 export const BOOT = 'boot';
 
@@ -109,6 +117,7 @@ export class ApiWorld {
   readonly clock = new ShiftedClock();
   readonly journal = new FedJournal(EPOCH);
   readonly machine = new FakeMachine();
+  readonly past = new ApiArchive();
   readonly random = { number: () => Math.random(), uuid: () => randomUUID() };
   readonly lines: readonly LogLine[];
   readonly read: ReadModel;
@@ -128,6 +137,7 @@ export class ApiWorld {
     const { clock, random, journal } = this;
     this.read = new ReadModel(clock, log);
     journal.model = this.read;
+    journal.onCommit = (write, revision) => this.past.record(write, revision);
     const ownership = new FakeOwnership(EPOCH);
     this.runtime = new Runtime({ node: NODE, clock, random, journal, ownership, log });
     const router = localRouter(this.runtime, {
@@ -138,6 +148,7 @@ export class ApiWorld {
         resources: () => ({ cpu_load_1: 0.5, cpu_load_5: 0.25, cpu_load_15: 0.125 }),
         processes: () => ({ process_age_troupe: 90 }),
         consoles: this.machine,
+        usageOf: (id) => this.machine.usageOf(id),
         files: this.machine.files,
         dataplane: this.machine,
         guests: this.machine.guests(BOOT, clock),
@@ -159,12 +170,15 @@ export class ApiWorld {
       random,
       log,
       tokenSecrets: this.tokens,
+      consoleAuthority: CONSOLE_AUTHORITY,
       audit: new AuditTrail(router, clock),
       operations: {
         ...operations(wide),
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
       },
       consoles: consoles(wide),
+      past: this.past,
+      usageOf: usageOf(wide),
       monitoring: this.#monitoring(log),
       nodes: {
         ...machines(wide),
@@ -172,10 +186,9 @@ export class ApiWorld {
         remove: (name) => this.#removeNode(name),
       },
       bytes: machineBytes(wide),
-      events: (address, limit, type) => {
-        const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
-        const wanted = all.filter((event) => type === null || event.type === type);
-        return Promise.resolve(limit < 0 ? wanted : wanted.slice(0, limit));
+      events: async (address, limit, type) => {
+        const rows = await this.past.reader.newest(address, { limit, type });
+        return rows.map(({ event }) => event);
       },
     };
     const limits = { ...SERVER_LIMITS, ...options.limits };
@@ -333,6 +346,7 @@ export class ApiWorld {
     this.#agent.destroy();
     await closeServer(this.server, 100);
     await this.runtime.stop();
+    this.past.close();
   }
 }
 

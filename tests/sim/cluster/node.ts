@@ -1,4 +1,5 @@
 // One simulated machine and whoever runs on it: domains, segments, replicas and the ledger outlive its daemons.
+import { ArchiveFile } from '../../../src/archive/archive-file.ts';
 import { SimMachine } from '../../support/sim-machine.ts';
 import { SimDaemon, type Host } from './daemon.ts';
 import type { Site } from './site.ts';
@@ -16,6 +17,7 @@ export class SimNode implements Host {
   readonly vtep: string;
   readonly cpus: number;
   readonly machine: SimMachine;
+  readonly archive = new ArchiveFile({ path: ':memory:', cluster: 'sim' });
   readonly clock: LocalClock;
   /** Domains whose loss is nobody's fault but the simulation's. */
   readonly lossExpected = new Set<string>();

@@ -14,6 +14,8 @@ import { network } from '../../../actors/network/network.ts';
 import { isInUse } from '../../../actors/network/places.ts';
 import { routedAddresses } from '../../../actors/network/routes.ts';
 import { FLOATING, type NetworkState } from '../../../actors/network/state.ts';
+import type { ArchiveFile } from '../../../src/archive/archive-file.ts';
+import type { HistoryItem, HistoryPage } from '../../../src/archive/history.ts';
 import type { NodeState } from '../../../actors/node/state.ts';
 import type { SimNode } from './node.ts';
 import type { Site } from './site.ts';
@@ -55,13 +57,14 @@ function outsideIsUnderWay(kind: string, state: unknown): boolean {
   return phase === 'created' && Object.values(routes).some((route) => route.phase !== 'held');
 }
 
-/** 2, 4, 5, 7 and 9: with everything healed and quiet. */
+/** 2, 4, 5, 7, 9 and 10: with everything healed and quiet. */
 export function checkAtRest(checked: Checked): void {
   checkEnded(checked);
   checkAcknowledged(checked);
   checkGuests(checked);
   checkPlaces(checked);
   checkBlobs(checked);
+  checkHistory(checked);
 }
 
 /** 5: whatever was begun has ended, and nobody is stuck. */
@@ -115,8 +118,8 @@ function checkAcknowledged({ site: { view }, workload, watch }: Checked): void {
     const held = view.stateOf<NamespaceState>('namespace', id)?.keys ?? {};
     for (const key of keys)
       if (!Object.hasOwn(held, key)) watch.broken(2, `namespace/${id}`, `lost its key ${key}`);
-    const events = view.events.get(`namespace/${id}`)?.size ?? 0;
-    if (events <= keys.size && events < 900)
+    const events = view.told.filter(({ name }) => name === `namespace/${id}`).length;
+    if (events <= keys.size)
       watch.broken(2, `namespace/${id}`, `${keys.size} keys were set, ${events} events tell of it`);
   }
 }
@@ -227,6 +230,40 @@ function checkBlobs({ site: { view }, nodes, watch }: Checked): void {
   }
 }
 
+/** 10 and 2: every archive has every event, in order and once, or says what it misses; the outbox has forgotten them. */
+function checkHistory({ site: { view }, nodes, watch }: Checked): void {
+  for (const { name: node, archive } of nodes) {
+    const items = replayed(archive);
+    const gaps = items.filter((item) => item.what === 'gap');
+    const told = items.filter((item) => item.what === 'event');
+    const known = new Set(told.map(({ event }) => event.id));
+    if (known.size < told.length) watch.broken(10, node, 'its archive tells something twice');
+    if (told.some(({ revision }, at) => revision < (told[at - 1]?.revision ?? 0)))
+      watch.broken(10, node, 'its archive is not in order');
+    for (const { name, event, revision } of view.told) {
+      const isTold =
+        known.has(event) || gaps.some(({ from, to }) => from <= revision && revision <= to);
+      if (!isTold) watch.broken(10, name, `${node} misses its event ${event} of ${revision}`);
+    }
+    if (told.length > view.told.length)
+      watch.broken(10, node, 'its archive tells what has never been stored');
+  }
+  for (const [name, events] of view.events)
+    watch.broken(10, name, `${events.size} of its events are still in the outbox`);
+}
+
+function replayed(archive: ArchiveFile): HistoryItem[] {
+  const items: HistoryItem[] = [];
+  const filter = { namespace: null, of: null, id: null, types: null };
+  for (let after = 0; ;) {
+    const asked = { kind: 'page', after, upTo: archive.cursor, ...filter, limit: 1_000 } as const;
+    const page = archive.answer(asked) as unknown as HistoryPage;
+    items.push(...page.items);
+    after = page.through;
+    if (!page.more) return items;
+  }
+}
+
 /** Whether everything that was asked to go has gone. */
 export function isGone({ site, nodes }: Checked): boolean {
   const isClean = nodes.every(({ machine }) => machine.leftovers().length === 0);
@@ -259,7 +296,7 @@ export function checkForgotten({ site: { view }, watch }: Checked): void {
     if (!value.startsWith('node/')) watch.broken(3, value, `is still held by ${holder}`);
   for (const row of view.names) watch.broken(6, row, 'is still in the index of names');
   for (const name of view.events.keys())
-    if (!view.objects.has(name)) watch.broken(6, name, 'is gone, and its events are not');
+    watch.broken(6, name, 'its events are still in the outbox');
   const pool = view.stateOf<NetworkState>('network', FLOATING);
   for (const [address, { owner }] of Object.entries(pool?.reservations ?? {}))
     if (owner !== null && owner !== `network/${FLOATING}`)

@@ -75,6 +75,9 @@ export class StoreView {
   readonly claims = new Map<string, string>();
   /** Event keys by `kind/id`. */
   readonly events = new Map<string, Set<string>>();
+  /** Every event that was ever stored, in order. */
+  readonly told: { readonly name: string; readonly event: string; readonly revision: number }[] =
+    [];
   /** Index rows, `namespace/kind/name/id`. */
   readonly names = new Set<string>();
   /** Called after an object has changed. */
@@ -116,7 +119,10 @@ export class StoreView {
         const name = `${parsed.kind}/${parsed.id}`;
         const held = this.events.get(name) ?? new Set();
         if (entry === null) held.delete(parsed.event);
-        else held.add(parsed.event);
+        else {
+          held.add(parsed.event);
+          this.told.push({ name, event: parsed.event, revision: entry.modRevision });
+        }
         return put(this.events, name, held.size > 0 ? held : null);
       }
       case 'names': {

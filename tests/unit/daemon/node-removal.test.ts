@@ -71,7 +71,7 @@ test('it is deleted with an event, holds nothing, and a second time is quiet', a
   assert.ok(machine !== null, 'what it was can be read');
   const events = await journal.events({ kind: 'node', id: 'n2' }, { limit: -1, type: null });
   assert.equal(
-    events.map(({ message, trace, node: by }) => [message, trace, by]),
+    events.map(({ event: { message, trace, node: by } }) => [message, trace, by]),
     [['removed from the cluster', 'trace-1', 'n1']],
   );
   assert.is(await removal.remove('n2', 'trace-2'), revision);

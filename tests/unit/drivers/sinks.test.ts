@@ -53,6 +53,7 @@ const CONSOLES = {
   consolePort: 30_001,
   vdiListen: '127.0.0.1',
   vdiPort: 30_002,
+  vdiTlsPort: 0,
 };
 
 function domain(text: string): string {
@@ -93,7 +94,8 @@ test('shell: there is none; only exec.ts starts programs, with a list of argumen
   }
   const sources = globSync(['src/**/*.ts', 'actors/**/*.ts', 'transport/**/*.ts'], { cwd: ROOT });
   assert.ok(sources.length > 100);
-  for (const path of sources) {
+  // The guest's own shell, for the line that its owner means for it.
+  for (const path of sources.filter((one) => one !== 'src/drivers/guest/qemu-agent.ts')) {
     const source = readFileSync(join(ROOT, path), 'utf8');
     // The guest's shell is the user's own, and gets the line that is meant for it.
     if (path === 'src/drivers/guest/qemu-agent.ts') continue;
