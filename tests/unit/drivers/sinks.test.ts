@@ -87,7 +87,7 @@ function shapeOf({ name, children }: XmlElement): unknown {
   return [name, ...children.flatMap((one) => (typeof one === 'string' ? [] : [shapeOf(one)]))];
 }
 
-test('shell: there is none; only exec.ts starts programs, with a list of arguments', async () => {
+test('shell: there is none; programs are started with a list of arguments', async () => {
   for (const text of HOSTILE.filter((one) => !one.includes('\0'))) {
     const { stdout } = await exec('printf', ['%s', text], { trace: 'trace-1' });
     assert.is(stdout, text);
