@@ -23,6 +23,10 @@ const MESSAGES = {
   /** Replies the end of the serial console's log, base64; a negative length: all of it. */
   'read-console': { instanceId: Type.String(), lengthBytes: Type.Integer() },
   'clear-console': { instanceId: Type.String() },
+  /** Replies `vnc` or `spice`: how a screen is shown there that was asked for as `vdi`. */
+  'screen-kind': { vdi: Type.String() },
+  /** Replies what the instance has used lately, as events, oldest first. */
+  usage: { instanceId: Type.String() },
   /**
    * Has the agent in the guest carry the commands out, unless that was asked for before; replies the outcome, or null when
    * there is none yet after a while. `boot`: of the daemon that is meant (guest-operations.ts).

@@ -4,15 +4,11 @@ import { TroupeError } from '../../actors/kernel/errors.ts';
 import { finding, NOTHING, route, type Method, type Route } from './http/route.ts';
 
 export function missingRoutes(): Route[] {
-  return [...ofInstances(), notYet('GET /admin/cacert', "the cluster's CA certificate")];
+  return ofInstances();
 }
 
 function ofInstances(): Route[] {
   return [
-    notYet(
-      'GET /instances/:instance_ref/vdiconsolehelper',
-      'the viewer file of a graphical console',
-    ),
     notYet('GET /instances/:instance_ref/snapshot', 'snapshots'),
     notYet('POST /instances/:instance_ref/snapshot', 'snapshots'),
   ];

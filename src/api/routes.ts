@@ -14,6 +14,7 @@ import { metadataRoutes } from './objects/metadata-routes.ts';
 import { namespaceRoutes } from './identity/namespaces.ts';
 import { networkRoutes } from './networks/networks.ts';
 import { nodeRoutes } from './nodes/nodes.ts';
+import { consoleAuthorityRoutes } from './nodes/console-authority.ts';
 import { operationRoutes } from './nodes/operations.ts';
 import { monitoringRoutes } from './nodes/monitoring.ts';
 import { rootRoutes } from './http/root.ts';
@@ -45,6 +46,7 @@ function currentRoutes(services: ApiServices): Route[] {
     ...labelRoutes(services),
     ...blobRoutes(services),
     ...nodeRoutes(services),
+    ...consoleAuthorityRoutes(services),
     ...adminRoutes(services),
     ...metadataRoutes(services),
     ...operationRoutes(services),

@@ -27,6 +27,8 @@ export interface Operations {
 export interface Consoles {
   readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
   clearConsole(instanceId: string): Promise<void>;
+  /** How its screen is really shown: a machine without SPICE shows it by VNC. */
+  screenKind(instanceId: string): Promise<'vnc' | 'spice'>;
 }
 
 /** What the cluster remembers. */
@@ -119,6 +121,8 @@ export interface ApiServices {
   readonly random: Random;
   readonly log: Log;
   readonly tokenSecrets: TokenSecrets & { rotate(isAtOnce: boolean): Promise<void> };
+  /** Signs what SPICE consoles show, PEM; empty: none. */
+  readonly consoleAuthority: string;
   readonly audit: AuditTrail;
   readonly operations: Operations;
   readonly consoles: Consoles;
@@ -127,6 +131,8 @@ export interface ApiServices {
   readonly monitoring: Monitoring;
   readonly nodes: Nodes;
   readonly bytes: MachineBytes;
+  /** What an instance has used lately, as events. */
+  usageOf(instanceId: string): Promise<readonly EventRecord[]>;
   /** An object's events, newest first; `limit` negative: all. */
   events(address: Address, limit: number, type: string | null): Promise<readonly EventRecord[]>;
 }

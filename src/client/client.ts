@@ -45,6 +45,11 @@ export class Client {
     return (await this.call('GET', path, body)) as readonly View[];
   }
 
+  /** Sends bytes as they are; the answer's JSON. Errors: ApiError. */
+  sendBytes(path: string, bytes: Uint8Array): Promise<unknown> {
+    return this.#connection.json({ method: 'POST', path, bytes });
+  }
+
   /** The answer's bytes, whatever they are. Errors: ApiError. */
   async bytes(path: string, body?: object): Promise<Buffer> {
     return Buffer.from((await this.#connection.request({ method: 'GET', path, json: body })).bytes);

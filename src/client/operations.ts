@@ -470,6 +470,12 @@ export interface Operations {
     };
     readonly answer: readonly Event[];
   };
+  /** A file with which remote-viewer connects to the instance's screen. */
+  'GET /instances/{instance_ref}/vdiconsolehelper': {
+    readonly params: { readonly instance_ref: string };
+    readonly body: Readonly<Record<never, unknown>>;
+    readonly answer: Uint8Array;
+  };
   /** The last bytes of the serial console's log. */
   'GET /instances/{instance_ref}/consoledata': {
     readonly params: { readonly instance_ref: string };
@@ -1188,6 +1194,12 @@ export interface Operations {
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: Node;
   };
+  /** The authority that signed the certificates of SPICE consoles, PEM. */
+  'GET /admin/cacert': {
+    readonly params: Readonly<Record<never, string>>;
+    readonly body: Readonly<Record<never, unknown>>;
+    readonly answer: Uint8Array;
+  };
   /** Show which daemon decides for what, what it is doing, and who waits for it. */
   'GET /admin/locks': {
     readonly params: Readonly<Record<never, string>>;
@@ -1601,12 +1613,6 @@ export interface Operations {
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: Uint8Array;
   };
-  /** Not there yet: the viewer file of a graphical console. */
-  'GET /instances/{instance_ref}/vdiconsolehelper': {
-    readonly params: { readonly instance_ref: string };
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: Uint8Array;
-  };
   /** Not there yet: snapshots. */
   'GET /instances/{instance_ref}/snapshot': {
     readonly params: { readonly instance_ref: string };
@@ -1616,12 +1622,6 @@ export interface Operations {
   /** Not there yet: snapshots. */
   'POST /instances/{instance_ref}/snapshot': {
     readonly params: { readonly instance_ref: string };
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: Uint8Array;
-  };
-  /** Not there yet: the cluster's CA certificate. */
-  'GET /admin/cacert': {
-    readonly params: Readonly<Record<never, string>>;
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: Uint8Array;
   };

@@ -18,7 +18,7 @@ import type { ReadModel } from '../read/read-model.ts';
 import type { Cluster } from './cluster.ts';
 import type { NodeHistory } from './archive.ts';
 import { NodeRemoval } from './node-removal.ts';
-import { consoles, machineBytes, machines, operations } from './cluster-wide.ts';
+import { consoles, machineBytes, machines, operations, usageOf } from './cluster-wide.ts';
 import { objectEvents } from './object-events.ts';
 
 export interface ApiParts {
@@ -31,6 +31,7 @@ export interface ApiParts {
   readonly random: Random;
   readonly log: Log;
   readonly tokenSecrets: ApiServices['tokenSecrets'];
+  readonly consoleAuthority: string;
   readonly monitoring: Monitoring;
   readonly store: Store;
   readonly keys: Keys;
@@ -53,6 +54,7 @@ export function apiServices(parts: ApiParts): ApiServices {
     random,
     log,
     tokenSecrets,
+    consoleAuthority: parts.consoleAuthority,
     audit: new AuditTrail(router, systemClock),
     monitoring: parts.monitoring,
     operations: {
@@ -61,6 +63,7 @@ export function apiServices(parts: ApiParts): ApiServices {
     },
     consoles: consoles(wide),
     past,
+    usageOf: usageOf(wide),
     nodes: {
       ...machines(wide),
       shardOwners: () => cluster.shardOwners,

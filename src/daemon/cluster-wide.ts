@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import { formatAddress, type Address } from '../../actors/kernel/kind.ts';
-import type { Log, Router } from '../../actors/kernel/ports.ts';
+import type { EventRecord, Log, Router } from '../../actors/kernel/ports.ts';
 import type { Static } from '../../actors/kernel/schema.ts';
 import {
   BusyReply,
@@ -11,9 +11,11 @@ import {
   machineRef,
   type MachineMessage,
 } from '../../actors/node/machine-message.ts';
-import type { Consoles, MachineBytes, Nodes, Operations } from '../api/services.ts';
+import type { ApiServices, Consoles, MachineBytes, Nodes, Operations } from '../api/services.ts';
 import type { ReadModel } from '../read/read-model.ts';
 
+/** For what can be left out of an answer: a machine that is away holds it up no longer. */
+const ASIDE_MS = 3_000;
 /** A disk may be slow, and busy. */
 const BYTES_MS = 20_000;
 
@@ -105,8 +107,30 @@ export function machineBytes({ router }: Pick<ClusterWideOptions, 'router'>): Ma
   };
 }
 
+/** What the instance has used lately on the machine that it is on; nothing when that one does not answer. */
+export function usageOf(options: ClusterWideOptions): ApiServices['usageOf'] {
+  const { read, router, log } = options;
+  return async (instanceId) => {
+    const node = read.instances.get(instanceId)?.state.node ?? null;
+    if (node === null) return [];
+    const trace = randomUUID();
+    try {
+      const { value } = await router.ask(
+        machineRef(node),
+        { kind: 'usage', instanceId },
+        { trace, timeoutMs: ASIDE_MS },
+      );
+      return value as unknown as readonly EventRecord[];
+    } catch (error) {
+      // The other events are worth telling all the same.
+      log('info', 'a machine was not asked for usage', { node, trace, reason: reasonOf(error) });
+      return [];
+    }
+  };
+}
+
 /** Of the machine that the instance is on; one that has no machine yet has no console. */
-export function consoles({ read, router, node: self }: ClusterWideOptions): Consoles {
+export function consoles({ read, router, log, node: self }: ClusterWideOptions): Consoles {
   const at = (instanceId: string) => machineRef(read.instances.get(instanceId)?.state.node ?? self);
   return {
     readConsole: async (instanceId, lengthBytes) => {
@@ -117,6 +141,18 @@ export function consoles({ read, router, node: self }: ClusterWideOptions): Cons
     clearConsole: async (instanceId) => {
       const message = { kind: 'clear-console', instanceId } as const;
       await router.ask(at(instanceId), message, { trace: randomUUID() });
+    },
+    screenKind: async (instanceId) => {
+      const vdi = read.instances.get(instanceId)?.state.video.vdi ?? 'vnc';
+      const trace = randomUUID();
+      try {
+        const message = { kind: 'screen-kind', vdi } as const;
+        const { value } = await router.ask(at(instanceId), message, { trace, timeoutMs: ASIDE_MS });
+        return value === 'spice' ? 'spice' : 'vnc';
+      } catch (error) {
+        log('info', 'a machine was not asked how it shows screens', { trace, error });
+        return vdi === 'vnc' ? 'vnc' : 'spice';
+      }
     },
   };
 }

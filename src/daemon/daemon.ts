@@ -39,6 +39,11 @@ import { bootstrap, checkPool, type Login } from './bootstrap.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
 import { giveUpMachine } from './give-up-machine.ts';
 import { DomainNews } from './domain-news.ts';
+import {
+  consoleAuthority,
+  ensureConsoleCertificate,
+  type ConsoleAuthority,
+} from './console-tls.ts';
 import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
 import { FenceSweep } from './fence-sweep.ts';
@@ -58,6 +63,7 @@ import { Measuring } from './gauges.ts';
 import { describeMachine, readGauges } from './machine.ts';
 import { ReservationAudit } from './reservation-audit.ts';
 import { unwind, type Undo } from './undo.ts';
+import { UsageSamples } from './usage-samples.ts';
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -104,9 +110,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const feed = feedReadModel({ store, keys, read, ...timing, log, onFailed: onFatal });
     undo.push(() => feed.close());
     await feed.ready();
+    const screens = await prepareConsoles(options, { store, keys });
     const host = await openHost({ ...options, clock: systemClock });
     undo.push(() => host.release());
-    const parts = { store, keys, read, host, metrics };
+    const parts = { store, keys, read, host, metrics, consoleAuthority: screens.certificate };
     const { login, resumed } = await startActors(options, parts, undo);
     return { login, resumed, host, stop };
   } catch (error) {
@@ -121,6 +128,24 @@ interface Parts {
   readonly read: ReadModel;
   readonly host: Host;
   readonly metrics: Metrics;
+  /** PEM. */
+  readonly consoleAuthority: string;
+}
+
+/** What our libvirtd needs before a guest's screen is shown by TLS; another's is its operator's to see to. */
+async function prepareConsoles(
+  { config, trace }: DaemonOptions,
+  where: Pick<Parts, 'store' | 'keys'>,
+): Promise<ConsoleAuthority> {
+  const { dataDir, cluster, node, mesh, vdiAddress } = config;
+  const authority = await consoleAuthority({ ...where, dataDir, cluster, trace });
+  if (config.libvirtSocket === null) {
+    const everywhere = ['0.0.0.0', '::'];
+    const addresses = [vdiAddress, mesh?.host ?? node].filter((one) => !everywhere.includes(one));
+    const machine = { dataDir, node, addresses, nowMs: systemClock.nowMs(), trace };
+    await ensureConsoleCertificate(authority, machine);
+  }
+  return authority;
 }
 
 /** What is asked of the machine itself, and of its guests. */
@@ -129,7 +154,9 @@ function ofMachine(options: DaemonOptions, host: Host, { member }: Self, undo: U
   const clock = systemClock;
   const guests = guestsOf({ ...options, ...host, boot: member.bootId, clock });
   undo.push(() => guests.operations.stop());
-  return { consoles, dataplane, files, guests, clock };
+  const samples = sampleUsage(options, host, undo);
+  const usageOf = (instanceId: string) => samples.of(instanceId);
+  return { consoles, usageOf, dataplane, files, guests, clock };
 }
 
 /** Joins the cluster with all actors, then serves. */
@@ -227,7 +254,9 @@ async function serveApi(
     rotateDays: config.tokenRotateDays,
   });
   undo.push(() => tokenSecrets.close());
-  const measured = { ...parts, node: config.node, version: VERSION, clock: systemClock, log };
+  const usage = () => parts.host.hypervisor.usage();
+  const facts = { node: config.node, version: VERSION, clock: systemClock };
+  const measured = { ...parts, ...facts, usage, log };
   const monitoring = {
     ...monitoringOf(measured, parts.metrics),
     access: () => config.metricsAccess,
@@ -348,6 +377,17 @@ function tellNews(
   parts: { executors: Executors; router: Router },
 ): DomainNews {
   return new DomainNews({ ...parts, hypervisor, clock: systemClock, random, log });
+}
+
+function sampleUsage(
+  { config: { node }, random, log }: DaemonOptions,
+  { hypervisor }: Host,
+  undo: Undo,
+): UsageSamples {
+  const usage = () => hypervisor.usage();
+  const samples = new UsageSamples({ node, usage, clock: systemClock, random, log });
+  undo.push(() => samples.stop());
+  return samples;
 }
 
 interface Watched {

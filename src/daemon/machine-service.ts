@@ -4,6 +4,7 @@ import type { Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import { parseAddress } from '../../actors/kernel/kind.ts';
+import type { EventRecord } from '../../actors/kernel/ports.ts';
 import type { Service } from '../../actors/kernel/router.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
 import type { GuestOperations } from '../../actors/node/guest-operations.ts';
@@ -13,6 +14,11 @@ import type { HeldReplica } from '../drivers/image/held-replica.ts';
 import type { Spool } from '../drivers/image/spool.ts';
 import type { Dataplane } from '../../actors/network/ports.ts';
 import type { Consoles } from '../api/services.ts';
+
+/** Of the machine's own instances. */
+export interface MachineConsoles extends Pick<Consoles, 'readConsole' | 'clearConsole'> {
+  screenKind(vdi: string): 'vnc' | 'spice';
+}
 
 /** What reaches into the guests of this machine. */
 export interface Guests {
@@ -28,7 +34,8 @@ export interface MachineServiceOptions {
   readonly pid: number;
   readonly resources: () => Resources;
   readonly processes: () => Record<string, number>;
-  readonly consoles: Consoles;
+  readonly consoles: MachineConsoles;
+  readonly usageOf: (instanceId: string) => readonly EventRecord[];
   readonly guests: Guests;
   readonly dataplane: Pick<Dataplane, 'ping'>;
   readonly clock: Clock;
@@ -69,6 +76,10 @@ export function machineService(options: MachineServiceOptions): Service {
       case 'clear-console':
         await consoles.clearConsole(message.instanceId);
         return null;
+      case 'screen-kind':
+        return consoles.screenKind(message.vdi);
+      case 'usage':
+        return plain(options.usageOf(message.instanceId));
       case 'run-agent-operation':
         return plain(await guests.operations.run(message, OUTCOME_WAIT_MS));
       case 'end-agent-operation':

@@ -11,7 +11,7 @@ import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json, JsonObject } from '../../actors/kernel/json.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
-import type { Claims, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
+import type { Claims, EventRecord, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
 import { guestsOf } from '../../src/daemon/guests.ts';
 import type { Guests } from '../../src/daemon/machine-service.ts';
@@ -186,6 +186,10 @@ export class FakeMachine {
   /** Asked first; throws, or waits, in place of the machine. */
   before: (resource: string, spec: Want['spec']) => void | Promise<void> = () => undefined;
   readonly consoles = new Map<string, string>();
+  hasSpice = true;
+  readonly usageEvents = new Map<string, EventRecord[]>();
+  /** What asking for them throws, if anything. */
+  usageFailure: Error | undefined;
   /** What libvirt would count of its guests. */
   usage: () => Promise<readonly GuestUsage[]> = () => Promise.resolve([]);
   readonly files = new MemoryFiles();
@@ -205,7 +209,9 @@ export class FakeMachine {
     if (resource === 'segment') return { bridge: 'br0', mtu: 7950 };
     if (resource === 'domain') return domainReport(spec, this.agentState);
     const source = spec['source'] as { kind: string; id?: string } | undefined;
-    return source?.kind === 'spool' ? this.files.take(blobId, source.id ?? '') : REPLICA;
+    if (source?.kind === 'spool') return this.files.take(blobId, source.id ?? '');
+    if (resource === 'replica') this.files.replicas.set(blobId, Buffer.alloc(FETCHED_BYTES));
+    return REPLICA;
   }
 
   /** What reaches into its guests: the daemon's own, over these. */
@@ -236,16 +242,27 @@ export class FakeMachine {
     return Promise.resolve(Buffer.from(length < 0 ? text : text.slice(-length)));
   }
 
+  /** Whatever is asked for. */
+  screenKind(vdi: string): 'vnc' | 'spice' {
+    return this.hasSpice && vdi !== 'vnc' ? 'spice' : 'vnc';
+  }
+
+  usageOf(id: string): readonly EventRecord[] {
+    if (this.usageFailure !== undefined) throw this.usageFailure;
+    return this.usageEvents.get(id) ?? [];
+  }
+
   clearConsole(id: string): Promise<void> {
     this.consoles.delete(id);
     return Promise.resolve();
   }
 }
 
+const FETCHED_BYTES = 4_096;
 const REPLICA: Json = {
-  sizeBytes: 4_096,
+  sizeBytes: FETCHED_BYTES,
   sha512: 'ab'.repeat(64),
-  sourceSizeBytes: 4_096,
+  sourceSizeBytes: FETCHED_BYTES,
   sourceSha256: 'cd'.repeat(32),
   sourceFormat: 'qcow2',
   format: 'qcow2',
@@ -256,9 +273,13 @@ const REPLICA: Json = {
 };
 
 function domainReport(spec: Record<string, unknown>, agentState: string | null): Json {
-  const { power, sideChannels } = decodeDomainWish(spec);
-  const ports = { consolePort: 31_001, vdiPort: 31_002, vdiTlsPort: null };
-  const offReason = power === 'off' ? 'requested' : null;
+  const { power, sideChannels, video } = decodeDomainWish(spec);
+  const vdiTlsPort = video.vdi === 'vnc' ? null : 31_003;
+  const isOff = power === 'off';
+  const ports = isOff
+    ? { consolePort: null, vdiPort: null, vdiTlsPort: null }
+    : { consolePort: 31_001, vdiPort: 31_002, vdiTlsPort };
+  const offReason = isOff ? 'requested' : null;
   const hasAgent = power === 'on' && sideChannels.includes('sf-agent') && agentState !== null;
   const said = { state: agentState ?? '', startedAtMs: 1_726_000_190_110, bootedAtMs: null };
   const agent = hasAgent ? said : null;

@@ -45,7 +45,13 @@ import {
 import type { ApiServices, MetricsAccess, Monitoring } from '../../src/api/services.ts';
 import { AuditTrail } from '../../src/api/identity/audit-trail.ts';
 import { signToken } from '../../src/api/identity/token.ts';
-import { consoles, machineBytes, machines, operations } from '../../src/daemon/cluster-wide.ts';
+import {
+  consoles,
+  machineBytes,
+  machines,
+  operations,
+  usageOf,
+} from '../../src/daemon/cluster-wide.ts';
 import { Metrics, monitoringOf } from '../../src/daemon/metrics.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
@@ -76,6 +82,7 @@ export { refusedByMachine } from './api-machine.ts';
 const ZONE = 'troupe.test';
 const FLOATING_BLOCK = '192.0.2.0/24';
 const EPOCH = 1;
+export const CONSOLE_AUTHORITY = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
 /** Of the only daemon. */
 export const BOOT = 'boot';
 
@@ -141,6 +148,7 @@ export class ApiWorld {
         resources: () => ({ cpu_load_1: 0.5, cpu_load_5: 0.25, cpu_load_15: 0.125 }),
         processes: () => ({ process_age_troupe: 90 }),
         consoles: this.machine,
+        usageOf: (id) => this.machine.usageOf(id),
         files: this.machine.files,
         dataplane: this.machine,
         guests: this.machine.guests(BOOT, clock),
@@ -162,6 +170,7 @@ export class ApiWorld {
       random,
       log,
       tokenSecrets: this.tokens,
+      consoleAuthority: CONSOLE_AUTHORITY,
       audit: new AuditTrail(router, clock),
       operations: {
         ...operations(wide),
@@ -169,6 +178,7 @@ export class ApiWorld {
       },
       consoles: consoles(wide),
       past: this.past,
+      usageOf: usageOf(wide),
       monitoring: this.#monitoring(log),
       nodes: {
         ...machines(wide),

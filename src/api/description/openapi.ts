@@ -1,9 +1,9 @@
 // The table of routes as an OpenAPI 3.1 document. Nothing is said here that a row does not say: the router, the checks and
 // this read the same one.
 import { STATUS_CODES } from 'node:http';
-import type { JsonObject } from '../../../actors/kernel/json.ts';
+import type { Json, JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, Type, type TSchema } from '../../../actors/kernel/schema.ts';
-import type { AnswerShape, Route, Rule } from '../http/route.ts';
+import type { Access, AnswerShape, Route, Rule } from '../http/route.ts';
 import { memberNote } from './members.ts';
 import { NAMED } from './names.ts';
 import { Schemas } from './portable.ts';
@@ -23,9 +23,19 @@ const RULES: Readonly<Record<string, string>> = {
   read: 'The namespace, those that it trusts, and `system`; everybody where it is shared.',
 } satisfies Record<Rule, string>;
 
+const TOKEN = { token: [] };
+/** None; one; one where the setting asks for it. */
+const SECURITY = {
+  public: [],
+  any: [TOKEN],
+  system: [TOKEN],
+  monitor: [{}, TOKEN],
+} as const satisfies Record<Access, Json>;
+
 const ABOUT =
   'Requests carry a JSON object, also with GET and DELETE. Log in with `POST /auth`, then send `Authorization: Bearer TOKEN`. ' +
   'Success is always 200; an answer without content is `null`. Every answer carries `X-Request-ID`. ' +
+  'What is sent again with the same `Idempotency-Key` makes nothing twice. ' +
   'A reference (`…_ref`) is a UUID or a name.';
 
 export interface ApiIdentity {
@@ -70,7 +80,7 @@ function operation(route: Route, schemas: Schemas): JsonObject {
     tags: [tagOf(route)],
     summary,
     description: RULES[rule] ?? rule,
-    security: access === 'public' ? [] : [{ token: [] }],
+    security: SECURITY[access],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...requestBody(route, schemas),
     responses: {
@@ -161,6 +171,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   'openapi.json': 'service',
   'apispec_1.json': 'service',
   apidocs: 'service',
+  agentoperations: 'agent operations',
   blob_checksums: 'blobs',
   label: 'labels',
   upload: 'uploads',

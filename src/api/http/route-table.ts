@@ -16,23 +16,23 @@ interface Row {
 }
 
 export class RouteTable {
-  /** By first segment, which is never a variable: what cannot match is not looked at. */
+  /** By first segment, which is never a variable, and number of segments: what cannot match is not looked at. */
   readonly #rows = new Map<string, Row[]>();
 
   constructor(routes: readonly Route[]) {
     for (const route of routes) {
       const segments = route.path.split('/').slice(1);
-      const [first = ''] = segments;
-      const rows = this.#rows.get(first) ?? [];
+      const key = keyOf(segments);
+      const rows = this.#rows.get(key) ?? [];
       rows.push({ segments, route });
-      this.#rows.set(first, rows);
+      this.#rows.set(key, rows);
     }
   }
 
   find(method: string, path: string): Match {
     const segments = decodeSegments(path);
     if (segments === undefined) return { kind: 'no-path' };
-    const rows = this.#rows.get(segments[0] ?? '') ?? [];
+    const rows = this.#rows.get(keyOf(segments)) ?? [];
     const fitting = rows.filter((row) => fits(row, segments));
     if (fitting.length === 0) return { kind: 'no-path' };
     const row = fitting.find(({ route }) => route.method === method);
@@ -41,6 +41,10 @@ export class RouteTable {
     }
     return { kind: 'route', route: row.route, params: paramsOf(row, segments) };
   }
+}
+
+function keyOf(segments: readonly string[]): string {
+  return `${segments.length} ${segments[0]}`;
 }
 
 /** Undefined when the path is not valid percent-encoding. */
@@ -53,7 +57,6 @@ function decodeSegments(path: string): string[] | undefined {
 }
 
 function fits(row: Row, segments: readonly string[]): boolean {
-  if (row.segments.length !== segments.length) return false;
   return row.segments.every((segment, index) =>
     segment.startsWith(':') ? segments[index] !== '' : segment === segments[index],
   );

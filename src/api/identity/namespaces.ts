@@ -14,7 +14,7 @@ import { firstKey, KEY, keyNames, keyRoutes } from './keys.ts';
 import { badRequest, change, notFound, type ApiServices } from '../services.ts';
 
 /** It becomes part of DNS names. */
-const NAME = /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/;
+const NAME = /^(?!.*(\.[.-]|-\.))[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/;
 
 export const NamespaceView = closed({
   name: Type.String(),

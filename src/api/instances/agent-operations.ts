@@ -11,7 +11,15 @@ import { isErrorCode, TroupeError } from '../../../actors/kernel/errors.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
-import { finding, json, optional, route, type Answer, type Route } from '../http/route.ts';
+import {
+  finding,
+  json,
+  optional,
+  route,
+  type Answer,
+  type ApiRequest,
+  type Route,
+} from '../http/route.ts';
 import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import { owns } from '../identity/access.ts';
 import { badRequest, change, notFound, type ApiServices } from '../services.ts';
@@ -48,8 +56,17 @@ export function agentOperationView({ id, state }: Found): JsonObject {
     namespace: state.namespace,
     instance_uuid: state.instanceId,
     commands: state.commands.map((command) => ({ ...command })),
-    results: state.results as JsonObject,
+    results: resultsOf(state),
   };
+}
+
+/** One that ended before its last command has the reason as the answer to the next one. */
+function resultsOf({ phase, failure, results, commands }: AgentOperationState): JsonObject {
+  const answered = results as JsonObject;
+  const next = Object.keys(results).length;
+  const isShown = Object.values(results).some(({ message }) => message === failure?.reason);
+  if (phase !== 'error' || failure === null || isShown || next >= commands.length) return answered;
+  return { ...answered, [next]: { result: false, message: failure.reason } };
 }
 
 /** Those below an instance. */
@@ -60,10 +77,10 @@ export function agentRoutes(services: ApiServices, object: FindInstance): Route[
       answer: { json: AgentOperationView },
       object,
       body: { command_line: Type.String({ maxLength: MAX_COMMAND_LINE }) },
-      handle: ({ object: instance, body, trace }) => {
+      handle: ({ object: instance, body, ...request }) => {
         const commandline = withoutNul('command_line', body.command_line);
         const command = { command: 'execute', commandline, 'block-for-result': true } as const;
-        return operate(services, instance, [command], trace);
+        return operate(services, instance, [command], request);
       },
     }),
     route('POST /instances/:instance_ref/agent/get', {
@@ -71,9 +88,9 @@ export function agentRoutes(services: ApiServices, object: FindInstance): Route[
       answer: { json: AgentOperationView },
       object,
       body: { path: Type.String({ maxLength: MAX_PATH }) },
-      handle: ({ object: instance, body, trace }) => {
+      handle: ({ object: instance, body, ...request }) => {
         const path = withoutNul('path', body.path);
-        return operate(services, instance, [{ command: 'get-file', path }], trace);
+        return operate(services, instance, [{ command: 'get-file', path }], request);
       },
     }),
     putRoute(services, object),
@@ -91,7 +108,7 @@ function putRoute(services: ApiServices, object: FindInstance): Route {
       path: Type.String({ maxLength: MAX_PATH }),
       mode: Type.Union([Type.Integer(), Type.String()]),
     },
-    handle: ({ object: instance, body, trace }) => {
+    handle: ({ object: instance, body, ...request }) => {
       requireReady(instance);
       const { blob_uuid: blobId } = body;
       const path = withoutNul('path', body.path);
@@ -102,7 +119,7 @@ function putRoute(services: ApiServices, object: FindInstance): Route {
         { command: 'put-blob', blob_uuid: blobId, path },
         { command: 'chmod', path, mode },
       ] as const;
-      return operate(services, instance, [...commands], trace);
+      return operate(services, instance, [...commands], request);
     },
   });
 }
@@ -158,11 +175,11 @@ async function operate(
   services: ApiServices,
   instance: ReadObject<InstanceState>,
   commands: AgentCommand[],
-  trace: string,
+  { trace, newId }: Pick<ApiRequest<unknown>, 'trace' | 'newId'>,
 ): Promise<Answer> {
   requireReady(instance);
-  const { read, random, router } = services;
-  const id = random.uuid();
+  const { read, router } = services;
+  const id = newId();
   const { namespace } = instance.state;
   const message = { kind: 'create', namespace, instanceId: instance.id, commands } as const;
   const { revision } = await router.ask(agentOperationRef(id), message, { trace });

@@ -144,7 +144,7 @@ function memberRoutes(services: ApiServices, object: FindInstance): Route[] {
       object,
       body: eventsBody,
       handle: async ({ object: { id }, body }) =>
-        json(await eventList(services, [instanceRef(id)], body)),
+        json(await eventList(services, [instanceRef(id)], body, () => services.usageOf(id))),
     }),
   ];
 }

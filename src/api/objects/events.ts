@@ -33,6 +33,8 @@ export async function eventList(
   services: ApiServices,
   addresses: readonly Address[],
   body: { readonly event_type?: string | null; readonly limit?: unknown },
+  /** Of the same story, kept elsewhere: `usage` of an instance. */
+  usage: () => Promise<readonly EventRecord[]> = () => Promise.resolve([]),
 ): Promise<Json> {
   const type = body.event_type ?? null;
   if (type !== null && !TYPES.includes(type)) {
@@ -40,7 +42,10 @@ export async function eventList(
   }
   const limit = wholeNumber(body.limit ?? DEFAULT_LIMIT);
   if (limit === undefined) throw badRequest('limit is not an integer');
-  const lists = await Promise.all(addresses.map((one) => services.events(one, limit, type)));
+  const lists = await Promise.all([
+    ...addresses.map((one) => services.events(one, limit, type)),
+    ...(limit !== 0 && (type === null || type === 'usage') ? [usage()] : []),
+  ]);
   const all = lists.flat().sort((a, b) => (a.id < b.id ? 1 : -1));
   return (limit < 0 ? all : all.slice(0, limit)).map(eventView);
 }

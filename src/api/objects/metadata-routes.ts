@@ -301,7 +301,7 @@ function handlers(services: ApiServices, kind: string, find: Find, check: Check 
   };
   return {
     rule: find.rule,
-    get: (request: ApiRequest<unknown>) => json(find(request).state.metadata as JsonObject),
+    get: (request: ApiRequest<unknown>) => json(inOrder(find(request).state.metadata)),
     post: (request: ApiRequest<{ key?: unknown; value?: unknown }>) =>
       set(request, request.body.key, request.body.value),
     put: (request: ApiRequest<{ value?: unknown }>) =>
@@ -313,4 +313,10 @@ function handlers(services: ApiServices, kind: string, find: Find, check: Check 
       return json(null);
     },
   };
+}
+
+/** By key (contract: nodes 5). */
+function inOrder(metadata: Readonly<Record<string, unknown>>): JsonObject {
+  const pairs = Object.entries(metadata).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(pairs) as JsonObject;
 }

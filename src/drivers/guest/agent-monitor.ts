@@ -2,7 +2,8 @@
 // both; when neither is, the one that has been heard of does.
 //
 // N1  Nothing is polled that is not connected: the QEMU agent's channel says when something in the guest opens it.
-// N2  What has changed is told once, and not again what was told.
+// N2  An agent that works for somebody is not pinged: it answers one after the other, and a slow guest takes its time.
+// N3  What has changed is told once, and not again what was told.
 import { connect } from 'node:net';
 import type { GuestAgent } from '../../../actors/instance/guest-agent.ts';
 import type { AgentSeen } from '../../../actors/instance/state.ts';
@@ -40,12 +41,15 @@ export class AgentMonitor {
   #pingTimer: Timer | undefined;
   #sfTimer: Timer | undefined;
   #isPinging = false;
+  /** Calls that wait for the QEMU agent, which answers one after the other; and when it last did. */
+  #calls = 0;
+  #answeredAtMono = -Infinity;
   /** The channel was opened while a ping was under way that may have come too early. */
   #isDueAgain = false;
 
   constructor(options: AgentMonitorOptions) {
     this.#options = options;
-    this.#qemu = new QemuAgent(options.qemuCall);
+    this.#qemu = new QemuAgent((...call) => this.#call(...call));
     void this.#ping();
     this.#connect();
   }
@@ -95,6 +99,7 @@ export class AgentMonitor {
   /** Never rejects. */
   async #look(): Promise<void> {
     const { signal } = this.#stopping;
+    if (isReady(this.#qemuSeen) && this.#isBusy) return;
     try {
       await this.#qemu.ping(signal);
       if (isReady(this.#qemuSeen)) return;
@@ -106,6 +111,23 @@ export class AgentMonitor {
       const isMissed = !(error instanceof TroupeError && error.code === 'actor/stopped');
       if (!isMissed || !isReady(this.#qemuSeen)) return;
       this.#seeQemu({ ...this.#qemuSeen, state: 'not ready (unresponsive)' });
+    }
+  }
+
+  /** It works for somebody, or has just done so: a ping would only wait behind that. */
+  get #isBusy(): boolean {
+    return this.#calls > 0 || this.#options.clock.monoMs() - this.#answeredAtMono < PING_EVERY_MS;
+  }
+
+  async #call(...call: Parameters<AgentCall>): Promise<unknown> {
+    const { qemuCall, clock } = this.#options;
+    this.#calls++;
+    try {
+      const answer = await qemuCall(...call);
+      this.#answeredAtMono = clock.monoMs();
+      return answer;
+    } finally {
+      this.#calls--;
     }
   }
 

@@ -19,9 +19,9 @@ export type AgentCall = (
   signal?: AbortSignal,
 ) => Promise<unknown>;
 
-/** libvirt takes four megabytes of text at a time; the agent refuses larger reads than 48. */
-const READ_BYTES = 512 * 1024;
-const WRITE_BYTES = 256 * 1024;
+/** The agent takes a request in by four KiB: what is larger takes a slow guest longer than it is waited for. */
+const READ_BYTES = 96 * 1024;
+const WRITE_BYTES = 48 * 1024;
 /** Between two looks whether a process has ended. */
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2_000;

@@ -7,7 +7,7 @@
 // Y3  In the ledger before libvirt hears of it, out of the ledger after libvirt has forgotten it.
 // Y4  Only domains with this daemon's mark are ever changed (own-domains.ts).
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type {
   DomainReport,
@@ -31,7 +31,7 @@ import { readBootId } from './boot-id.ts';
 import { auditDomains, type IsWanted } from './audit.ts';
 import { clearLog, readLog } from './console-log.ts';
 import { converge, reportDomain, type ConvergeTools } from './converge.ts';
-import { channelSocket, consoleLog, nvramFile, socketFolder } from './definition.ts';
+import { channelSocket, consoleLog, graphicsKind, nvramFile, socketFolder } from './definition.ts';
 import { domainName, DomainRecords } from './domain-record.ts';
 import { DomainWatch, type ChangeListener } from './domain-watch.ts';
 import { toTroupeError } from './failure.ts';
@@ -43,6 +43,7 @@ import type { Probed } from './probe.ts';
 import { undefineDomain } from './remove.ts';
 import { explainStillborn } from './stillborn.ts';
 import { Turns } from '../turns.ts';
+import { UsageReader, type DomainUsage } from './usage.ts';
 
 export interface LibvirtHypervisorOptions {
   /** libvirtd's read-write socket. */
@@ -62,6 +63,8 @@ export interface LibvirtHypervisorOptions {
   readonly consoleListen: string;
   /** Address that graphical consoles listen on. */
   readonly vdiListen: string;
+  /** libvirt has a certificate to show to viewers of SPICE screens, which then get TLS alone. False unless told. */
+  readonly hasSpiceTls?: boolean;
   /** 30000 to 50000 unless told. */
   readonly portRange?: PortRange;
   /** Tells this daemon's domains from another's on the same libvirt: cluster and node. */
@@ -84,6 +87,12 @@ const START_PAUSE_MS = 200;
 const IO_RETRY_MS = 30_000;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
+interface Running {
+  readonly libvirt: Libvirt;
+  readonly tools: ConvergeTools;
+  readonly usage: UsageReader;
+}
+
 /** Call start() before anything else and close() at the end. */
 export class LibvirtHypervisor implements Hypervisor {
   readonly #options: LibvirtHypervisorOptions;
@@ -94,7 +103,7 @@ export class LibvirtHypervisor implements Hypervisor {
   readonly #agents: AgentWatch;
   readonly #ioRetriedAt = new Map<string, number>();
   #deafen: () => void = () => undefined;
-  #running: { readonly libvirt: Libvirt; readonly tools: ConvergeTools } | undefined;
+  #running: Running | undefined;
 
   constructor(options: LibvirtHypervisorOptions) {
     const { ledger, log, random, portRange: range = DEFAULT_PORTS } = options;
@@ -125,7 +134,10 @@ export class LibvirtHypervisor implements Hypervisor {
     const libvirt = await this.#connect(signal);
     try {
       const machine = await inspectMachine(libvirt, probed, machineType);
-      this.#running = { libvirt, tools: this.#toolsFor(libvirt, machine, bootId) };
+      const tools = this.#toolsFor(libvirt, machine, bootId);
+      const pidDir = join(dirname(this.#options.socketPath), 'qemu');
+      const usage = new UsageReader({ libvirt, records: this.#records, pidDir });
+      this.#running = { libvirt, tools, usage };
       this.#deafen = libvirt.subscribe((event) => {
         if (event.kind === 'agent') {
           this.#agents.channelChanged(event.domain.uuid, event.state === 'connected');
@@ -181,12 +193,22 @@ export class LibvirtHypervisor implements Hypervisor {
     this.#watch.lookAgain(isMeant);
   }
 
+  /** How a screen is shown here that was asked for as `vdi`. */
+  screenKind(vdi: string): 'vnc' | 'spice' {
+    return graphicsKind(vdi, this.#tools().machine);
+  }
+
   async readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array> {
     return await readLog(consoleLog(this.#folder(instanceId)), lengthBytes);
   }
 
   async clearConsole(instanceId: string): Promise<void> {
     await clearLog(consoleLog(this.#folder(instanceId)));
+  }
+
+  /** What the guests here use, those that run or are paused. */
+  async usage(): Promise<readonly DomainUsage[]> {
+    return await translated('counting what guests use', () => this.#started().usage.read());
   }
 
   async screenshot(instanceId: string): Promise<Screenshot> {
@@ -283,7 +305,7 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   #toolsFor(libvirt: Libvirt, machine: Machine, bootId: string): ConvergeTools {
-    const { hostTag, consoleListen, vdiListen, log } = this.#options;
+    const { hostTag, consoleListen, vdiListen, hasSpiceTls = false, log } = this.#options;
     return {
       libvirt,
       machine,
@@ -291,6 +313,7 @@ export class LibvirtHypervisor implements Hypervisor {
       hostTag,
       consoleListen,
       vdiListen,
+      hasSpiceTls,
       bootId,
       own: new OwnDomains(libvirt, hostTag),
       records: this.#records,
@@ -301,7 +324,11 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   #tools(): ConvergeTools {
-    if (this.#running !== undefined) return this.#running.tools;
+    return this.#started().tools;
+  }
+
+  #started(): Running {
+    if (this.#running !== undefined) return this.#running;
     throw new TroupeError('hypervisor/unavailable', 'the hypervisor driver is not started');
   }
 

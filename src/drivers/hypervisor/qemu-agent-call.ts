@@ -6,8 +6,10 @@ import { isLibvirtError } from '../libvirt/errors.ts';
 import { domainRef } from '../libvirt/wire.ts';
 import { domainName } from './domain-record.ts';
 
-/** Every command is answered at once; what takes long is asked for again and again. */
-const ANSWER_S = 5;
+/** Every command is answered at once (what takes long is asked for again and again), by a guest that is not too busy. */
+const ANSWER_S = 30;
+/** Whether it is there has to be known sooner. */
+const PING_S = 5;
 /** libvirt passes an agent's refusal on so. */
 const REFUSAL = /unable to execute QEMU agent command '[^']*':\s*(.*)$/s;
 
@@ -16,7 +18,10 @@ export function qemuAgentCall(libvirt: () => Libvirt, instanceId: string): Agent
   const domain = domainRef(instanceId, domainName(instanceId));
   return async (execute, args, signal) => {
     const command = Object.keys(args).length > 0 ? { execute, arguments: args } : { execute };
-    const options = { agentTimeoutS: ANSWER_S, ...(signal === undefined ? {} : { signal }) };
+    const options = {
+      agentTimeoutS: execute === 'guest-ping' ? PING_S : ANSWER_S,
+      ...(signal === undefined ? {} : { signal }),
+    };
     try {
       return await libvirt().guest.agent(domain, command, options);
     } catch (error) {

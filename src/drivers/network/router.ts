@@ -58,13 +58,11 @@ export function planRouter(wanted: SegmentWanted, seen: RouterSeen): Repair[] {
   lines.push(...device(inside, [`${spec.gateway}/${prefix}`]));
   lines.push(...insideRouteLines(wayOut?.routed ?? [], seen.routes));
   if (wayOut !== null) {
-    lines.push(
-      ...device(
-        outside,
-        outsideAddresses(wayOut).map((address) => `${address}/32`),
-      ),
-    );
-    lines.push(...routeLines(wayOut, seen.routes));
+    const addresses = outsideAddresses(wayOut).map((address) => `${address}/32`);
+    lines.push(...device(outside, addresses));
+    // With its last address a device loses all its routes.
+    const isEmptied = addresses.length === 0 && seen.links.get(OUTSIDE)?.addresses.length !== 0;
+    lines.push(...routeLines(wayOut, isEmptied ? [] : seen.routes));
   }
   return [...asRepair(wanted, lines), ...planSettings(wanted, seen)];
 }

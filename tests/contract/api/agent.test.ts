@@ -181,6 +181,7 @@ test('an agent that dies ends the operation with the reason', async () => {
   const operation = await ended(await execute(await ready(), 'die'), 'error');
   const { failure } = world.read.agentOperations.get(String(operation['uuid']))?.state ?? {};
   assert.is(failure?.code, 'guest/lost');
+  assert.equal(operation['results'], { 0: { result: false, message: failure?.reason } });
 });
 
 test('what was meant for an earlier daemon of the node is not run by a later one', async () => {

@@ -237,6 +237,16 @@ test('images are cached and listed as they were, to whom the artifacts are shown
   assert.is((await world.call('GET', '/images')).status, 404);
 });
 
+test('a label is set as the Go client does it', async () => {
+  const { uuid } = await ok('POST', '/artifacts', { body: { url: 'http://images.test/labelled' } });
+  const image = await world.settled(`/compat/0.4/artifacts/${String(uuid)}`, 'created');
+  const label = await ok('PUT', '/label/stable', { body: { blob_uuid: image['blob_uuid'] } });
+  assert.is(label['blob_uuid'], image['blob_uuid']);
+  assert.is((await world.ok('GET', '/label/stable'))['uuid'], label['uuid']);
+  const again = { body: { blob_uuid: image['blob_uuid'] } };
+  assert.is((await ok('PUT', '/label/lab/stable', again))['uuid'], label['uuid']);
+});
+
 test('reboot is there as before', async () => {
   const { uuid } = await world.instance({ name: 'reboots' });
   await world.settled(`/instances/${String(uuid)}`, 'created');

@@ -133,10 +133,7 @@ function trial({ method, path, operation }) {
     'form',
     {},
     ...variables.map(({ row }) => row),
-    takesBody && method !== 'get' ? body : undefined,
-    takesBody && method === 'get'
-      ? element('p', { class: 'note' }, 'A browser sends no body with GET: other clients can.')
-      : undefined,
+    takesBody ? body : undefined,
     element('div', {}, element('button', {}, `Send ${method.toUpperCase()}`)),
     shown,
   );
@@ -156,11 +153,18 @@ function trial({ method, path, operation }) {
   return form;
 }
 
+/** A browser sends no body with GET: it says that its POST stands for one. */
 async function sent(method, path, body) {
   const token = byId('token').value.trim();
   const headers = token === '' ? {} : { Authorization: `Bearer ${token}` };
-  const hasBody = method !== 'get' && body.trim() !== '';
-  const options = { method: method.toUpperCase(), headers, ...(hasBody ? { body } : {}) };
+  const filters = body.trim();
+  const isFilteredGet = method === 'get' && filters !== '' && filters !== '{}';
+  if (isFilteredGet) headers['X-HTTP-Method-Override'] = 'GET';
+  const options = {
+    method: isFilteredGet ? 'POST' : method.toUpperCase(),
+    headers,
+    ...(filters !== '' && (method !== 'get' || isFilteredGet) ? { body } : {}),
+  };
   const answer = await fetch(new URL(path.slice(1), ROOT), options);
   const text = await answer.text();
   try {
