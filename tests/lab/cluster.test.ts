@@ -145,6 +145,52 @@ test('a daemon that is stopped hands its shards over at once, and leaves its gue
   assert.is(await qemuPids('n3'), before);
 });
 
+test('the agent in a guest works for whoever asks at any node; a killed daemon ends what it was doing, with the reason', async () => {
+  const [n1, n3] = [world.client('n1'), world.client('n3')];
+  const pathOf = (name: string) => `/instances/${String(world.guest(name).instance['uuid'])}`;
+  const ended = async (asked: View, state = 'complete') =>
+    resultOf(await untilView(n1, `/agentoperations/${String(asked['uuid'])}`, isIn(state)));
+  const ask = (name: string, verb: string, body: object) =>
+    n1.view('POST', `${pathOf(name)}/agent/${verb}`, body);
+  const execute = (name: string, line: string) => ask(name, 'execute', { command_line: line });
+  for (const name of ['n2', 'n3']) await untilView(n1, pathOf(name), isAgentReady);
+  assert.is((await ended(await execute('n2', 'echo $((6 * 7))')))['stdout'], '42\n');
+  const got = await ended(await ask('n2', 'get', { path: '/proc/version' }));
+  const blobId = String(got['content_blob']);
+  await untilView(n3, `/blobs/${blobId}`, isCreated);
+  const bytes = await n3.bytes(`/blobs/${blobId}/data`);
+  assert.match(bytes.toString(), /^Linux version/);
+  const put = await ask('n3', 'put', { blob_uuid: blobId, path: '/root/came', mode: 'u=r,go=' });
+  await ended(put);
+  const seen = await ended(await execute('n3', 'stat -c %a /root/came; cat /root/came'));
+  assert.is(seen['stdout'], `400\n${bytes.toString()}`);
+  const picture = String(await n3.call('GET', `${pathOf('n2')}/screenshot`));
+  assert.match((await n1.bytes(`/blobs/${picture}/data`)).toString('latin1'), /^(P6|.PNG)/);
+
+  const endless = await execute('n2', 'sleep 100000');
+  await ended(endless, 'executing');
+  const behind = await execute('n2', 'echo after');
+  await killDaemon(world.node('n2'));
+  await startDaemon(world.node('n2'));
+  const { message } = await ended(endless, 'error');
+  assert.match(String(message), /started again/);
+  assert.is((await ended(behind))['stdout'], 'after\n');
+  await untilAllServed(['n1', 'n2', 'n3'], 20_000);
+});
+
+function isIn(state: string): (view: View) => boolean {
+  return (view) => view['state'] === state;
+}
+
+function isAgentReady(view: View): boolean {
+  return String(view['agent_state']).startsWith('ready');
+}
+
+/** Of an operation's first command. */
+function resultOf(operation: View): View {
+  return (operation['results'] as Record<string, View>)['0'] ?? {};
+}
+
 test('a drained machine keeps its guests and gets nothing new; any node shows its console and what is under way', async () => {
   const client = world.client('n1');
   const before = await qemuPids('n3');
