@@ -133,7 +133,6 @@ export class HistoryNode {
       standpoint: {
         epochOf: () => 1,
         isMember: (node) => members.has(node),
-        shardCount: 1,
         onChange: (listener) => {
           listeners.add(listener);
           return () => void listeners.delete(listener);

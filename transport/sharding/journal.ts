@@ -5,7 +5,7 @@
 // J2  The events of a removed object stay until the archives have them; where there is no archive, they go with it.
 // J3  An object's events are bounded (event-outbox.ts): the writes that add some now and then drop the oldest, and say so
 //     when no archive had them.
-import { TroupeError } from '../../actors/kernel/errors.ts';
+import { codeOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address, IndexEntry } from '../../actors/kernel/kind.ts';
 import type { Claims, EventRecord, Journal, Loaded, TurnWrite } from '../../actors/kernel/ports.ts';
 import { decodeEnvelope, encodeEnvelope } from '../store/codec.ts';
@@ -30,9 +30,11 @@ export interface Outbox {
   recordedByAll(): number | null;
   /** These have been put into it. */
   wrote(keys: readonly string[], revision: number): void;
+  /** Some may have been: the answer was lost. */
+  mayHaveMore(): void;
 }
 
-const NO_ARCHIVES: Outbox = { recordedByAll: () => null, wrote: () => {} };
+const NO_ARCHIVES: Outbox = { recordedByAll: () => null, wrote: () => {}, mayHaveMore: () => {} };
 
 export class StoreJournal implements Journal {
   readonly #store: Store;
@@ -61,7 +63,10 @@ export class StoreJournal implements Journal {
       this.noteWritten(bounded, revision);
       return revision;
     } catch (error) {
-      if (!(error instanceof TroupeError) || error.code !== 'store/conflict') throw error;
+      if (codeOf(error) !== 'store/conflict') {
+        this.#outbox.mayHaveMore();
+        throw error;
+      }
       const { kind, id } = write.address;
       const message = `${kind}/${id}: epoch ${write.epoch} is over, another daemon may own it`;
       throw new TroupeError('shard/not-owner', message, { kind, id }, error);

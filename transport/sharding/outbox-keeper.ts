@@ -3,8 +3,8 @@
 // K1  An event goes only when its revision is recorded by all archives that count: those whose node is a member, and those
 //     that have been away for less than AWAY_MS. One that is away for longer finds what it missed in another archive; the
 //     store itself remembers no longer either. No archive: nothing goes.
-// K2  What this daemon has written is remembered, MOST_KNOWN at most; a listing finds the rest: after shards have come, or
-//     when there was more. So an outbox at rest costs nothing.
+// K2  What this daemon has written is remembered, MOST_KNOWN at most; a listing finds the rest: after members or owners
+//     have changed, when an answer of the store was lost, or when there was more. So an outbox at rest costs nothing.
 // K3  Deleting is unguarded and may be repeated: an event's key is never written again, and an archive has it.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import { reasonOf } from '../../actors/kernel/errors.ts';
@@ -29,7 +29,6 @@ export interface Standpoint {
   isMember(node: string): boolean;
   /** Calls after members or owners have changed; the returned function ends it. */
   onChange(listener: () => void): () => void;
-  readonly shardCount: number;
 }
 
 export interface OutboxKeeperOptions {
@@ -52,7 +51,6 @@ export class OutboxKeeper {
   readonly #forget: readonly (() => void)[];
   #known: Known[] = [];
   #hasMore = true;
-  #shardCount = 0;
   #timer: Timer | undefined;
   #dueAtMono = Infinity;
   #isStopped = false;
@@ -62,7 +60,7 @@ export class OutboxKeeper {
     this.#options = options;
     this.#forget = [
       options.archives.onChange(() => this.#lookIn(0)),
-      options.cluster.onChange(() => this.#moved()),
+      options.cluster.onChange(() => this.mayHaveMore()),
     ];
     this.#lookIn(LIST_AFTER_MS);
   }
@@ -93,14 +91,10 @@ export class OutboxKeeper {
     await this.#working;
   }
 
-  /** Of shards that have come, somebody else has written what is in the outbox. */
-  #moved(): void {
-    const { shardCount } = this.#options.cluster;
-    if (shardCount > this.#shardCount) {
-      this.#hasMore = true;
-      this.#lookIn(LIST_AFTER_MS);
-    }
-    this.#shardCount = shardCount;
+  /** There may be more than is remembered: of shards that have come somebody else has written, or an answer was lost. */
+  mayHaveMore(): void {
+    this.#hasMore = true;
+    this.#lookIn(LIST_AFTER_MS);
   }
 
   #lookIn(ms: number): void {

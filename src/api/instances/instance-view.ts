@@ -127,5 +127,6 @@ export function interfacesOf(read: ReadModel, state: InstanceState): ReadObject<
 /** As last observed. A domain that is gone is off; one that was never seen has not been started. */
 function powerState(state: InstanceState): string {
   if (state.observed !== null) return state.observed.power;
+  if (state.phase === 'deleted') return 'off';
   return state.builtDisks.length === 0 ? 'initial' : 'off';
 }

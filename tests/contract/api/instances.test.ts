@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import {
   CONSOLE_AUTHORITY,
   openApiWorld,
+  refusedByMachine,
   type ApiWorld,
   type View,
 } from '../../support/api-world.ts';
@@ -224,6 +225,18 @@ test('an interface whose network is forgotten is not found, nor is the list it i
   const notFound = { error: 'interface network not found', status: 404 };
   assert.equal((await world.call('GET', `/interfaces/${String(nic?.['uuid'])}`)).json, notFound);
   assert.equal((await world.call('GET', `/instances/${uuid}/interfaces`)).json, notFound);
+});
+
+test('one that failed before it ever ran is off once it is deleted', async () => {
+  world.machine.before = (resource, spec) => {
+    if (resource === 'domain' && spec !== null) throw refusedByMachine('no');
+  };
+  const { uuid } = await world.instance({ name: 'never-ran' });
+  const path = `/instances/${String(uuid)}`;
+  assert.is((await world.settled(path, 'error'))['power_state'], 'initial');
+  world.machine.before = () => undefined;
+  await world.ok('DELETE', path);
+  assert.is((await world.settled(path, 'deleted'))['power_state'], 'off');
 });
 
 test('the viewer’s file says where the screen is, how it is shown, and who vouches for it', async () => {

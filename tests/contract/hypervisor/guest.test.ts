@@ -120,6 +120,28 @@ async function speaksForItself({ instanceId }: DomainSpec): Promise<void> {
   assert.is(written.returnCode, 0, Buffer.from(written.stderr).toString());
   await changes.next(instanceId, ({ agent }) => agent?.bootedAtMs === 1_000_000_007_000);
 }
+test('it finds a NIC that is plugged in while it runs, and has it after power off and on', async () => {
+  const tap = `hyp${process.pid}g`.slice(-15);
+  const mac = '02:00:00:4e:91:0e';
+  const spec = await linux();
+  const plugged = { ...spec, nics: [{ tap, mac, model: 'virtio', mtu: 1450 }] };
+  // What is typed, and echoed, is not the whole of what is looked for.
+  const look = '\nuntil cat /sys/class/net/*/address | grep 4e:91:0e; do sleep 0.2; done\n';
+  await run('ip', ['tuntap', 'add', 'dev', tap, 'mode', 'tap', 'vnet_hdr']);
+  try {
+    await ensure(spec);
+    await says(spec, 'troupe-guest: ready');
+    await ensure(plugged);
+    await lab.type(spec.instanceId, look, mac);
+    await ensure({ ...plugged, power: 'off' });
+    await ensure({ ...plugged, powerOns: 2 });
+    await says(spec, 'troupe-guest: ready', 2);
+    await lab.type(spec.instanceId, look, mac);
+    await remove(spec);
+  } finally {
+    await run('ip', ['link', 'del', tap]);
+  }
+});
 
 test('it boots from UEFI firmware', async () => {
   const spec = await linux({ uefi: true, memoryMiB: 256 });

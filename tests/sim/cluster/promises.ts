@@ -231,7 +231,8 @@ function checkBlobs({ site: { view }, nodes, watch }: Checked): void {
 }
 
 /** 10 and 2: every archive has every event, in order and once, or says what it misses; the outbox has forgotten them. */
-function checkHistory({ site: { view }, nodes, watch }: Checked): void {
+function checkHistory({ site, nodes, watch }: Checked): void {
+  const { view } = site;
   for (const { name: node, archive } of nodes) {
     const items = replayed(archive);
     const gaps = items.filter((item) => item.what === 'gap');
@@ -248,8 +249,18 @@ function checkHistory({ site: { view }, nodes, watch }: Checked): void {
     if (told.length > view.told.length)
       watch.broken(10, node, 'its archive tells what has never been stored');
   }
-  for (const [name, events] of view.events)
-    watch.broken(10, name, `${events.size} of its events are still in the outbox`);
+  for (const name of keptTooLong(site)) watch.broken(10, name, 'is still in the outbox');
+}
+
+/** Until all archives have recorded an event and said so, and its owner has heard of that. */
+const OUTBOX_MS = 60_000;
+
+function keptTooLong({ view, clock }: Site): string[] {
+  const kept = [...view.events].flatMap(([name, events]) =>
+    [...events].map((event) => `${name} ${event}`),
+  );
+  const now = clock.monoMs();
+  return kept.filter((one) => now - (view.toldAtMono.get(one) ?? 0) > OUTBOX_MS);
 }
 
 function replayed(archive: ArchiveFile): HistoryItem[] {
@@ -287,7 +298,8 @@ export function checkGone({ site, nodes, watch }: Checked): void {
 }
 
 /** 3 and 6: after the time that deleted objects stay readable, nothing of them is stored any more. */
-export function checkForgotten({ site: { view }, watch }: Checked): void {
+export function checkForgotten({ site, watch }: Checked): void {
+  const { view } = site;
   for (const { kind, id, state } of view.objects.values())
     if (!KEPT_KINDS.includes(kind) && id !== FLOATING)
       watch.broken(6, `${kind}/${id}`, `is still stored after its time: ${JSON.stringify(state)}`);
@@ -295,8 +307,7 @@ export function checkForgotten({ site: { view }, watch }: Checked): void {
     // Who was admitted, or removed, stays so.
     if (!value.startsWith('node/')) watch.broken(3, value, `is still held by ${holder}`);
   for (const row of view.names) watch.broken(6, row, 'is still in the index of names');
-  for (const name of view.events.keys())
-    watch.broken(6, name, 'its events are still in the outbox');
+  for (const name of keptTooLong(site)) watch.broken(6, name, 'is still in the outbox');
   const pool = view.stateOf<NetworkState>('network', FLOATING);
   for (const [address, { owner }] of Object.entries(pool?.reservations ?? {}))
     if (owner !== null && owner !== `network/${FLOATING}`)

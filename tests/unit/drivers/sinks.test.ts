@@ -87,7 +87,7 @@ function shapeOf({ name, children }: XmlElement): unknown {
   return [name, ...children.flatMap((one) => (typeof one === 'string' ? [] : [shapeOf(one)]))];
 }
 
-test('shell: there is none; only exec.ts starts programs, with a list of arguments', async () => {
+test('shell: there is none; programs are started with a list of arguments', async () => {
   for (const text of HOSTILE.filter((one) => !one.includes('\0'))) {
     const { stdout } = await exec('printf', ['%s', text], { trace: 'trace-1' });
     assert.is(stdout, text);
@@ -97,6 +97,8 @@ test('shell: there is none; only exec.ts starts programs, with a list of argumen
   // The guest's own shell, for the line that its owner means for it.
   for (const path of sources.filter((one) => one !== 'src/drivers/guest/qemu-agent.ts')) {
     const source = readFileSync(join(ROOT, path), 'utf8');
+    // The guest's shell is the user's own, and gets the line that is meant for it.
+    if (path === 'src/drivers/guest/qemu-agent.ts') continue;
     assert.not.match(source, /\bshell: (true|')|\bexecSync\(|\['-c',/, path);
   }
 });

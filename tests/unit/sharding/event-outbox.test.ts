@@ -33,6 +33,7 @@ async function world(archived: number | null = null) {
   const journal = new StoreJournal(store, new GroupCommit({ store, clock }), keys, {
     recordedByAll: () => archived,
     wrote: () => {},
+    mayHaveMore: () => {},
   });
   const write = (events: readonly EventRecord[], under = epoch) => {
     const index = { before: null, after: null };
