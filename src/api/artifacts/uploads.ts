@@ -40,7 +40,8 @@ export function uploadRoutes(services: ApiServices): Route[] {
     route('POST /upload', {
       summary: 'Begin an upload: send its bytes next',
       answer: { json: UploadView },
-      errors: [507],
+      // By an idempotency key whose upload has become a blob.
+      errors: [404, 507],
       handle: async ({ caller, newId, trace }) => {
         const id = newId();
         const message = {
