@@ -63,6 +63,7 @@ export const CODES = {
   'api/not-found': { http: 404, retry: 'never' },
   'api/conflict': { http: 409, retry: 'never' },
   'api/too-large': { http: 413, retry: 'never' },
+  'api/upgrade-required': { http: 426, retry: 'never' },
   'config/invalid': { http: 500, retry: 'never' },
 } as const satisfies Record<string, { http: number; retry: Retry }>;
 

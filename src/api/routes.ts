@@ -10,6 +10,7 @@ import { networkRoutes } from './networks/networks.ts';
 import { nodeRoutes } from './nodes/nodes.ts';
 import { operationRoutes } from './nodes/operations.ts';
 import { rootRoutes } from './http/root.ts';
+import { streamRoutes } from './stream/routes.ts';
 import type { Route } from './http/route.ts';
 import type { ApiServices } from './services.ts';
 
@@ -26,5 +27,6 @@ export function apiRoutes(services: ApiServices): Route[] {
     ...nodeRoutes(services),
     ...metadataRoutes(services),
     ...operationRoutes(services),
+    ...streamRoutes(services),
   ];
 }

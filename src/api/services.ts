@@ -1,10 +1,14 @@
 // What the routes need, handed in by the composition root.
+import type { Duplex } from 'node:stream';
 import type { Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
 import type { EventRecord, Log, Random, Router } from '../../actors/kernel/ports.ts';
 import type { ReadModel } from '../read/read-model.ts';
+import type { Sockets } from './http/channel.ts';
+import type { Hub } from './stream/hub.ts';
+import type { Tickets } from './stream/tickets.ts';
 
 /** What is under way, wherever it is decided. */
 export interface Operations {
@@ -16,10 +20,18 @@ export interface Operations {
   cancelMessage(address: Address): Promise<Message | undefined>;
 }
 
-/** The serial console of instances, wherever they are. */
-export interface Consoles {
+export type ConsoleKind = 'serial' | 'graphic';
+
+/** The log of the serial console of instances, wherever they are. */
+export interface ConsoleLogs {
   readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
   clearConsole(instanceId: string): Promise<void>;
+}
+
+/** The consoles of instances, wherever they are. */
+export interface Consoles extends ConsoleLogs {
+  /** The console's own bytes, both ways; destroy it to leave. Errors: `object/wrong-phase`: it has none now; `mesh/*`. */
+  openConsole(instanceId: string, which: ConsoleKind): Promise<Duplex>;
 }
 
 /** Who is there. */
@@ -41,6 +53,9 @@ export interface ApiServices {
   readonly tokenSecret: Uint8Array;
   readonly operations: Operations;
   readonly consoles: Consoles;
+  readonly sockets: Sockets;
+  readonly tickets: Tickets;
+  readonly hub: Hub;
   /** An object's events, newest first; `limit` negative: all. */
   events(address: Address, limit: number, type: string | null): Promise<readonly EventRecord[]>;
 }

@@ -4,6 +4,7 @@ import { ARTIFACT_COMMANDS } from './artifact.ts';
 import { CLUSTER_COMMANDS } from './cluster.ts';
 import type { Command } from './command.ts';
 import { completionCommands } from './completion.ts';
+import { followCommand } from './follow-stream.ts';
 import { INSTANCE_COMMANDS } from './instance.ts';
 import { NAMESPACE_COMMANDS } from './namespace.ts';
 import { NETWORK_COMMANDS } from './network.ts';
@@ -20,6 +21,7 @@ export const COMMANDS: readonly Command[] = [
   ...CLUSTER_COMMANDS,
   ...NODE_COMMANDS,
   ...NAMESPACE_COMMANDS,
+  followCommand,
   ...completionCommands(() => COMMANDS),
   versionCommand,
 ];

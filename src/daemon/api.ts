@@ -8,11 +8,15 @@ import { network } from '../../actors/network/network.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import type { StoreJournal } from '../../transport/sharding/journal.ts';
-import type { ApiServices } from '../api/services.ts';
+import type { ChannelDialler } from '../../transport/mesh/channel.ts';
+import type { Sockets } from '../api/http/channel.ts';
+import type { ApiServices, Consoles } from '../api/services.ts';
+import type { Hub } from '../api/stream/hub.ts';
+import type { TicketBooth } from '../api/stream/tickets.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Cluster } from './cluster.ts';
-import { consoles, operations } from './cluster-wide.ts';
+import { consoles, operations, tickets } from './cluster-wide.ts';
 
 export interface ApiParts {
   readonly config: Config;
@@ -20,6 +24,13 @@ export interface ApiParts {
   readonly router: Router;
   readonly cluster: Pick<Cluster, 'members' | 'nodeOf'>;
   readonly journal: StoreJournal;
+  readonly hub: Hub;
+  readonly sockets: Sockets;
+  /** This node's tickets. */
+  readonly booth: TicketBooth;
+  /** This machine's consoles. */
+  readonly here: Pick<Consoles, 'openConsole'>;
+  readonly channels: ChannelDialler;
   readonly random: Random;
   readonly log: Log;
   readonly tokenSecret: Uint8Array;
@@ -27,6 +38,7 @@ export interface ApiParts {
 
 export function apiServices(parts: ApiParts): ApiServices {
   const { config, read, router, cluster, journal, random, log, tokenSecret: secret } = parts;
+  const { hub, sockets, booth, here, channels } = parts;
   const members = () => cluster.members ?? [];
   const nodeOf = (address: Address) => cluster.nodeOf(address);
   const wide = { node: config.node, read, router, log, nodeOf, members };
@@ -44,7 +56,10 @@ export function apiServices(parts: ApiParts): ApiServices {
       ...operations(wide),
       cancelMessage: (address) => Promise.resolve(cancelMessage(read, address)),
     },
-    consoles: consoles(wide),
+    consoles: consoles(wide, { here, channels }),
+    tickets: tickets(wide, booth),
+    hub,
+    sockets,
     events: (address, limit, type) => journal.events(address, { limit, type }),
   };
 }

@@ -21,6 +21,8 @@ import { GroupCommit } from '../../transport/store/group-commit.ts';
 import { clusterKeys, type Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
 import { apiRoutes } from '../api/routes.ts';
+import { Hub } from '../api/stream/hub.ts';
+import { TicketBooth } from '../api/stream/tickets.ts';
 import { apiServer, closeServer } from '../api/http/server.ts';
 import type { Config } from '../config.ts';
 import type { EtcdAccess } from '../embedded/etcd-health.ts';
@@ -31,6 +33,7 @@ import { apiServices, type ApiParts } from './api.ts';
 import { Audits } from './audits.ts';
 import { bootstrap, checkPool, tokenSecret, type Login } from './bootstrap.ts';
 import { Cluster } from './cluster.ts';
+import { channelOpener } from './cluster-wide.ts';
 import { DomainNews } from './domain-news.ts';
 import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
@@ -41,11 +44,13 @@ import { Inventory } from './inventory.ts';
 import { registerKinds, STORED_FORMAT } from './kinds.ts';
 import { machineService } from './machine-service.ts';
 import { openAmong } from './mesh.ts';
+import { OutboxHistory } from './outbox-history.ts';
 import { Presence } from './presence.ts';
 import { Measuring } from './gauges.ts';
 import { describeMachine, readGauges } from './machine.ts';
 import { ReservationAudit } from './reservation-audit.ts';
 import { unwind, type Undo } from './undo.ts';
+import { WebSockets } from './web-sockets.ts';
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -124,9 +129,11 @@ async function startActors(
     introduce(options, { router, read }, self),
   );
   const runtime = makeRuntime(options, journal, cluster);
+  const booth = new TicketBooth(systemClock);
+  const asked = { runtime, consoles: host.hypervisor, tickets: booth, clock: systemClock };
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
-    machine: machineService({ runtime, consoles: host.hypervisor, clock: systemClock }),
+    machine: machineService(asked),
   });
   const among = await openAmong({
     config,
@@ -136,10 +143,11 @@ async function startActors(
     cluster,
     local,
     images: host.images,
+    open: channelOpener(host.hypervisor),
     clock: systemClock,
     log,
   });
-  const { router } = among;
+  const { router, channels } = among;
   undo.push(() => among.close());
   const executors = startExecutors(options, host, router);
   runtime.connect(router);
@@ -162,19 +170,30 @@ async function startActors(
   startWatching(options, { host, journal, executors, router, cluster, read }, undo);
   startMeasuring(options, read, router, undo);
   if (config.roles.includes('api')) {
-    await serveApi(options, { ...parts, journal, cluster, router }, undo);
+    await serveApi(options, { ...parts, journal, cluster, router, booth, channels }, undo);
   }
   return { login, resumed };
 }
 
 async function serveApi(
   options: DaemonOptions,
-  parts: Parts & Pick<ApiParts, 'journal' | 'cluster' | 'router'>,
+  parts: Parts & Pick<ApiParts, 'journal' | 'cluster' | 'router' | 'booth' | 'channels'>,
   undo: Undo,
 ): Promise<void> {
   const secret = await tokenSecret(parts.store, parts.keys);
-  const services = apiServices({ ...options, ...parts, tokenSecret: secret });
+  const timing = { clock: systemClock, random: Math.random };
+  const history = new OutboxHistory({ ...options, ...parts, ...timing, onFailed: options.onFatal });
+  undo.push(() => history.close());
+  await history.ready();
+  const hub = new Hub({ node: options.config.node, history, clock: systemClock });
+  const sockets = new WebSockets(systemClock);
+  const made = { tokenSecret: secret, hub, sockets, here: parts.host.hypervisor };
+  const services = apiServices({ ...options, ...parts, ...made });
   await serve(options.config.api, apiServer(services, apiRoutes(services)), undo);
+  undo.push(() => {
+    hub.close();
+    return sockets.close();
+  });
 }
 
 function makeCluster(

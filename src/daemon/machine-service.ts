@@ -5,15 +5,22 @@ import { parseAddress } from '../../actors/kernel/kind.ts';
 import type { Service } from '../../actors/kernel/router.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
 import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
-import type { Consoles } from '../api/services.ts';
+import type { ConsoleLogs } from '../api/services.ts';
+import type { TicketBooth } from '../api/stream/tickets.ts';
 
 export interface MachineServiceOptions {
   readonly runtime: Pick<Runtime, 'inspect' | 'stuck'>;
-  readonly consoles: Consoles;
+  readonly consoles: ConsoleLogs;
+  readonly tickets: Pick<TicketBooth, 'redeem'>;
   readonly clock: Clock;
 }
 
-export function machineService({ runtime, consoles, clock }: MachineServiceOptions): Service {
+export function machineService({
+  runtime,
+  consoles,
+  tickets,
+  clock,
+}: MachineServiceOptions): Service {
   return async (_to, body) => {
     const message = decodeMachineMessage(body);
     switch (message.kind) {
@@ -30,6 +37,8 @@ export function machineService({ runtime, consoles, clock }: MachineServiceOptio
       case 'clear-console':
         await consoles.clearConsole(message.instanceId);
         return null;
+      case 'redeem-ticket':
+        return tickets.redeem(message.secret);
     }
   };
 }

@@ -3,6 +3,13 @@ import type { Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Message } from '../../actors/kernel/kind.ts';
 import type { Log, Router } from '../../actors/kernel/ports.ts';
+import {
+  channelDialler,
+  CHANNELS_PATH,
+  ChannelServer,
+  type ChannelDialler,
+  type OpenChannel,
+} from '../../transport/mesh/channel.ts';
 import { Mesh, PROTOCOL } from '../../transport/mesh/mesh.ts';
 import type { Guests } from '../../transport/mesh/socket.ts';
 import type { Member } from '../../transport/sharding/member.ts';
@@ -28,12 +35,15 @@ export interface MeshParts {
   /** Delivers to what is here. */
   readonly local: Router;
   readonly images: ImageDriver;
+  /** Opens what others want bytes of. */
+  readonly open: OpenChannel;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 export interface Among {
   readonly router: Router;
+  readonly channels: ChannelDialler;
   close(): Promise<void>;
 }
 
@@ -51,24 +61,29 @@ export async function openAmong(parts: MeshParts): Promise<Among> {
   });
   return {
     router,
+    channels: links?.dialler ?? noChannels,
     close: async () => {
       links?.blobs.close();
+      links?.channels.close();
       await links?.mesh.close();
     },
   };
 }
 
 /** Of a daemon without a mesh: others may be members nevertheless, by a mistake in the settings. */
-const nobody: Peers = {
-  ask: (node) => {
-    const message = `this daemon has no mesh (setting mesh-address) and cannot reach ${node}`;
-    return Promise.reject(new TroupeError('mesh/unreachable', message, { node }));
-  },
-};
+const nobody: Peers = { ask: alone };
+const noChannels: ChannelDialler = { open: alone };
+
+function alone(node: string): Promise<never> {
+  const message = `this daemon has no mesh (setting mesh-address) and cannot reach ${node}`;
+  return Promise.reject(new TroupeError('mesh/unreachable', message, { node }));
+}
 
 interface Links {
   readonly mesh: Mesh;
   readonly blobs: BlobExchange;
+  readonly channels: ChannelServer;
+  readonly dialler: ChannelDialler;
 }
 
 async function openLinks(parts: MeshParts, listen: NonNullable<Config['mesh']>): Promise<Links> {
@@ -78,12 +93,15 @@ async function openLinks(parts: MeshParts, listen: NonNullable<Config['mesh']>):
   const addressOf = (name: string) => cluster.memberOf(name)?.mesh ?? undefined;
   const self = { cluster: config.cluster, node };
   const blobs = blobExchange({ self, identity, images, addressOf, clock, log });
+  const common = { cluster: config.cluster, clock };
+  const channels = new ChannelServer(common, parts.open);
+  const dialler = channelDialler(common, identity, addressOf);
   const mesh = await Mesh.open({
     hello: { ...PROTOCOL, cluster: config.cluster, node, bootId, version, features: [] },
     identity,
     listen,
     guests: await door(config, store, keys, log),
-    doors: blobs.doors,
+    doors: new Map([...blobs.doors, [CHANNELS_PATH, channels.door]]),
     addressOf,
     // What a peer sends is decoded by the kind, like everything else.
     handle: (_from, to, body, options) => local.ask(to, body as Message, options),
@@ -91,7 +109,7 @@ async function openLinks(parts: MeshParts, listen: NonNullable<Config['mesh']>):
     random: Math.random,
     log,
   });
-  return { mesh, blobs };
+  return { mesh, blobs, channels, dialler };
 }
 
 /** Only the node with the authorities' keys can admit others. */

@@ -1,4 +1,5 @@
 // What the API's test world has instead of a machine and a store: see api-world.ts.
+import { duplexPair, type Duplex } from 'node:stream';
 import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
@@ -9,6 +10,7 @@ import type { ReadModel } from '../../src/read/read-model.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
 import { clusterKeys } from '../../transport/store/keys.ts';
 import { MemoryJournal } from './kernel.ts';
+import type { MemoryHistory } from './memory-history.ts';
 
 /** Real timers; the wall clock can be moved. */
 export class ShiftedClock implements Clock {
@@ -21,6 +23,8 @@ export class ShiftedClock implements Clock {
 /** Keeps what the real store would keep, and tells the read model of each write, a turn later and in order. */
 export class FedJournal extends MemoryJournal {
   model: ReadModel | undefined;
+  /** Of each node. */
+  readonly histories: MemoryHistory[] = [];
   #isHeld = false;
   #waiting: (() => void)[] = [];
 
@@ -28,9 +32,10 @@ export class FedJournal extends MemoryJournal {
     const { kind, id } = write.address;
     const snapshot = asStored(write);
     const revision = await super.commit(write);
-    this.#waiting.push(() =>
-      this.model?.apply([{ kind, id, revision, snapshot }], revision, false),
-    );
+    this.#waiting.push(() => {
+      this.model?.apply([{ kind, id, revision, snapshot }], revision, false);
+      for (const history of this.histories) history.record(write, revision);
+    });
     setImmediate(() => this.#deliver());
     return revision;
   }
@@ -109,6 +114,17 @@ export class FakeMachine {
   clearConsole(id: string): Promise<void> {
     this.consoles.delete(id);
     return Promise.resolve();
+  }
+
+  /** Ends of the consoles that are open: what is written there is read by who opened. */
+  readonly lines: { readonly id: string; readonly which: string; readonly guest: Duplex }[] = [];
+
+  openConsole(id: string, which: string): Promise<Duplex> {
+    if (this.consoleFailure !== undefined) return Promise.reject(this.consoleFailure);
+    const [host, guest] = duplexPair();
+    this.lines.push({ id, which, guest });
+    guest.on('error', () => undefined);
+    return Promise.resolve(host);
   }
 }
 

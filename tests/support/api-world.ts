@@ -36,8 +36,13 @@ import {
   type ServerLimits,
 } from '../../src/api/http/server.ts';
 import type { ApiServices } from '../../src/api/services.ts';
+import { Hub, type HubOptions } from '../../src/api/stream/hub.ts';
+import { TicketBooth } from '../../src/api/stream/tickets.ts';
+import type { ChannelDialler } from '../../transport/mesh/channel.ts';
+import { MemoryHistory } from './memory-history.ts';
 import { signToken } from '../../src/api/identity/token.ts';
-import { consoles, operations } from '../../src/daemon/cluster-wide.ts';
+import { consoles, operations, tickets } from '../../src/daemon/cluster-wide.ts';
+import { SOCKET_LIMITS, WebSockets, type SocketLimits } from '../../src/daemon/web-sockets.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
 import { AnswerCheck } from './answer-check.ts';
@@ -85,7 +90,11 @@ export interface ApiWorldOptions {
   readonly limits?: Partial<ServerLimits>;
   /** MiB on the only node. */
   readonly memoryMiB?: number;
+  readonly sockets?: Partial<SocketLimits>;
+  readonly hub?: Partial<HubOptions>;
 }
+
+const NO_CHANNELS: ChannelDialler = { open: () => Promise.reject(new Error('no other nodes')) };
 
 export class ApiWorld {
   readonly clock = new ShiftedClock();
@@ -97,6 +106,9 @@ export class ApiWorld {
   readonly runtime: Runtime;
   readonly services: ApiServices;
   readonly server: Server;
+  readonly history = new MemoryHistory();
+  readonly sockets: WebSockets;
+  readonly booth: TicketBooth;
   readonly #answers: AnswerCheck;
   readonly #tokens = new Map<string, string>();
   readonly #agent = new Agent({ keepAlive: true });
@@ -107,11 +119,19 @@ export class ApiWorld {
     const { clock, random, journal } = this;
     this.read = new ReadModel(clock, log);
     journal.model = this.read;
+    journal.histories.push(this.history);
+    this.sockets = new WebSockets(clock, { ...SOCKET_LIMITS, ...options.sockets });
+    this.booth = new TicketBooth(clock);
     const ownership = new FakeOwnership(EPOCH);
     this.runtime = new Runtime({ node: NODE, clock, random, journal, ownership, log });
     const router = localRouter(this.runtime, {
       executor: (to, message) => this.machine.handle(to, message),
-      machine: machineService({ runtime: this.runtime, consoles: this.machine, clock }),
+      machine: machineService({
+        runtime: this.runtime,
+        consoles: this.machine,
+        tickets: this.booth,
+        clock,
+      }),
     });
     this.runtime.connect(router);
     registerKinds(this.runtime, this.read);
@@ -132,7 +152,10 @@ export class ApiWorld {
         ...operations(wide),
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
       },
-      consoles: consoles(wide),
+      consoles: consoles(wide, { here: this.machine, channels: NO_CHANNELS }),
+      tickets: tickets(wide, this.booth),
+      sockets: this.sockets,
+      hub: new Hub({ node: NODE, history: this.history, clock, ...options.hub }),
       events: (address, limit, type) => {
         const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
         const wanted = all.filter((event) => type === null || event.type === type);
@@ -259,6 +282,8 @@ export class ApiWorld {
 
   async close(): Promise<void> {
     this.#agent.destroy();
+    this.services.hub.close();
+    await this.sockets.close();
     await closeServer(this.server, 100);
     await this.runtime.stop();
   }

@@ -7,7 +7,8 @@ import type { EventRecord } from '../../actors/kernel/ports.ts';
 import { decodeEnvelope } from '../store/codec.ts';
 import type { Store, WriteOp } from '../store/store.ts';
 
-const KEPT = 1_000;
+/** Of each object, at least. */
+export const KEPT = 1_000;
 /** The last digit of a ULID is drawn at random, or counts up. */
 const PRUNE_DIGIT = '0';
 /** Below the 128 operations of a transaction. */
