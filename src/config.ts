@@ -3,8 +3,11 @@ import { createHash } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import type { EventType } from '../actors/kernel/kind.ts';
 import type { LogLevel } from '../actors/kernel/ports.ts';
 import { ROLES, type Role } from '../actors/node/state.ts';
+import type { MetricsAccess } from './api/services.ts';
+import type { Retention } from './archive/retention.ts';
 import { invalid, settingsReader, type Input, type Read } from './config/sources.ts';
 import * as value from './config/values.ts';
 
@@ -42,7 +45,14 @@ export interface Config {
   readonly image: ImageConfig;
   readonly leaseTtlMs: number;
   readonly missingAfterMs: number;
+  /** How long and how much of it the archive of this node keeps, if it has one. */
+  readonly retention: Retention;
   readonly logLevel: LogLevel;
+  /** Age at which the secret that tokens are signed with is replaced; 0: never by itself. */
+  readonly tokenRotateDays: number;
+  readonly logFormat: 'json' | 'text';
+  /** Who reads the metrics without a token: see src/api/services.ts. */
+  readonly metricsAccess: MetricsAccess;
   readonly tour: TourConfig;
   /** The name of an injected crash; null but in tests. */
   readonly crashPoint: string | null;
@@ -140,7 +150,11 @@ export function readConfig(input: Input): Config {
     image: readImage(read),
     leaseTtlMs: read('lease-ttl', value.whole(5, 60)) * 1000,
     missingAfterMs: read('missing-after', value.whole(1, 86_400)) * 1000,
+    retention: readRetention(read),
     logLevel: read('log-level', value.oneOf('debug', 'info', 'warn', 'error')),
+    tokenRotateDays: read('token-rotate-days', value.whole(0, 3_650)),
+    logFormat: read('log-format', value.oneOf('json', 'text')),
+    metricsAccess: read('metrics-access', value.oneOf('local', 'token', 'open')),
     tour: readTour(read, roles),
     crashPoint: read(
       'crash-point',
@@ -203,6 +217,24 @@ function readImage(read: Read): ImageConfig {
     copyAfterMs: read('image-copy-after', value.whole(0, 86_400)) * 1000,
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),
+  };
+}
+
+function readRetention(read: Read): Retention {
+  const age = (type: EventType) => read(`max-${type}-event-age`, value.age);
+  return {
+    eventAgeMs: {
+      audit: age('audit'),
+      mutate: age('mutate'),
+      status: age('status'),
+      usage: age('usage'),
+      resources: age('resources'),
+      prune: age('prune'),
+      historic: age('historic'),
+    },
+    eventsPerObject: read('max-object-events', value.most),
+    versionAgeMs: read('max-version-age', value.age),
+    versionsPerObject: read('max-object-versions', value.most),
   };
 }
 

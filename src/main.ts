@@ -9,7 +9,7 @@ import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../actors/kernel/clock.ts';
 import { reasonOf, TroupeError } from '../actors/kernel/errors.ts';
-import { jsonLog } from '../actors/kernel/log.ts';
+import { jsonLog, textLog } from '../actors/kernel/log.ts';
 import type { Log, LogLevel } from '../actors/kernel/ports.ts';
 import { readIdentity } from './cluster/files.ts';
 import { configOfProcess, usage, wantsHelp, type Config } from './config.ts';
@@ -177,8 +177,8 @@ function openLog(config: Config, undo: Undo): Log {
   rotateLog(path);
   const file = createWriteStream(path, { flags: 'a' });
   undo.push(() => new Promise<void>((resolve) => file.end(resolve)));
-  const { logLevel: level, node } = config;
-  const toFile = jsonLog({
+  const { logLevel: level, logFormat, node } = config;
+  const toFile = (logFormat === 'json' ? jsonLog : textLog)({
     clock: systemClock,
     level,
     fields: { node },

@@ -6,7 +6,15 @@
 //
 // A1  Whoever waits is told: the newest version, or why there will be none (also when it is deleted).
 // A2  What is being fetched is used by the artifact from before it exists; releasing it calls the fetch off.
-import { defineKind, next, refuse, restartThenPark, PATIENT, STANDING } from '../kernel/kind.ts';
+import {
+  defineKind,
+  next,
+  refuse,
+  restartThenPark,
+  PATIENT,
+  PROMPT,
+  STANDING,
+} from '../kernel/kind.ts';
 import type { KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.ts';
 import { failure, isForgettable, newLife, type Failure } from '../kernel/object.ts';
 import { withMetadata } from '../kernel/metadata.ts';
@@ -20,9 +28,26 @@ import {
   tryAgain,
   withSetback,
 } from '../kernel/setback.ts';
+import {
+  added,
+  addFailed,
+  addVersion,
+  holds,
+  isPending,
+  pruned,
+  removeVersion,
+  versionEffects,
+  versionReleased,
+} from './versions.ts';
 import { ArtifactState, decodeArtifactMessage, type ArtifactMessage } from './state.ts';
 
-export type ArtifactEffect = 'fetch-version' | 'tell-waiters' | 'release-blobs' | 'forget';
+export type ArtifactEffect =
+  | 'fetch-version'
+  | 'add-version'
+  | 'release-version'
+  | 'tell-waiters'
+  | 'release-blobs'
+  | 'forget';
 type Of<K extends ArtifactMessage['kind']> = Extract<ArtifactMessage, { kind: K }>;
 
 /** The blob's own deadline plus time to hear of it. */
@@ -41,6 +66,10 @@ export const initial: ArtifactState = {
   versions: [],
   lastIndex: 0,
   fetching: null,
+  adding: [],
+  addFailure: null,
+  dropped: [],
+  drops: 0,
   waiters: [],
   setback: null,
   ...newLife,
@@ -51,12 +80,20 @@ function transition(
   message: ArtifactMessage | KernelMessage,
   turn: Turn,
 ): Step<ArtifactState> {
-  if (state.phase === 'none' && message.kind !== 'create') {
+  if (state.phase === 'none' && message.kind !== 'create' && message.kind !== 'found') {
     return refuse(state, 'object/not-found', 'artifact not found');
   }
   switch (message.kind) {
     case 'create':
       return create(state, message, turn);
+    case 'found':
+      return found(state, message, turn);
+    case 'add-version':
+    case 'remove-version':
+    case 'version-released':
+    case 'set-max-versions':
+    case 'set-shared':
+      return changed(state, message, turn);
     case 'await':
       return addWaiter(state, message.waiter);
     case 'await-done':
@@ -70,7 +107,8 @@ function transition(
     case 'released': {
       if (state.phase !== 'delete-wait') return next(state);
       const gone = { phase: 'deleted', fetching: null, setback: null } as const;
-      return next({ ...state, ...gone, sinceMs: turn.now, deletedAtMs: turn.now }, [
+      const released = { ...state, ...gone, adding: [], dropped: [] };
+      return next({ ...released, sinceMs: turn.now, deletedAtMs: turn.now }, [
         { type: 'audit', message: 'deleted' },
       ]);
     }
@@ -92,6 +130,46 @@ function create(state: ArtifactState, message: Of<'create'>, turn: Turn): Step<A
   ]);
 }
 
+function found(state: ArtifactState, message: Of<'found'>, turn: Turn): Step<ArtifactState> {
+  if (state.phase !== 'none') return next(state);
+  const { kind: _, ...asked } = message;
+  return next({ ...state, ...asked, phase: 'initial', sinceMs: turn.now }, [
+    { type: 'audit', message: 'created artifact', extra: { 'source url': asked.sourceUrl } },
+  ]);
+}
+
+type Change = Of<
+  'add-version' | 'remove-version' | 'version-released' | 'set-max-versions' | 'set-shared'
+>;
+
+function changed(state: ArtifactState, message: Change, turn: Turn): Step<ArtifactState> {
+  switch (message.kind) {
+    case 'add-version':
+      return addVersion(state, message.addition);
+    case 'remove-version': {
+      const step = removeVersion(state, message.index);
+      // The last one takes the artifact along (contract: artifacts 7.6).
+      const isLast = step.refusal === null && step.state?.versions.length === 0;
+      return isLast && state.adding.length === 0 ? startDeleting(state, turn) : step;
+    }
+    case 'version-released':
+      return versionReleased(state, message);
+    case 'set-max-versions':
+      return pruned({ ...state, maxVersions: message.maxVersions }, [
+        {
+          type: 'audit',
+          message: 'max versions set',
+          extra: { max_versions: message.maxVersions },
+        },
+      ]);
+    case 'set-shared':
+      if (state.shared === message.shared) return next(state);
+      return next({ ...state, shared: message.shared }, [
+        { type: 'audit', message: message.shared ? 'shared' : 'unshared' },
+      ]);
+  }
+}
+
 function addWaiter(state: ArtifactState, waiter: string): Step<ArtifactState> {
   if (state.phase === 'delete-wait' || state.phase === 'deleted') {
     return refuse(state, 'object/wrong-phase', 'artifact not ready (state=deleted)');
@@ -111,6 +189,11 @@ function blobHasChanged(
   turn: Turn,
 ): Step<ArtifactState> {
   const { blobId } = message;
+  if (isPending(state, blobId) && (state.phase === 'initial' || state.phase === 'created')) {
+    if (message.phase === 'created') return { ...added(state, blobId, turn), reply: true };
+    const why = message.failure ?? failure('image/missing', 'the blob failed');
+    return { ...addFailed(state, { blobId, ...why }), reply: false };
+  }
   const isFetching = state.phase === 'initial' && state.fetching?.blobId === blobId;
   if (!isFetching) return next(state, [], holds(state, blobId));
   if (message.phase === 'error') {
@@ -122,14 +205,6 @@ function blobHasChanged(
   const extra = { index, blob_uuid: blobId };
   const event = { type: 'audit', message: 'artifact fetch complete', extra } as const;
   return next({ ...state, ...fetched, setback: null, sinceMs: turn.now }, [event], true);
-}
-
-/** Whether the artifact will still give back its use of the blob. */
-function holds(state: ArtifactState, blobId: string): boolean {
-  if (state.phase === 'deleted') return false;
-  return (
-    state.fetching?.blobId === blobId || state.versions.some((version) => version.blobId === blobId)
-  );
 }
 
 function startDeleting(state: ArtifactState, turn: Turn): Step<ArtifactState> {
@@ -146,7 +221,9 @@ function effectFailed(
   turn: Turn,
 ): Step<ArtifactState> {
   if (!isWanted(effects(state), message)) return next(state);
-  if (message.effect !== 'fetch-version') return setBack(state, message, turn);
+  const { effect, key: blobId, code, reason } = message;
+  if (effect === 'add-version') return addFailed(state, { blobId, code, reason });
+  if (effect !== 'fetch-version') return setBack(state, message, turn);
   return fail(state, failure(message.code, message.reason), turn);
 }
 
@@ -173,9 +250,12 @@ function effects(state: ArtifactState): Wanted<ArtifactEffect>[] {
   switch (state.phase) {
     case 'none':
       return [];
-    case 'initial':
-      return [{ name: 'fetch-version', key: state.fetching?.blobId ?? '' }];
+    case 'initial': {
+      if (state.fetching === null) return versionEffects(state);
+      return [{ name: 'fetch-version', key: state.fetching.blobId }, ...versionEffects(state)];
+    }
     case 'created':
+      return [...tell, ...versionEffects(state)];
     case 'error':
       return tell;
     case 'delete-wait':
@@ -215,6 +295,8 @@ export const artifact = withMetadata(
     effects,
     policies: {
       'fetch-version': PATIENT,
+      'add-version': PROMPT,
+      'release-version': INSISTENT,
       'tell-waiters': INSISTENT,
       'release-blobs': INSISTENT,
       forget: STANDING,
@@ -226,9 +308,17 @@ export const artifact = withMetadata(
     onCrash: restartThenPark,
     parked,
     snapshot: {
-      schema: 1,
+      schema: 2,
       decode: decoder('artifact', ArtifactState, 'actor/bad-snapshot'),
-      migrations: {},
+      migrations: {
+        1: (state) => ({
+          ...(state as object),
+          adding: [],
+          addFailure: null,
+          dropped: [],
+          drops: 0,
+        }),
+      },
     },
   }),
 );

@@ -5,10 +5,18 @@ import { failure, type Failure } from '../kernel/object.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
 import { blobRef } from '../blob/state.ts';
 import { instanceRef } from '../instance/state.ts';
+import { blobsOf } from './versions.ts';
 import type { ArtifactEffect } from './artifact.ts';
 import type { ArtifactMessage, ArtifactState } from './state.ts';
 
 type Context = EffectContext<ArtifactMessage>;
+
+const THERE = {
+  kind: 'blob-changed',
+  phase: 'created',
+  failure: null,
+  virtualSizeBytes: 0,
+} as const;
 
 export function artifactPerformers(): Performers<ArtifactState, ArtifactMessage, ArtifactEffect> {
   return {
@@ -20,15 +28,32 @@ export function artifactPerformers(): Performers<ArtifactState, ArtifactMessage,
       await context.ask(blobRef(blobId), { kind: 'create', source, node, user });
       return undefined;
     },
+    'add-version': async (state, context) => {
+      const addition = state.adding.find(({ blobId }) => blobId === context.key);
+      if (addition === undefined) return undefined;
+      const user = `artifact/${context.self.id}`;
+      const { blobId, source, node } = addition;
+      if (source === null || node === null) {
+        const phase = await context.ask(blobRef(blobId), { kind: 'use', user });
+        // One that knows us already tells nothing: we may have had it as another version.
+        if (phase === 'created') return { ...THERE, blobId };
+      } else {
+        await context.ask(blobRef(blobId), { kind: 'create', source, node, user });
+      }
+      return undefined;
+    },
+    'release-version': async (_state, context) => {
+      const [at = '', blobId = ''] = context.key.split(' ');
+      await unuse(blobId, context);
+      return { kind: 'version-released', blobId, at: Number(at) };
+    },
     'tell-waiters': async (state, context) => {
       const { waiters } = state;
       await Promise.all(waiters.map((waiter) => tellWaiter(waiter, state, context)));
       return { kind: 'waiters-told', waiters };
     },
     'release-blobs': async (state, context) => {
-      const blobIds = state.versions.map((version) => version.blobId);
-      if (state.fetching !== null) blobIds.push(state.fetching.blobId);
-      await Promise.all(blobIds.map((blobId) => unuse(blobId, context)));
+      await Promise.all(blobsOf(state).map((blobId) => unuse(blobId, context)));
       return { kind: 'released' };
     },
     forget: () => Promise.resolve({ kind: 'forgotten' }),

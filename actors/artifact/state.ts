@@ -13,11 +13,23 @@ import {
   type Static,
 } from '../kernel/schema.ts';
 
+/** What artifacts are (contract: artifacts 1). */
+export const TYPES = ['image', 'snapshot', 'label', 'other'] as const;
+
+/** A blob that is to become a version; without a source it is there already. */
+export const Addition = closed({
+  blobId: Type.String(),
+  source: nullable(Source),
+  /** That makes it from its source. */
+  node: nullable(Type.String()),
+});
+export type Addition = Static<typeof Addition>;
+
 export const Version = closed({ index: Type.Integer(), blobId: Type.String() });
 
 export const ArtifactState = closed({
   phase: oneOf(['none', 'initial', 'created', 'delete-wait', 'deleted', 'error']),
-  type: oneOf(['image']),
+  type: oneOf(TYPES),
   name: Type.String(),
   namespace: Type.String(),
   /** As the API shows it; kept exactly as given. */
@@ -30,6 +42,16 @@ export const ArtifactState = closed({
   lastIndex: Type.Integer(),
   /** The version being fetched, and the node that fetches it. */
   fetching: nullable(closed({ blobId: Type.String(), node: Type.String() })),
+  /** Versions on their way that are not fetched from `source`. */
+  adding: Type.Array(Addition),
+  /** Why the latest of them came to nothing. */
+  addFailure: nullable(
+    closed({ blobId: Type.String(), code: Type.String(), reason: Type.String() }),
+  ),
+  /** Blobs that are no version any more, until they are given back; `at` tells one time from another. */
+  dropped: Type.Array(closed({ blobId: Type.String(), at: Type.Integer() })),
+  /** How often something was dropped. */
+  drops: Type.Integer(),
   /** Instances to tell when the newest version is there, or cannot be had. */
   waiters: Type.Array(Type.String()),
   ...setbackMember,
@@ -38,6 +60,21 @@ export const ArtifactState = closed({
 export type ArtifactState = Static<typeof ArtifactState>;
 
 const MESSAGES = {
+  /** Without a version yet. */
+  found: {
+    type: oneOf(TYPES),
+    name: Type.String(),
+    namespace: Type.String(),
+    sourceUrl: Type.String(),
+    shared: Type.Boolean(),
+    maxVersions: Type.Integer({ minimum: 1 }),
+  },
+  /** Replies nothing; the version, or addFailure, tells how it went. */
+  'add-version': { addition: Addition },
+  'remove-version': { index: Type.Integer() },
+  'version-released': { blobId: Type.String(), at: Type.Integer() },
+  'set-max-versions': { maxVersions: Type.Integer({ minimum: 1 }) },
+  'set-shared': { shared: Type.Boolean() },
   create: {
     type: oneOf(['image']),
     name: Type.String(),

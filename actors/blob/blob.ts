@@ -95,7 +95,8 @@ function transition(
     case 'nodes-changed':
       return nodesChanged(state, message, turn);
     case 'node-gone':
-      return nodeGone(state, message, turn);
+      if (state.phase !== 'initial') return nodeGone(state, message, turn);
+      return fetcherGone(state, message.node, turn);
     case 'copied':
       return copied(state, message);
     case 'copy-removed':
@@ -158,13 +159,21 @@ function fetched(state: BlobState, message: Of<'fetched'>, turn: Turn): Step<Blo
   ]);
 }
 
+/** The node that fetched it was removed from the cluster: whoever waits for it is told so. */
+function fetcherGone(state: BlobState, node: string, turn: Turn): Step<BlobState> {
+  const { [node]: gone, ...replicas } = state.replicas;
+  if (gone === undefined) return next(state);
+  const reason = `node ${node}, which fetched it, was removed from the cluster`;
+  return fail({ ...state, replicas }, 'image/not-fetched', reason, turn);
+}
+
 function use(state: BlobState, user: string, turn: Turn): Step<BlobState> {
   if (state.phase === 'delete-wait' || state.phase === 'deleted') {
     const reason = `blob ${turn.id} is being deleted; choose another image version`;
     return refuse(state, 'object/wrong-phase', reason);
   }
-  if (state.users.includes(user)) return next(state);
-  return next({ ...state, users: [...state.users, user], setback: null });
+  if (state.users.includes(user)) return next(state, [], state.phase);
+  return next({ ...state, users: [...state.users, user], setback: null }, [], state.phase);
 }
 
 function need(state: BlobState, { user, node }: Of<'need'>, turn: Turn): Step<BlobState> {

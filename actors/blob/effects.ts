@@ -3,6 +3,7 @@ import { codeOf, TroupeError, unlessGone, type ErrorCode } from '../kernel/error
 import { parseAddress } from '../kernel/kind.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder } from '../kernel/schema.ts';
+import { agentOperationRef } from '../agent-operation/state.ts';
 import { artifactRef } from '../artifact/state.ts';
 import { instanceRef } from '../instance/state.ts';
 import { want } from '../node/executor-message.ts';
@@ -159,6 +160,8 @@ async function isUsedBy(
   } as const;
   if (address?.kind === 'artifact')
     return (await unlessGone(context.ask(artifactRef(address.id), message))) === true;
+  if (address?.kind === 'agentoperation')
+    return (await unlessGone(context.ask(agentOperationRef(address.id), message))) === true;
   if (address?.kind === 'instance')
     return (await unlessGone(context.ask(instanceRef(address.id), message))) === true;
   return false;

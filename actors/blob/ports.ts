@@ -9,7 +9,9 @@ export type BlobSource =
   /** Streamed, resumed when broken off; http and https only. */
   | { readonly kind: 'url'; readonly url: string }
   /** A file on this machine, named by its operator; copied. */
-  | { readonly kind: 'file'; readonly path: string };
+  | { readonly kind: 'file'; readonly path: string }
+  /** Bytes that were brought to this machine (spool.ts); kept as they are, whatever they are. */
+  | { readonly kind: 'spool'; readonly id: string };
 
 /** Nodes that hold a replica: its bytes are copied as they are kept there, and become the replica described. */
 export interface PeersSource {
@@ -37,7 +39,7 @@ export interface ReplicaReport {
   readonly sourceSizeBytes: number;
   readonly sourceSha256: string;
   readonly sourceFormat: string;
-  readonly format: 'qcow2' | 'iso';
+  readonly format: 'qcow2' | 'iso' | 'raw';
   readonly mimeType: string;
   readonly virtualSizeBytes: number;
   /** Validators of the source for asking later whether it changed. */

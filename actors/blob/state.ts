@@ -1,6 +1,7 @@
 // A blob's state and messages: immutable bytes, known by their hash, kept as replicas on nodes.
 import { Failure, lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
+import { nodeGone } from '../node/presence.ts';
 import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
 import {
@@ -16,6 +17,7 @@ import {
 export const Source = Type.Union([
   closed({ kind: Type.Literal('url'), url: Type.String() }),
   closed({ kind: Type.Literal('file'), path: Type.String() }),
+  closed({ kind: Type.Literal('spool'), id: Type.String() }),
 ]);
 
 /** What is known of the bytes once a node has fetched and checked them (see ports.ts ReplicaReport). */
@@ -25,7 +27,7 @@ export const Content = closed({
   sourceSizeBytes: Type.Number(),
   sourceSha256: Type.String(),
   sourceFormat: Type.String(),
-  format: oneOf(['qcow2', 'iso']),
+  format: oneOf(['qcow2', 'iso', 'raw']),
   mimeType: Type.String(),
   virtualSizeBytes: Type.Number(),
   etag: nullable(Type.String()),
@@ -79,7 +81,7 @@ const MESSAGES = {
   create: { source: Source, node: Type.String(), user: Type.String() },
   fetched: { content: Content },
   progressed: { step: Type.String(), percent: nullable(Type.Integer()) },
-  /** Keep it, and tell me (blob-changed) when it is there or has failed. */
+  /** Keep it, and tell me (blob-changed) when it is there or has failed, unless I am known. Replies its phase. */
   use: { user: Type.String() },
   /** The same, and have a replica on this node before you tell me. */
   need: { user: Type.String(), node: Type.String() },
@@ -96,7 +98,7 @@ const MESSAGES = {
     patienceMs: Type.Integer({ minimum: 0 }),
   },
   /** It has left the cluster and does not come back. */
-  'node-gone': { node: Type.String() },
+  'node-gone': nodeGone,
   /** Outcomes of copy and remove-copy for a node under a generation. */
   copied: { node: Type.String(), generation: Type.Integer() },
   'copy-removed': { node: Type.String(), generation: Type.Integer(), isInUse: Type.Boolean() },

@@ -44,6 +44,8 @@ export function clean(
   const isDone =
     !mayHaveDomain(state) &&
     state.nics.every((nic) => nic.phase === 'deleted') &&
+    state.operations.length === 0 &&
+    state.screenshots.length === 0 &&
     state.areImagesReleased;
   if (!isDone) return next(state);
   const durationMs = turn.now - state.sinceMs;

@@ -3,15 +3,19 @@
 import { unlessGone } from '../kernel/errors.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder, nullable, closed, Type } from '../kernel/schema.ts';
+import { agentOperationRef } from '../agent-operation/state.ts';
 import { artifactRef } from '../artifact/state.ts';
 import { blobRef, type BlobMessage } from '../blob/state.ts';
 import { gatewayOf, parseNetblock } from '../network/netblock.ts';
 import { NetworkFacts, networkRef } from '../network/state.ts';
 import type { DomainWish } from '../node/domain-wish.ts';
 import { want } from '../node/executor-message.ts';
+import { isCleaning } from './clean.ts';
 import { layoutDisks } from './devices.ts';
 import { createInterfaces, deleteInterfaces, placeInterfaces } from './interfaces.ts';
+import { operationsToDrop } from './operations.ts';
 import { giveBack, place, type Candidates } from './place.ts';
+import { screenshotsToDrop } from './screenshots.ts';
 import { BuiltDisk, Observed, type InstanceMessage, type InstanceState } from './state.ts';
 import type { InstanceEffect } from './wanted.ts';
 
@@ -54,8 +58,31 @@ export function instancePerformers(
       if (state.node !== null) giveBack(state.node, context);
       return { kind: 'images-released' };
     },
+    'start-operation': startOperation,
+    'drop-operations': async (state, context) => {
+      const operationIds = operationsToDrop(state, isCleaning(state));
+      const asked = operationIds.map((id) =>
+        unlessGone(context.ask(agentOperationRef(id), { kind: 'delete' })),
+      );
+      await Promise.all(asked);
+      return { kind: 'operations-dropped', operationIds };
+    },
+    'drop-screenshots': async (state, context) => {
+      const blobIds = [...screenshotsToDrop(state, isCleaning(state))];
+      await Promise.all(blobIds.map((blobId) => releaseBlob(blobId, context)));
+      return { kind: 'screenshots-dropped', blobIds };
+    },
     forget: () => Promise.resolve({ kind: 'forgotten' }),
   };
+}
+
+/** Tells the first in the queue that it is its turn; one that is over, or gone, holds nobody up. */
+async function startOperation(state: State, context: Context): Promise<InstanceMessage> {
+  const operationId = context.key;
+  const message = { kind: 'start', boot: state.nodeBoot ?? '' } as const;
+  const isWanted = await unlessGone(context.ask(agentOperationRef(operationId), message));
+  if (isWanted === true) return { kind: 'operation-started', operationId };
+  return { kind: 'operation-over', operationId, isGone: isWanted === undefined };
 }
 
 async function requestImages(state: State, context: Context): Promise<undefined> {

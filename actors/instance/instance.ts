@@ -37,8 +37,9 @@ import {
   imageFailed,
   interfaceChanged,
 } from './needs.ts';
+import { attachmentChanged } from './attachments.ts';
+import { nodeGone, sawNode } from './node-seen.ts';
 import { plug } from './plug.ts';
-import { sawNode } from './node-seen.ts';
 import { account, claimsPlace } from './place.ts';
 import { domainObserved, setPower } from './power.ts';
 import { scheduled } from './scheduled.ts';
@@ -87,6 +88,8 @@ export const initial: State = {
   lostAtMs: [],
   isDomainGone: false,
   areImagesReleased: false,
+  operations: [],
+  screenshots: [],
   setback: null,
   ...newLife,
 };
@@ -100,17 +103,8 @@ function transition(
     return refuse(state, 'object/not-found', 'instance not found');
   }
   switch (message.kind) {
-    case 'create': {
-      if (state.phase !== 'none') return next(state);
-      const { kind: _, ...asked } = message;
-      return next({ ...state, ...asked, phase: 'initial', sinceMs: turn.now }, [
-        {
-          type: 'audit',
-          message: 'created instance',
-          extra: { cpus: asked.cpus, memory: asked.memoryMiB },
-        },
-      ]);
-    }
+    case 'create':
+      return create(state, message, turn);
     case 'interface-changed':
       return interfaceChanged(state, message, turn);
     case 'placed':
@@ -121,8 +115,7 @@ function transition(
     case 'account-for':
       return account(state, message.node);
     case 'preflight-started':
-      if (state.phase !== 'initial' || state.node === null) return next(state);
-      return advance({ ...state, phase: 'preflight', sinceMs: turn.now }, turn);
+      return preflightStarted(state, turn);
     case 'artifact-changed':
       return artifactChanged(state, message, turn);
     case 'blob-changed':
@@ -133,8 +126,18 @@ function transition(
       return plug(state, message.nic);
     case 'set-power':
       return setPower(state, message.action, turn);
+    case 'enlist':
+    case 'operation-ready':
+    case 'operation-started':
+    case 'operation-over':
+    case 'operations-dropped':
+    case 'keep-screenshot':
+    case 'screenshots-dropped':
+      return clearedAway(attachmentChanged(state, message, turn), turn);
     case 'node-seen':
       return sawNode(state, message);
+    case 'node-gone':
+      return nodeGone(state, message.node, turn);
     case 'domain-removed':
       return clean({ isDomainGone: true, observed: null }, state, turn);
     case 'interfaces-gone':
@@ -150,6 +153,31 @@ function transition(
     case 'time-reached':
       return timeReached(state, turn);
   }
+}
+
+function preflightStarted(state: State, turn: Turn): Step<State> {
+  if (state.phase !== 'initial' || state.node === null) return next(state);
+  return advance({ ...state, phase: 'preflight', sinceMs: turn.now }, turn);
+}
+
+/** What was cleared away may have been the last that an instance that goes had. */
+function clearedAway(step: Step<State>, turn: Turn): Step<State> {
+  const { state, reply } = step;
+  if (state === null || !isCleaning(state) || step.refusal !== null) return step;
+  return { ...clean({}, state, turn), reply };
+}
+
+function create(
+  state: State,
+  message: Extract<InstanceMessage, { kind: 'create' }>,
+  turn: Turn,
+): Step<State> {
+  if (state.phase !== 'none') return next(state);
+  const { kind: _, ...asked } = message;
+  const extra = { cpus: asked.cpus, memory: asked.memoryMiB };
+  return next({ ...state, ...asked, phase: 'initial', sinceMs: turn.now }, [
+    { type: 'audit', message: 'created instance', extra },
+  ]);
 }
 
 function effectFailed(
@@ -191,6 +219,9 @@ export const instance = withMetadata(
       'remove-domain': INSISTENT,
       'delete-interfaces': INSISTENT,
       'release-images': INSISTENT,
+      'start-operation': STANDING,
+      'drop-operations': STANDING,
+      'drop-screenshots': STANDING,
       forget: STANDING,
     },
     passing,
@@ -200,10 +231,11 @@ export const instance = withMetadata(
     onCrash: restartThenPark,
     parked: crashed,
     snapshot: {
-      schema: 2,
+      schema: 3,
       decode: decoder('instance', InstanceState, 'actor/bad-snapshot'),
       migrations: {
         1: (state) => ({ ...(state as object), nodeBoot: null, observedGeneration: 0 }),
+        2: (state) => ({ ...(state as object), operations: [], screenshots: [] }),
       },
     },
   }),

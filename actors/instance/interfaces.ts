@@ -17,8 +17,8 @@ export async function createInterfaces(state: InstanceState, context: Context): 
   for (const nic of state.nics.filter(({ phase }) => phase === 'none')) {
     const { interfaceId, networkId, order, model, requested, requestedMac } = nic;
     const where = { networkId, instanceId, namespace, hostname, order };
-    const message = { kind: 'create', ...where, model, requested, requestedMac } as const;
-    await context.ask(interfaceRef(interfaceId), message);
+    const wish = { model, requested, requestedMac, float: nic.float === true };
+    await context.ask(interfaceRef(interfaceId), { kind: 'create', ...where, ...wish });
   }
 }
 

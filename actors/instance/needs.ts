@@ -1,7 +1,7 @@
 // What an instance needs before it can be built, as others report it: interfaces, artifacts, blobs.
 import { next, type Step, type Turn } from '../kernel/kind.ts';
 import { failure, type Failure } from '../kernel/object.ts';
-import { clean, isCleaning } from './clean.ts';
+import { clean, isCleaning, mayHaveDomain } from './clean.ts';
 import { fail } from './fail.ts';
 import { isPlugging, plugFailed, plugged } from './plug.ts';
 import type { InstanceMessage, InstanceState, Nic } from './state.ts';
@@ -23,14 +23,23 @@ export function interfaceChanged(
   if (nic === undefined || nic.phase === 'deleted' || state.phase === 'deleted')
     return next(state, [], false);
   const phase = message.phase === 'delete-wait' ? nic.phase : message.phase;
-  if (NIC_ORDER.indexOf(phase) < NIC_ORDER.indexOf(nic.phase)) return next(state, [], true);
+  if (NIC_ORDER.indexOf(phase) < NIC_ORDER.indexOf(nic.phase))
+    return next(state, [], isOfUse(state));
   const { mac, ipv4 } = message;
   if (state.phase === 'created' && isPlugging(nic) && (phase === 'error' || phase === 'deleted')) {
     return plugFailed(state, nic, message.failure?.reason ?? 'it was deleted');
   }
   const nics = state.nics.map((one) => (one === nic ? { ...nic, phase, mac, ipv4 } : one));
   const step = nicsChanged({ ...state, nics }, { nic, message, phase }, turn);
-  return { ...step, reply: true };
+  return { ...step, reply: isOfUse(step.state ?? state) };
+}
+
+/**
+ * False once the instance cleans up and no guest can have the interface: its deletion may have been asked for before
+ * it was made, and found nothing.
+ */
+function isOfUse(state: State): boolean {
+  return !isCleaning(state) || mayHaveDomain(state);
 }
 
 function nicsChanged(
@@ -74,6 +83,7 @@ export function artifactChanged(
 /** Replies whether a disk is (still) based on the blob. */
 export function blobChanged(state: State, message: Of<'blob-changed'>, turn: Turn): Step<State> {
   const { blobId } = message;
+  if (state.screenshots.includes(blobId)) return next(state, [], true);
   const isBased = state.disks.some((disk) => disk.blobId === blobId);
   if (!isBased || state.areImagesReleased || state.phase === 'deleted')
     return next(state, [], false);

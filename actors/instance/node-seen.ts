@@ -1,7 +1,8 @@
-// The machine an instance is on, as others see it: missing, or with a daemon that has to be told again.
-import { next, type EventDraft, type Step } from '../kernel/kind.ts';
+// The machine an instance is on, as others see it: missing, with a daemon that has to be told again, or gone for good.
+import { next, type EventDraft, type Step, type Turn } from '../kernel/kind.ts';
 import { failure } from '../kernel/object.ts';
 import { isNewBoot, MISSING, type NodeSeen } from '../node/presence.ts';
+import { clean, startCleaning } from './clean.ts';
 import type { InstanceState as State } from './state.ts';
 
 /** An instance on a missing node says so; it is not started elsewhere, since it may run on. */
@@ -19,6 +20,17 @@ export function sawNode(state: State, { node, boot }: NodeSeen): Step<State> {
   if (!isStanding(state)) return next(ready, events);
   // A generation more: the daemon there is told anew, and says what it finds.
   return next({ ...ready, generation: state.generation + 1, failure: null }, events);
+}
+
+/** Its machine was removed from the cluster: it is deleted, and nothing of it has to be removed there. */
+export function nodeGone(state: State, node: string, turn: Turn): Step<State> {
+  if (state.node !== node || state.phase === 'deleted') return next(state);
+  const gone = { isDomainGone: true, observed: null } as const;
+  if (state.phase === 'delete-wait') return clean(gone, state, turn);
+  const extra = { node };
+  const event = { type: 'audit', message: 'deleted with its node', extra } as const;
+  const step = startCleaning({ ...state, ...gone }, turn);
+  return { ...step, events: [event, ...step.events] };
 }
 
 function missing(state: State, node: string): Step<State> {

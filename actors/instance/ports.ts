@@ -6,6 +6,8 @@
 //     when it vanished without its own doing (host reboot, killed QEMU).
 // H3  QEMU never starts without holding its own lock on the disks.
 import type { WantedBy } from '../network/ports.ts';
+import type { GuestAgent } from './guest-agent.ts';
+import type { AgentSeen } from './state.ts';
 
 export type Power = 'on' | 'off' | 'paused';
 
@@ -56,6 +58,8 @@ export interface DomainReport {
   readonly vdiTlsPort: number | null;
   /** 'kvm' or 'tcg'. */
   readonly accelerator: 'kvm' | 'tcg';
+  /** Null, or left out: no agent is expected, or the guest does not run. */
+  readonly agent?: AgentSeen | null;
 }
 
 /** What this machine can run, as probed. */
@@ -82,4 +86,14 @@ export interface Hypervisor {
   /** The last `lengthBytes` of the serial log since it was cleared; negative: all of it. Empty when there is none. */
   readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
   clearConsole(instanceId: string): Promise<void>;
+  /** The screen of a running guest. Error: `object/wrong-phase` when it does not run. */
+  screenshot(instanceId: string): Promise<Screenshot>;
+  /** The agent that answers in the guest now. Error: `guest/lost` when there is none. */
+  agentOf(instanceId: string): GuestAgent;
+}
+
+export interface Screenshot {
+  /** `image/png` or `image/x-portable-pixmap`, as QEMU made it. */
+  readonly mime: string;
+  readonly image: Uint8Array;
 }

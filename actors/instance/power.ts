@@ -6,6 +6,9 @@ import type { InstanceMessage, InstanceState } from './state.ts';
 
 type State = InstanceState;
 type Observation = Extract<InstanceMessage, { kind: 'domain-observed' }>;
+/** A guest takes longer to boot, and its clock steps less when it is set. */
+const CLOCK_STEP_MS = 5_000;
+
 type Action = Extract<InstanceMessage, { kind: 'set-power' }>['action'];
 
 /** A domain that is lost this often within the window is not started again. */
@@ -63,9 +66,17 @@ function lostForGood(state: State, turn: Turn): Step<State> {
 
 function powerEvents(before: State, after: State): EventDraft[] {
   const [was, is] = [before.observed?.power, after.observed?.power];
-  return was === is || is === undefined
-    ? []
-    : [{ type: 'status', message: `power state is ${is}` }];
+  const reboot: EventDraft = { type: 'audit', message: 'reboot detected' };
+  const booted = hasBootedAnew(before, after) ? [reboot] : [];
+  if (was === is || is === undefined) return booted;
+  return [...booted, { type: 'status', message: `power state is ${is}` }];
+}
+
+/** As the agent in the guest has it, whose clock may be set right by some seconds meanwhile. */
+function hasBootedAnew(before: State, after: State): boolean {
+  const was = before.observed?.agent?.bootedAtMs ?? null;
+  const is = after.observed?.agent?.bootedAtMs ?? null;
+  return was !== null && is !== null && is - was > CLOCK_STEP_MS;
 }
 
 /** Replies null once the wish is recorded; the node carries it out. */

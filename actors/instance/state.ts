@@ -5,7 +5,7 @@ import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
 import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
-import { nodeSeen } from '../node/presence.ts';
+import { nodeGone, nodeSeen } from '../node/presence.ts';
 import {
   closed,
   messageDecoder,
@@ -41,6 +41,8 @@ export const Nic = closed({
   model: Type.String(),
   requested: Type.String(),
   requestedMac: nullable(Type.String()),
+  /** It comes with a floating address. */
+  float: Type.Optional(Type.Boolean()),
   phase: oneOf(['none', 'initial', 'created', 'deleted', 'error']),
   mac: nullable(Type.String()),
   ipv4: nullable(Type.String()),
@@ -56,6 +58,17 @@ export const BuiltDisk = closed({
   snapshotIgnores: Type.Boolean(),
 });
 
+/** The agent in the guest, of an instance that expects one. */
+export const AgentSeen = closed({
+  /** As clients see it: `ready`, or `not ready` and why in brackets (contract: instances 2.3). */
+  state: Type.String(),
+  /** When it last said hello, ms since the epoch by the node's clock; null: not yet. */
+  startedAtMs: nullable(Type.Number()),
+  /** When the guest booted, as the agent has it, ms since the epoch; null: it has not said. */
+  bootedAtMs: nullable(Type.Number()),
+});
+export type AgentSeen = Static<typeof AgentSeen>;
+
 export const Observed = closed({
   power: oneOf(['on', 'off', 'paused', 'crashed']),
   offReason: nullable(oneOf(['guest', 'requested', 'lost'])),
@@ -63,8 +76,17 @@ export const Observed = closed({
   vdiPort: nullable(Type.Integer()),
   vdiTlsPort: nullable(Type.Integer()),
   accelerator: oneOf(['kvm', 'tcg']),
+  agent: Type.Optional(nullable(AgentSeen)),
 });
 export type Observed = Static<typeof Observed>;
+
+/** One of its agent operations (operations.ts). */
+export const Operation = closed({
+  id: Type.String(),
+  /** `ready`: can be given to the guest. `over`: kept for reading. `dropped`: to be deleted. */
+  phase: oneOf(['waiting', 'ready', 'started', 'over', 'dropped']),
+});
+export type Operation = Static<typeof Operation>;
 
 const PHASES = [
   'none',
@@ -129,6 +151,10 @@ export const InstanceState = closed({
   /** Clean-up: what has already been given back. */
   isDomainGone: Type.Boolean(),
   areImagesReleased: Type.Boolean(),
+  /** In the order in which they were taken in. */
+  operations: Type.Array(Operation),
+  /** Blobs of pictures of its screen, oldest first (screenshots.ts). */
+  screenshots: Type.Array(Type.String()),
   ...setbackMember,
   ...lifeMembers,
 });
@@ -181,7 +207,22 @@ const MESSAGES = {
   'set-power': {
     action: oneOf(['poweron', 'poweroff', 'pause', 'unpause', 'reboothard', 'rebootsoft']),
   },
+  /** An agent operation wants its place in the queue; replies the node. */
+  enlist: { operationId: Type.String() },
+  /** It can be given to the guest; replies whether it is known here. */
+  'operation-ready': { operationId: Type.String() },
+  /** Outcome of start-operation. */
+  'operation-started': { operationId: Type.String() },
+  /** It has ended; `isGone`: and is deleted, or does not exist. */
+  'operation-over': { operationId: Type.String(), isGone: Type.Boolean() },
+  /** Outcome of drop-operations. */
+  'operations-dropped': { operationIds: Type.Array(Type.String()) },
+  /** A picture of the screen is about to become this blob; replies whether it is wanted. */
+  'keep-screenshot': { blobId: Type.String() },
+  /** Outcome of drop-screenshots. */
+  'screenshots-dropped': { blobIds: Type.Array(Type.String()) },
   'node-seen': nodeSeen,
+  'node-gone': nodeGone,
   'domain-removed': {},
   /** Outcome of delete-interfaces: all of them have given back what they held. */
   'interfaces-gone': {},

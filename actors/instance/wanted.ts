@@ -3,7 +3,9 @@ import type { Passing, Wanted } from '../kernel/kind.ts';
 import { isPaused, withSetback } from '../kernel/setback.ts';
 import { isCleaning, mayHaveDomain } from './clean.ts';
 import { isNodeMissing } from './node-seen.ts';
+import { operationEffects, operationsToDrop } from './operations.ts';
 import { plugging } from './plug.ts';
+import { screenshotsToDrop } from './screenshots.ts';
 import type { InstanceMessage, InstanceState as State } from './state.ts';
 
 export type InstanceEffect =
@@ -16,6 +18,9 @@ export type InstanceEffect =
   | 'remove-domain'
   | 'delete-interfaces'
   | 'release-images'
+  | 'start-operation'
+  | 'drop-operations'
+  | 'drop-screenshots'
   | 'forget';
 
 /** Longer than the effects of the phase try, so that their own reason is the one that is seen. */
@@ -32,7 +37,7 @@ const DEADLINE_MS: Partial<Record<State['phase'], number>> = {
 
 export function effects(state: State): Wanted<InstanceEffect>[] {
   if (isPaused(state)) return [];
-  if (isCleaning(state)) return [cleaningEffect(state)];
+  if (isCleaning(state)) return [cleaningEffect(state), ...clearing(state)];
   if (state.phase === 'initial') return [{ name: initialEffect(state), key: '' }];
   if (state.phase === 'preflight') {
     return [
@@ -43,7 +48,14 @@ export function effects(state: State): Wanted<InstanceEffect>[] {
   if (state.phase === 'created' && isNodeMissing(state)) return [];
   const syncing = { name: 'sync-domain', key: String(state.generation) } as const;
   if (state.phase === 'creating') return [syncing];
-  if (state.phase === 'created') return [syncing, ...plugging(state)];
+  if (state.phase === 'created') {
+    return [
+      syncing,
+      ...plugging(state),
+      ...operationEffects(state),
+      ...droppingScreenshots(state, false),
+    ];
+  }
   return state.forgetting ? [{ name: 'forget', key: '' }] : [];
 }
 
@@ -58,6 +70,18 @@ function cleaningEffect(state: State): Wanted<InstanceEffect> {
   if (state.nics.some((nic) => nic.phase !== 'deleted'))
     return { name: 'delete-interfaces', key: '' };
   return { name: 'release-images', key: '' };
+}
+
+/** Beside that: what hangs on the instance, but not on its machine. */
+function clearing(state: State): Wanted<InstanceEffect>[] {
+  const ids = operationsToDrop(state, true);
+  const drop = { name: 'drop-operations', key: ids.join() } as const;
+  return [...(ids.length > 0 ? [drop] : []), ...droppingScreenshots(state, true)];
+}
+
+function droppingScreenshots(state: State, isGoing: boolean): Wanted<InstanceEffect>[] {
+  const ids = screenshotsToDrop(state, isGoing);
+  return ids.length > 0 ? [{ name: 'drop-screenshots', key: ids.join() }] : [];
 }
 
 export function passing(state: State): Passing<InstanceMessage> | null {

@@ -1,11 +1,12 @@
 // What an interface does to others: claims its MAC, reserves its address with the network, joins and
-// leaves it, and keeps its instance informed. Every step may be repeated.
+// leaves it, with its floating address, and keeps its instance informed. Every step may be repeated.
 import { TroupeError, unlessGone } from '../kernel/errors.ts';
 import type { Claims, EffectContext, Performers } from '../kernel/ports.ts';
 import { instanceRef } from '../instance/state.ts';
-import { networkRef } from '../network/state.ts';
+import { FLOATING, networkRef } from '../network/state.ts';
+import { editionOf, floatOwner } from './float.ts';
 import type { InterfaceEffect } from './interface.ts';
-import type { InterfaceMessage, InterfaceState } from './state.ts';
+import type { Float, InterfaceMessage, InterfaceState } from './state.ts';
 
 type Context = EffectContext<InterfaceMessage>;
 
@@ -33,10 +34,13 @@ export function interfacePerformers(
       });
       return { kind: 'attached' };
     },
+    ...floatPerformers,
     release: async (state, context) => {
       await unlessGone(
         context.ask(networkRef(state.networkId), { kind: 'release', owner: ownerOf(context) }),
       );
+      // After its place: nobody is sent to an address that may be somebody else's.
+      if (state.float !== null) await giveBack(state.float, context);
       return { kind: 'released' };
     },
     forget: async (state, context) => {
@@ -46,6 +50,56 @@ export function interfacePerformers(
       return { kind: 'forgotten' };
     },
   };
+}
+
+/** For effects that exist only with a float. */
+const floatPerformers: Pick<
+  Performers<InterfaceState, InterfaceMessage, InterfaceEffect>,
+  'reserve-float' | 'join-float' | 'drop-float'
+> = {
+  'reserve-float': async ({ float }, context) => {
+    if (float === null) return undefined;
+    const address = await context.ask(networkRef(FLOATING), {
+      kind: 'reserve',
+      owner: floatOwner(context.self.id, float),
+      user: ['networkinterface', context.self.id],
+      type: 'floating',
+      address: null,
+    });
+    if (typeof address === 'string') {
+      return { kind: 'float-reserved', number: float.number, address };
+    }
+    throw new TroupeError('actor/bad-message', 'the floating pool answered no address');
+  },
+  'join-float': async (state, context) => {
+    if (state.float !== null) await tellNetwork(state, state.float, context);
+    return undefined;
+  },
+  'drop-float': async (state, context) => {
+    const { float } = state;
+    if (float === null) return undefined;
+    await unlessGone(tellNetwork(state, float, context));
+    await giveBack(float, context);
+    return { kind: 'float-released', number: float.number };
+  },
+};
+
+function tellNetwork(
+  { networkId }: InterfaceState,
+  float: Float,
+  context: Context,
+): Promise<unknown> {
+  return context.ask(networkRef(networkId), {
+    kind: 'float-changed',
+    interfaceId: context.self.id,
+    edition: editionOf(float),
+    floating: float.phase === 'leaving' ? null : float.address,
+  });
+}
+
+function giveBack(float: Float, context: Context): Promise<unknown> {
+  const owner = floatOwner(context.self.id, float);
+  return unlessGone(context.ask(networkRef(FLOATING), { kind: 'release', owner }));
 }
 
 async function tellInstance(

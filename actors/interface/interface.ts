@@ -7,6 +7,7 @@
 // I1  The MAC is recorded as a candidate before it is claimed: whatever was claimed is given back.
 // I2  The instance is told of every phase until it has heard; when it wants no such interface (any more),
 //     the interface deletes itself.
+// I3  Its floating address, while it has one, is float.ts's.
 import {
   defineKind,
   isLate,
@@ -31,10 +32,28 @@ import {
   withSetback,
 } from '../kernel/setback.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
+import {
+  awaitsFloat,
+  floatEffects,
+  floatFailed,
+  floatPassing,
+  floatReleased,
+  floatReserved,
+  newFloat,
+  startDefloat,
+  startFloat,
+  type FloatEffect,
+} from './float.ts';
 import { MAC_TRIES, randomMac } from './mac.ts';
 import { decodeInterfaceMessage, InterfaceState, type InterfaceMessage } from './state.ts';
 
-export type InterfaceEffect = 'reserve' | 'tell-instance' | 'attach' | 'release' | 'forget';
+export type InterfaceEffect =
+  | 'reserve'
+  | 'tell-instance'
+  | 'attach'
+  | 'release'
+  | 'forget'
+  | FloatEffect;
 
 /** Longer than the effect tries, so that its own reason is the one that is seen. */
 const RESERVE_MS = 90_000;
@@ -58,7 +77,9 @@ export const initial: InterfaceState = {
   macTries: 0,
   mac: null,
   ipv4: null,
-  floating: null,
+  float: null,
+  floats: 0,
+  floatFailure: null,
   node: null,
   setback: null,
   ...newLife,
@@ -87,11 +108,19 @@ function transition(
       return next({ ...state, phase: 'created', sinceMs: turn.now }, [
         { type: 'status', message: 'attached to its network' },
       ]);
+    case 'float':
+      return startFloat(state, turn);
+    case 'float-reserved':
+      return floatReserved(state, message, turn);
+    case 'defloat':
+      return startDefloat(state, turn);
+    case 'float-released':
+      return floatReleased(state, message);
     case 'delete':
       return startDeleting(state, turn);
     case 'released': {
       if (state.phase !== 'delete-wait') return next(state);
-      const gone = { phase: 'deleted', setback: null } as const;
+      const gone = { phase: 'deleted', float: null, setback: null } as const;
       return next({ ...state, ...gone, sinceMs: turn.now, deletedAtMs: turn.now }, [
         { type: 'audit', message: 'deleted' },
       ]);
@@ -108,9 +137,11 @@ function transition(
 function create(state: InterfaceState, message: Of<'create'>, turn: Turn): Step<InterfaceState> {
   // The instance asks again after a crash; the same wish is granted once.
   if (state.phase !== 'none') return next(state);
-  const { kind: _, ...asked } = message;
+  const { kind: _, float: hasFloat, ...asked } = message;
   const macCandidate = asked.requestedMac === null ? randomMac(turn.random) : null;
-  return next({ ...state, ...asked, macCandidate, phase: 'initial', sinceMs: turn.now }, [
+  const wish = hasFloat ? { floats: 1, float: newFloat(1, true, turn.now) } : {};
+  const made = { ...asked, ...wish, macCandidate, phase: 'initial', sinceMs: turn.now } as const;
+  return next({ ...state, ...made }, [
     { type: 'audit', message: 'created interface', extra: { instance: message.instanceId } },
   ]);
 }
@@ -149,7 +180,9 @@ function effectFailed(
   turn: Turn,
 ): Step<InterfaceState> {
   if (!isWanted(effects(state), message)) return next(state);
-  const isBuilding = message.effect === 'reserve' || message.effect === 'attach';
+  const isFloat = message.effect === 'reserve-float';
+  if (isFloat && !awaitsFloat(state)) return floatFailed(state, message, turn);
+  const isBuilding = isFloat || message.effect === 'reserve' || message.effect === 'attach';
   if (isBuilding) return fail(state, message.code, message.reason, turn);
   return setBack(state, message, turn);
 }
@@ -160,7 +193,14 @@ function timeReached(state: InterfaceState, turn: Turn): Step<InterfaceState> {
   if (state.phase === 'initial' && isLate(late, turn.now)) {
     return fail(state, 'object/deadline', `${late.reason} took too long`, turn);
   }
+  if (state.phase === 'created' && isLate(late, turn.now) && state.float?.phase === 'reserving') {
+    return floatFailed(state, failureOf('object/deadline', `${late.reason} took too long`), turn);
+  }
   return next(tryAgain(state, turn.now));
+}
+
+function failureOf(code: ErrorCode, reason: string) {
+  return { code, reason };
 }
 
 function fail(
@@ -181,18 +221,23 @@ function effects(state: InterfaceState): Wanted<InterfaceEffect>[] {
     case 'none':
       return [];
     case 'initial':
-      if (state.mac === null) return [{ name: 'reserve', key: state.macCandidate ?? '' }];
-      if (state.node === null) return [{ name: 'tell-instance', key: 'reserved' }];
-      return [{ name: 'attach', key: state.node }];
+      return [...floatEffects(state), ...building(state)];
     case 'created':
     case 'error':
-      return [{ name: 'tell-instance', key: state.phase }];
+      return [...floatEffects(state), { name: 'tell-instance', key: state.phase }];
     case 'delete-wait':
       return [{ name: 'release', key: '' }];
     case 'deleted':
       if (state.forgetting) return [{ name: 'forget', key: '' }];
       return [{ name: 'tell-instance', key: 'deleted' }];
   }
+}
+
+function building(state: InterfaceState): Wanted<InterfaceEffect>[] {
+  if (state.mac === null) return [{ name: 'reserve', key: state.macCandidate ?? '' }];
+  if (awaitsFloat(state)) return [];
+  if (state.node === null) return [{ name: 'tell-instance', key: 'reserved' }];
+  return [{ name: 'attach', key: state.node }];
 }
 
 function passing(state: InterfaceState): Passing<InterfaceMessage> | null {
@@ -202,9 +247,12 @@ function passing(state: InterfaceState): Passing<InterfaceMessage> | null {
     const reason = withSetback('leaving its network', state);
     return { ...since, reason, deadlineAtMs: sinceMs + RELEASE_MS };
   }
+  if (phase === 'created' || phase === 'error') return floatPassing(state);
   if (phase !== 'initial') return null;
-  if (state.mac === null) {
-    return { ...since, reason: 'reserving MAC and address', deadlineAtMs: sinceMs + RESERVE_MS };
+  if (state.mac === null || awaitsFloat(state)) {
+    const reason =
+      state.mac === null ? 'reserving MAC and address' : 'reserving its floating address';
+    return { ...since, reason, deadlineAtMs: sinceMs + RESERVE_MS };
   }
   const reason =
     state.node === null ? 'waiting for its instance to be placed' : 'joining its network';
@@ -216,6 +264,12 @@ function parked(state: InterfaceState, reason: string, now: number): InterfaceSt
   const why = { failure: failure('actor/crashed', reason), setback: null };
   if (state.phase === 'deleted') return { ...state, ...why };
   return { ...state, ...why, phase: 'error', sinceMs: now };
+}
+
+/** None of schema 1 was floating. */
+function withFloats(old: unknown): object {
+  const { floating: _, ...state } = old as Readonly<Record<string, unknown>>;
+  return { ...state, float: null, floats: 0, floatFailure: null };
 }
 
 export const interfaceKind = withMetadata(
@@ -230,6 +284,9 @@ export const interfaceKind = withMetadata(
       reserve: PROMPT,
       'tell-instance': INSISTENT,
       attach: PATIENT,
+      'reserve-float': PROMPT,
+      'join-float': INSISTENT,
+      'drop-float': INSISTENT,
       release: INSISTENT,
       forget: STANDING,
     },
@@ -239,9 +296,9 @@ export const interfaceKind = withMetadata(
     onCrash: restartThenPark,
     parked,
     snapshot: {
-      schema: 1,
+      schema: 2,
       decode: decoder('interface', InterfaceState, 'actor/bad-snapshot'),
-      migrations: {},
+      migrations: { 1: withFloats },
     },
   }),
 );

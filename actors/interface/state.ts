@@ -12,6 +12,20 @@ import {
   type Static,
 } from '../kernel/schema.ts';
 
+/** A floating address of the interface, from the wish to the giving back: see float.ts. */
+export const Float = closed({
+  /** Which float of the interface it is; part of its holder's name at the pool, and used once. */
+  number: Type.Integer(),
+  phase: oneOf(['reserving', 'held', 'leaving']),
+  /** Null until the pool has given one. */
+  address: nullable(Type.String()),
+  /** When it came to its phase, ms since the epoch. */
+  sinceMs: Type.Number(),
+  /** Asked for along with the interface, which fails without it. */
+  isRequired: Type.Boolean(),
+});
+export type Float = Static<typeof Float>;
+
 export const InterfaceState = closed({
   phase: oneOf(['none', 'initial', 'created', 'delete-wait', 'deleted', 'error']),
   networkId: Type.String(),
@@ -32,7 +46,13 @@ export const InterfaceState = closed({
   /** Ours. */
   mac: nullable(Type.String()),
   ipv4: nullable(Type.String()),
-  floating: nullable(Type.String()),
+  float: nullable(Float),
+  /** How many floats there were. */
+  floats: Type.Integer(),
+  /** Why the last one that came to nothing did. */
+  floatFailure: nullable(
+    closed({ number: Type.Integer(), code: Type.String(), reason: Type.String() }),
+  ),
   /** Where the instance was placed; null until then. */
   node: nullable(Type.String()),
   ...setbackMember,
@@ -50,6 +70,8 @@ const MESSAGES = {
     model: Type.String(),
     requested: Type.String(),
     requestedMac: nullable(Type.String()),
+    /** Whether it comes with a floating address. */
+    float: Type.Boolean(),
   },
   /** MAC and address are ours. */
   reserved: { mac: Type.String(), ipv4: nullable(Type.String()) },
@@ -58,6 +80,12 @@ const MESSAGES = {
   /** The instance has a node: join the network there. */
   place: { node: Type.String() },
   attached: {},
+  /** Replies the number of the float; its outcome is in the state. Refused while there is one. */
+  float: {},
+  'float-reserved': { number: Type.Integer(), address: Type.String() },
+  /** Quiet when there is none. */
+  defloat: {},
+  'float-released': { number: Type.Integer() },
   /** Replies the phase it is in afterwards: asked again until that is `deleted`. */
   delete: {},
   released: {},

@@ -44,9 +44,13 @@ export function decide<S, M extends Message, E extends string>(
     return { kind: 'refused', error: new TroupeError(refusal.code, refusal.reason) };
   const isSame = state === null ? !object.exists : plainEqual(state, object.state);
   if (isSame && events.length === 0) return { kind: 'unchanged', reply };
-  const write = turnWrite(kind, object, { ...input, state, events, now }, env);
+  const told = state === null ? [...events, REMOVED] : events;
+  const write = turnWrite(kind, object, { ...input, state, events: told, now }, env);
   return { kind: 'write', state, write, reply };
 }
+
+/** The last that is said of an object (contract: nodes, admin, events 4.4). */
+const REMOVED: EventDraft = { type: 'audit', message: 'hard deleted object' };
 
 interface Change<S> {
   readonly state: S | null;

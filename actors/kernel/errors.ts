@@ -26,6 +26,8 @@ export const CODES = {
   'store/bad-value': { http: 500, retry: 'never' },
   'store/closed': { http: 503, retry: 'never' },
   'store/lease-lost': { http: 503, retry: 'never' },
+  'node/is-member': { http: 409, retry: 'never' },
+  'node/removed': { http: 403, retry: 'never' },
   'mesh/unreachable': { http: 503, retry: 'backoff' },
   'mesh/overloaded': { http: 503, retry: 'backoff' },
   'mesh/too-large': { http: 413, retry: 'never' },
@@ -57,6 +59,8 @@ export const CODES = {
   'hypervisor/unavailable': { http: 503, retry: 'backoff' },
   'hypervisor/refused': { http: 500, retry: 'never' },
   'hypervisor/segment-missing': { http: 503, retry: 'backoff' },
+  'guest/lost': { http: 409, retry: 'never' },
+  'guest/refused': { http: 409, retry: 'never' },
   'api/bad-request': { http: 400, retry: 'never' },
   'api/unauthenticated': { http: 401, retry: 'never' },
   'api/forbidden': { http: 403, retry: 'never' },
@@ -64,6 +68,8 @@ export const CODES = {
   'api/conflict': { http: 409, retry: 'never' },
   'api/too-large': { http: 413, retry: 'never' },
   'api/upgrade-required': { http: 426, retry: 'never' },
+  'api/not-implemented': { http: 501, retry: 'never' },
+  'api/not-serving': { http: 503, retry: 'backoff' },
   'config/invalid': { http: 500, retry: 'never' },
 } as const satisfies Record<string, { http: number; retry: Retry }>;
 

@@ -92,3 +92,27 @@ export interface Stuck {
   /** Kind of the message that calls it off; null when no message helps. */
   readonly cancel: string | null;
 }
+
+/** An actor that is at work, or that others wait for. */
+export interface Busy {
+  readonly address: string;
+  /** In words: the turn in hand, else an effect under way. */
+  readonly doing: string;
+  /** Messages that wait for their turn. */
+  readonly waiting: number;
+}
+
+/** Null: it rests. */
+export function busyOf({
+  address,
+  turn,
+  effects,
+  mailboxDepth,
+  waitsFor,
+}: Inspection): Busy | null {
+  const underWay = effects.find(({ phase }) => phase !== 'done' && phase !== 'failed');
+  if (turn === null && underWay === undefined && mailboxDepth === 0) return null;
+  const reason = waitsFor === null ? '' : `: ${waitsFor.reason}`;
+  const effect = underWay === undefined ? 'waiting' : `${underWay.name}${reason}`;
+  return { address, doing: turn === null ? effect : turn.message, waiting: mailboxDepth };
+}

@@ -1,4 +1,4 @@
-// Log lines: one JSON object each, through a sink that the composition root brings.
+// Log lines: one JSON object each, or text for people, through a sink that the composition root brings.
 import type { Clock } from './clock.ts';
 import { reasonOf, TroupeError } from './errors.ts';
 import type { Log, LogLevel } from './ports.ts';
@@ -25,20 +25,37 @@ export function jsonLog(options: LogOptions): Log {
   };
 }
 
+/** As jsonLog(), for people: time, level, message, then `name=value`, a value as JSON where it is not one plain word. */
+export function textLog(options: LogOptions): Log {
+  const least = RANK[options.level ?? 'info'];
+  return (level, message, fields = {}) => {
+    if (RANK[level] < least) return;
+    const time = new Date(options.clock.nowMs()).toISOString();
+    const pairs = Object.entries({ ...options.fields, ...fields })
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => ` ${name}=${word(value)}`);
+    options.sink(`${time} ${level.toUpperCase().padEnd(5)} ${message}${pairs.join('')}`);
+  };
+}
+
+const PLAIN_WORD = /^[\w.:/@+-]+$/;
+
+/** Quoted unless it is plain: what others have named must not look like another field, or another line. */
+function word(value: unknown): string {
+  if (typeof value === 'string' && PLAIN_WORD.test(value)) return value;
+  return line(value);
+}
+
 /** The same log with fields on every line: an actor's address, a request's trace. */
 export function withFields(log: Log, bound: Fields): Log {
   return (level, message, fields) => log(level, message, { ...bound, ...fields });
 }
 
-function line(entry: Fields): string {
+function line(entry: unknown): string {
   try {
     return JSON.stringify(entry, replacer);
   } catch (error) {
-    return JSON.stringify({
-      time: entry['time'],
-      level: 'error',
-      message: `unloggable: ${reasonOf(error)}`,
-    });
+    return JSON.stringify({ level: 'error', message: `unloggable: ${reasonOf(error)}` });
   }
 }
 

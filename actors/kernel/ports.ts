@@ -29,7 +29,7 @@ export interface Loaded {
 export interface TurnWrite {
   readonly address: Address;
   readonly epoch: number;
-  /** Null: remove the snapshot and the object's events. */
+  /** Null: remove the snapshot; the events are the last of the object. */
   readonly snapshot: StoredSnapshot | null;
   readonly events: readonly EventRecord[];
   readonly index: { readonly before: IndexEntry | null; readonly after: IndexEntry | null };

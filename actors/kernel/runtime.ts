@@ -9,7 +9,7 @@ import { PendingAsk } from './ask.ts';
 import type { Clock } from './clock.ts';
 import { LIMITS, type Boundary, type Environment, type Limits } from './environment.ts';
 import { codeOf, TroupeError } from './errors.ts';
-import type { Inspection, Stuck } from './inspection.ts';
+import { busyOf, type Busy, type Inspection, type Stuck } from './inspection.ts';
 import { formatAddress, type Address, type Kind, type Message } from './kind.ts';
 import type {
   AskReply,
@@ -56,6 +56,8 @@ export interface RuntimeStats {
   readonly parks: number;
   readonly storeFailures: number;
   readonly mailbox: { readonly total: number; readonly deepest: number };
+  /** Of those in memory, by kind: how many, and the messages that wait for them. */
+  readonly kinds: Readonly<Record<string, { readonly actors: number; readonly waiting: number }>>;
   /** `kind message code` -> count. */
   readonly deadLetters: Readonly<Record<string, number>>;
   /** `kind/effect` -> counters. */
@@ -218,18 +220,32 @@ export class Runtime {
     return [...this.#actors.values()].flatMap((actor) => actor.stuck(nowMs) ?? []);
   }
 
+  /** Those at work, or with messages that wait; at most so many. */
+  busy(most: number): readonly Busy[] {
+    const busy: Busy[] = [];
+    for (const actor of this.#actors.values()) {
+      if (busy.length >= most) break;
+      const one = busyOf(actor.inspect());
+      if (one !== null) busy.push(one);
+    }
+    return busy;
+  }
+
   stats(): RuntimeStats {
     const { stats } = this.#env;
-    const depths = this.#actors.values().map((actor) => actor.depth);
     const mailbox = { total: 0, deepest: 0 };
-    for (const depth of depths) {
+    const kinds: Record<string, { actors: number; waiting: number }> = {};
+    for (const { address, depth } of this.#actors.values()) {
+      const ofKind = (kinds[address.kind] ??= { actors: 0, waiting: 0 });
+      ofKind.actors++;
+      ofKind.waiting += depth;
       mailbox.total += depth;
       mailbox.deepest = Math.max(mailbox.deepest, depth);
     }
     const { turns, writes, refusals, crashes, restarts, parks, storeFailures } = stats;
     const counters = { turns, writes, refusals, crashes, restarts, parks, storeFailures };
     const { deadLetters, effects } = stats;
-    return { actors: this.#actors.size, ...counters, mailbox, deadLetters, effects };
+    return { actors: this.#actors.size, ...counters, mailbox, kinds, deadLetters, effects };
   }
 
   #deliver(to: Address, message: unknown, trace: string, reply: Reply | null): void {

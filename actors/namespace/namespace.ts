@@ -3,9 +3,16 @@
 import { defineKind, next, refuse, restartThenPark } from '../kernel/kind.ts';
 import type { EventDraft, KernelMessage, Step, Turn } from '../kernel/kind.ts';
 import { failure, forgetAtMs, isForgettable, newLife } from '../kernel/object.ts';
+import { fingerprint, liveKeys, nextExpiry } from './keys.ts';
 import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
-import { decodeNamespaceMessage, NamespaceState, SYSTEM, type NamespaceMessage } from './state.ts';
+import {
+  decodeNamespaceMessage,
+  NamespaceState,
+  SYSTEM,
+  type NamespaceKey,
+  type NamespaceMessage,
+} from './state.ts';
 
 export const initial: NamespaceState = { phase: 'none', keys: {}, trusts: [SYSTEM], ...newLife };
 
@@ -25,7 +32,10 @@ function transition(
     case 'effect-failed':
       return next(state);
     case 'time-reached':
-      return next(isForgettable(state, turn.now) ? null : state);
+      return timeReached(state, turn);
+    case 'used':
+      if (!isThere(state)) return refuse(state, 'object/not-found', 'namespace not found');
+      return next(state, [{ type: 'audit', message: message.use, extra: message.extra }]);
     case 'set-key':
     case 'remove-key':
     case 'trust':
@@ -34,6 +44,16 @@ function transition(
       if (isThere(state)) return changed(state, message, turn);
       return refuse(state, 'object/not-found', 'namespace not found');
   }
+}
+
+/** A key that has ended has been nobody's since then; now it goes. */
+function timeReached(state: NamespaceState, turn: Turn): Step<NamespaceState> {
+  if (isForgettable(state, turn.now)) return next<NamespaceState>(null);
+  const keys = Object.fromEntries(liveKeys(state, turn.now));
+  const ended = Object.keys(state.keys).filter((name) => !Object.hasOwn(keys, name));
+  if (ended.length === 0) return next(state);
+  const events = ended.map((name) => keyEvent('key has ended', name));
+  return next({ ...state, keys }, events);
 }
 
 function isThere({ phase }: NamespaceState): boolean {
@@ -45,7 +65,7 @@ function found(first: Of<'found'>['key'], turn: Turn): Step<NamespaceState> {
   const keys = first === undefined ? {} : { [first.name]: first.key };
   const state = { ...initial, phase: 'created', keys, sinceMs: turn.now } as const;
   const events: EventDraft[] = [{ type: 'audit', message: 'created namespace' }];
-  if (first !== undefined) events.push(keyEvent('key set', first.name));
+  if (first !== undefined) events.push(keyEvent('key set', first.name, first.key));
   return next(state, events);
 }
 
@@ -55,7 +75,9 @@ function changed(state: NamespaceState, message: Change, turn: Turn): Step<Names
   switch (message.kind) {
     case 'set-key': {
       const { name, key } = message;
-      return next({ ...state, keys: { ...state.keys, [name]: key } }, [keyEvent('key set', name)]);
+      return next({ ...state, keys: { ...state.keys, [name]: key } }, [
+        keyEvent('key set', name, key),
+      ]);
     }
     case 'remove-key': {
       const { name } = message;
@@ -87,8 +109,27 @@ function trusting(state: NamespaceState, trusts: string[], message: string): Ste
   return next({ ...state, trusts }, [{ type: 'audit', message, extra: { trusts } }]);
 }
 
-function keyEvent(message: string, name: string): EventDraft {
-  return { type: 'audit', message, extra: { key: name } };
+function keyEvent(message: string, name: string, key?: NamespaceKey): EventDraft {
+  const which = key === undefined ? {} : { fingerprint: fingerprint(key), ...endOf(key) };
+  return { type: 'audit', message, extra: { key: name, ...which } };
+}
+
+function endOf({ expiresAtMs }: NamespaceKey): { readonly expires_at?: number } {
+  return expiresAtMs === null ? {} : { expires_at: expiresAtMs / 1000 };
+}
+
+/** The retention of a deleted one, or the end of a key. */
+function timer(state: NamespaceState): number | null {
+  return forgetAtMs(state) ?? nextExpiry(state);
+}
+
+function withoutEnds(old: unknown): unknown {
+  const state = old as { readonly keys: Readonly<Record<string, object>> };
+  const keys = Object.entries(state.keys).map(([name, key]) => [
+    name,
+    { ...key, expiresAtMs: null },
+  ]);
+  return { ...state, keys: Object.fromEntries(keys) as unknown };
 }
 
 export const namespace = withMetadata(
@@ -101,7 +142,7 @@ export const namespace = withMetadata(
     effects: () => [],
     policies: {},
     passing: () => null,
-    timer: forgetAtMs,
+    timer,
     index: () => null,
     onCrash: restartThenPark,
     parked: (state, reason, now) => {
@@ -111,9 +152,10 @@ export const namespace = withMetadata(
         : { ...state, ...why, phase: 'error', sinceMs: now };
     },
     snapshot: {
-      schema: 1,
+      schema: 2,
       decode: decoder('namespace', NamespaceState, 'actor/bad-snapshot'),
-      migrations: {},
+      // Keys had no end.
+      migrations: { 1: withoutEnds },
     },
   }),
 );

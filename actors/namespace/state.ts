@@ -4,6 +4,7 @@ import type { Ref } from '../kernel/kind.ts';
 import {
   closed,
   messageDecoder,
+  nullable,
   oneOf,
   Type,
   type MessageOf,
@@ -17,6 +18,8 @@ export const NamespaceKey = closed({
   salt: Type.String(),
   /** Made afresh whenever the key is set; tokens carry it, so they die with it. */
   nonce: Type.String(),
+  /** When it ends, ms since the epoch; null: never. */
+  expiresAtMs: nullable(Type.Number()),
 });
 export type NamespaceKey = Static<typeof NamespaceKey>;
 
@@ -41,6 +44,11 @@ const MESSAGES = {
   trust: { namespace: Type.String() },
   /** Quiet about one that is not trusted; the system always is. */
   untrust: { namespace: Type.String() },
+  /** A key of it was used, or somebody tried: told, not kept. */
+  used: {
+    use: oneOf(['login', 'login refused', 'key used for changes']),
+    extra: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
+  },
   /** The caller has seen that nothing is in it. */
   delete: {},
 };
@@ -50,6 +58,11 @@ export const decodeNamespaceMessage = messageDecoder('namespace', MESSAGES);
 /** A namespace's id is its name. */
 export function namespaceRef(name: string): Ref<NamespaceMessage> {
   return { kind: 'namespace', id: name };
+}
+
+/** In the system namespace, the key that a node's own administrator logs in with: each node's own, so that none makes another's worthless. */
+export function bootstrapKey(node: string): string {
+  return `bootstrap-${node}`;
 }
 
 /** The administrator's namespace. */

@@ -1,4 +1,4 @@
-// What a network does to others: claims its VNI, takes an egress address from the pool, and keeps the
+// What a network does to others: claims its VNI, takes egress and routed addresses from the pool, and keeps the
 // nodes told of the segment they ought to have. Every step may be repeated.
 import { TroupeError, unlessGone } from '../kernel/errors.ts';
 import type { Claims, EffectContext, Performers } from '../kernel/ports.ts';
@@ -6,6 +6,7 @@ import { want } from '../node/executor-message.ts';
 import { gatewayOf, parseNetblock } from './netblock.ts';
 import { isMissing, nodesWithPorts } from './places.ts';
 import type { SegmentPeer, SegmentSpec } from './ports.ts';
+import { routedAddresses, routeOwner } from './routes.ts';
 import { FLOATING, networkRef, type NetworkMessage, type NetworkState } from './state.ts';
 import type { NetworkEffect } from './wanted.ts';
 
@@ -29,24 +30,24 @@ export function networkPerformers(
   return {
     'claim-vni': (state, context) => claimVni(ports, state, context),
     'reserve-egress': async (_state, context) => {
-      const address = await context.ask(networkRef(FLOATING), {
-        kind: 'reserve',
-        owner: ownerOf(context),
-        user: ['network', context.self.id],
-        type: 'gateway',
-        address: null,
-      });
-      if (typeof address !== 'string') {
-        throw new TroupeError('actor/bad-message', 'the floating pool answered no address');
-      }
+      const address = await reserveOutside('gateway', ownerOf(context), context);
       return { kind: 'egress-reserved', address };
+    },
+    'reserve-route': async (_state, context) => {
+      const owner = routeOwner(context.self.id, context.key);
+      const address = await reserveOutside('routed', owner, context);
+      return { kind: 'route-reserved', number: Number(context.key), address };
+    },
+    'release-route': async (_state, context) => {
+      await releaseOutside(routeOwner(context.self.id, context.key), context);
+      return { kind: 'route-released', number: Number(context.key) };
     },
     'sync-segments': (state, context) => syncSegments(ports, state, context),
     'tear-down': async (state, context) => {
       await Promise.all(state.nodes.map((node) => wantSegment(node, null, state, context)));
-      await unlessGone(
-        context.ask(networkRef(FLOATING), { kind: 'release', owner: ownerOf(context) }),
-      );
+      const routes = Object.keys(state.routes).map((number) => routeOwner(context.self.id, number));
+      const owners = [ownerOf(context), ...routes];
+      await Promise.all(owners.map((owner) => releaseOutside(owner, context)));
       return { kind: 'torn-down' };
     },
     forget: async (state, context) => {
@@ -56,6 +57,23 @@ export function networkPerformers(
       return { kind: 'forgotten' };
     },
   };
+}
+
+/** An address of the floating pool. */
+async function reserveOutside(
+  type: 'gateway' | 'routed',
+  owner: string,
+  context: Context,
+): Promise<string> {
+  const user: [string, string] = ['network', context.self.id];
+  const message = { kind: 'reserve', owner, user, type, address: null } as const;
+  const address = await context.ask(networkRef(FLOATING), message);
+  if (typeof address === 'string') return address;
+  throw new TroupeError('actor/bad-message', 'the floating pool answered no address');
+}
+
+function releaseOutside(owner: string, context: Context): Promise<unknown> {
+  return unlessGone(context.ask(networkRef(FLOATING), { kind: 'release', owner }));
 }
 
 async function claimVni(
@@ -116,11 +134,13 @@ function segmentSpec(ports: NetworkPorts, state: NetworkState, networkId: string
     egressAddress: state.egressAddress,
     floatingBlock: ports.floatingBlock,
     ports: Object.entries(state.ports).flatMap(([interfaceId, port]) => {
-      const { mac, ipv4, hostname, node } = port;
+      const { mac, ipv4, hostname, node, floating } = port;
       if (isMissing(state, node)) return [];
-      return [{ interfaceId, mac, ipv4, hostname, node, floating: null }];
+      return [{ interfaceId, mac, ipv4, hostname, node, floating }];
     }),
     peers,
+    routed: routedAddresses(state),
+    dnsEntries: Object.entries(state.dnsEntries).map(([name, address]) => ({ name, address })),
   };
 }
 

@@ -8,6 +8,7 @@
 // N2  Every change of ports raises the generation; executors ignore an older one.
 // N3  A node that was told of the segment is told until it says the segment is gone.
 // N4  Who has given its addresses back gets none any more: a request that comes later was sent before.
+//     Whoever may hold again (a float, a route) asks under a new name each time.
 // N5  The VNI is recorded as a candidate before it is claimed: whatever was claimed is given back.
 import {
   defineKind,
@@ -24,18 +25,21 @@ import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
 import { INSISTENT, isWanted, setBack, timerOf, tryAgain } from '../kernel/setback.ts';
 import { ownReservations } from './addressing.ts';
+import { removeDNS, setDNS } from './dns-entries.ts';
 import { parseNetblock } from './netblock.ts';
 import {
   attach,
+  floatChanged,
   isInUse,
   isPool,
   newWish,
+  nodeTold,
   releaseOwner,
   reserveAddress,
-  sawNode,
   segmentsSynced,
   usersOf,
 } from './places.ts';
+import { endLateRoutes, routeFailed, routeTurn } from './routes.ts';
 import { decodeNetworkMessage, FLOATING, NetworkState, type NetworkMessage } from './state.ts';
 import { randomVni, VNI_TRIES } from './vni.ts';
 import { effects, passing, type NetworkEffect } from './wanted.ts';
@@ -55,6 +59,10 @@ export const initial: NetworkState = {
   reservations: {},
   released: {},
   ports: {},
+  routes: {},
+  routesAsked: 0,
+  routeFailure: null,
+  dnsEntries: {},
   generation: 0,
   convergingSinceMs: null,
   nodes: [],
@@ -70,8 +78,7 @@ function transition(
   message: NetworkMessage | KernelMessage,
   turn: Turn,
 ): Step<NetworkState> {
-  const isMaking = message.kind === 'create' || message.kind === 'create-pool';
-  if (state.phase === 'none' && !isMaking) {
+  if (state.phase === 'none' && message.kind !== 'create' && message.kind !== 'create-pool') {
     return refuse(state, 'object/not-found', 'network not found');
   }
   switch (message.kind) {
@@ -92,20 +99,30 @@ function transition(
       return releaseOwner(state, message.owner, turn);
     case 'attach':
       return attach(state, message, turn);
+    case 'float-changed':
+      return floatChanged(state, message, turn);
+    case 'route':
+    case 'route-reserved':
+    case 'unroute':
+    case 'route-released':
+      return routeTurn(state, message, turn);
+    case 'set-dns':
+      return setDNS(state, message, turn);
+    case 'remove-dns':
+      return removeDNS(state, message, turn);
     case 'segments-synced':
       return segmentsSynced(state, message, turn);
     case 'node-seen':
-      return sawNode(state, message, turn);
-    case 'describe': {
-      const { netblock, dns, namespace } = state;
-      return next(state, [], { netblock, dns, namespace });
-    }
-    case 'account-for': {
-      const isKept = state.nodes.includes(message.node);
-      return next(state, [], { isKept, generation: state.generation });
-    }
+    case 'node-gone':
+      return nodeTold(state, message, turn);
+    case 'describe':
+    case 'account-for':
+      return tell(state, message);
     case 'delete':
       return startDeleting(state, turn);
+    case 'delete-unused':
+      if (isPool(state) || !isInUse(state)) return startDeleting(state, turn);
+      return refuse(state, 'network/in-use', `network ${turn.id} has interfaces`);
     case 'torn-down':
       return tornDown(state, turn);
     case 'forgotten':
@@ -115,6 +132,16 @@ function transition(
     case 'time-reached':
       return timeReached(state, turn);
   }
+}
+
+/** Questions, which change nothing. */
+function tell(
+  state: NetworkState,
+  message: Of<'describe'> | Of<'account-for'>,
+): Step<NetworkState> {
+  const { netblock, dns, namespace, nodes, generation } = state;
+  if (message.kind === 'describe') return next(state, [], { netblock, dns, namespace });
+  return next(state, [], { isKept: nodes.includes(message.node), generation });
 }
 
 function create(state: NetworkState, message: Of<'create'>, turn: Turn): Step<NetworkState> {
@@ -182,6 +209,8 @@ function tornDown(state: NetworkState, turn: Turn): Step<NetworkState> {
     reservations: {},
     released: {},
     ports: {},
+    routes: {},
+    dnsEntries: {},
     egressAddress: null,
     setback: null,
   };
@@ -196,6 +225,7 @@ function effectFailed(
   turn: Turn,
 ): Step<NetworkState> {
   if (!isWanted(effects(state), message)) return next(state);
+  if (message.effect === 'reserve-route') return routeFailed(state, message.key, message, turn);
   if (state.phase !== 'initial') return setBack(state, message, turn);
   const { code, reason } = message;
   const isPoolEmpty = message.effect === 'reserve-egress' && code === 'network/no-free-address';
@@ -209,7 +239,8 @@ function timeReached(state: NetworkState, turn: Turn): Step<NetworkState> {
   if (state.phase === 'initial' && isLate(late, turn.now)) {
     return fail(state, failure('object/deadline', `${late.reason} took too long`), turn);
   }
-  return next(tryAgain(state, turn.now));
+  const { state: timely, events } = endLateRoutes(state, turn);
+  return next(tryAgain(timely ?? state, turn.now), events);
 }
 
 function fail(state: NetworkState, why: Failure, turn: Turn): Step<NetworkState> {
@@ -225,6 +256,16 @@ function parked(state: NetworkState, reason: string, now: number): NetworkState 
   return { ...state, ...why, phase: 'error', sinceMs: now };
 }
 
+/** None of schema 2 had floating or routed addresses, or names of its own. */
+function withoutOutside(old: unknown): object {
+  const { ports, ...state } = old as { readonly ports: Readonly<Record<string, object>> };
+  const inside = Object.entries(ports).map(
+    ([id, port]) => [id, { ...port, floating: null, floatEdition: 0 }] as const,
+  );
+  const none = { routes: {}, routesAsked: 0, routeFailure: null, dnsEntries: {} };
+  return { ...state, ...none, ports: Object.fromEntries(inside) };
+}
+
 export const network = withMetadata(
   defineKind<NetworkState, NetworkMessage, NetworkEffect>({
     kind: 'network',
@@ -236,6 +277,9 @@ export const network = withMetadata(
     policies: {
       'claim-vni': PROMPT,
       'reserve-egress': PROMPT,
+      'reserve-route': PROMPT,
+      // Its failure holds nothing else up.
+      'release-route': STANDING,
       'sync-segments': INSISTENT,
       'tear-down': INSISTENT,
       forget: STANDING,
@@ -249,10 +293,11 @@ export const network = withMetadata(
     onCrash: restartThenPark,
     parked,
     snapshot: {
-      schema: 2,
+      schema: 3,
       decode: decoder('network', NetworkState, 'actor/bad-snapshot'),
       migrations: {
         1: (state) => ({ ...(state as object), boots: {}, released: {}, convergingSinceMs: null }),
+        2: withoutOutside,
       },
     },
   }),

@@ -24,8 +24,19 @@ export function isMissing(state: NetworkState, node: string): boolean {
   return state.boots[node] === MISSING;
 }
 
+/** What becomes of a node on which it has, or may still have, a segment. */
+export function nodeTold(
+  state: NetworkState,
+  message: Of<'node-seen'> | Of<'node-gone'>,
+  turn: Turn,
+): Step<NetworkState> {
+  return message.kind === 'node-gone'
+    ? nodeGone(state, message, turn)
+    : sawNode(state, message, turn);
+}
+
 /** A node that is there again, or anew, is told the whole; one that is missing is withdrawn from the others. */
-export function sawNode(
+function sawNode(
   state: NetworkState,
   { node, boot }: Of<'node-seen'>,
   turn: Turn,
@@ -40,6 +51,19 @@ export function sawNode(
       ? { type: 'status', message: 'node is missing, its entries are withdrawn', extra }
       : { type: 'status', message: 'node is there again', extra };
   return next({ ...seen, ...newWish(state, turn) }, [event]);
+}
+
+/** A node was removed from the cluster: nothing of the network is there any more, and nobody is told there. */
+function nodeGone(state: NetworkState, { node }: Of<'node-gone'>, turn: Turn): Step<NetworkState> {
+  const isThere = state.nodes.includes(node) || nodesWithPorts(state).has(node);
+  if (!isThere) return next(state);
+  const { [node]: _, ...boots } = state.boots;
+  const ports = Object.fromEntries(
+    Object.entries(state.ports).filter(([, port]) => port.node !== node),
+  );
+  const nodes = state.nodes.filter((one) => one !== node);
+  const event: EventDraft = { type: 'status', message: 'node was removed', extra: { node } };
+  return next({ ...state, nodes, boots, ports, ...newWish(state, turn) }, [event]);
 }
 
 /** Ids of the instances on it, placed or about to be. */
@@ -62,9 +86,7 @@ export function reserveAddress(
   turn: Turn,
 ): Step<NetworkState> {
   if (state.phase !== 'created' && !isPool(state)) return notActive(state, turn);
-  const givesBackOnce = message.type === 'instance' || message.type === 'gateway';
-  if (givesBackOnce && Object.hasOwn(state.released, message.owner))
-    return tooLate(state, message.owner);
+  if (Object.hasOwn(state.released, message.owner)) return tooLate(state, message.owner);
   const result = reserve(parseNetblock(state.netblock), state.reservations, message, turn);
   if (!result.ok) return refuse(state, result.code, result.reason);
   const { address, reservations } = result;
@@ -117,12 +139,12 @@ function withReleased(
 
 /** Gives an interface that holds its address a place on its node. */
 export function attach(state: NetworkState, message: Of<'attach'>, turn: Turn): Step<NetworkState> {
-  const { kind: _, interfaceId, ...port } = message;
+  const { kind: _, interfaceId, ...asked } = message;
   const before = Object.hasOwn(state.ports, interfaceId) ? state.ports[interfaceId] : undefined;
   // An interface that is there stays there, also while the network waits for its deletion.
-  if (before !== undefined && isSamePort(before, port)) return next(state);
+  if (before !== undefined && isSamePort(before, asked)) return next(state);
   if (state.phase !== 'created') return notActive(state, turn);
-  const { ipv4, node } = port;
+  const { ipv4, node } = asked;
   const owner = `interface/${interfaceId}`;
   if (Object.hasOwn(state.released, owner)) return tooLate(state, owner);
   if (ipv4 !== null && state.reservations[ipv4]?.owner !== owner) {
@@ -130,7 +152,8 @@ export function attach(state: NetworkState, message: Of<'attach'>, turn: Turn): 
     return refuse(state, 'network/address-in-use', reason);
   }
   const nodes = state.nodes.includes(node) ? state.nodes : [...state.nodes, node];
-  const ports = { ...state.ports, [interfaceId]: port };
+  const { floating = null, floatEdition = 0 } = before ?? {};
+  const ports = { ...state.ports, [interfaceId]: { ...asked, floating, floatEdition } };
   const extra = { interface: interfaceId, node };
   return next({ ...state, ports, nodes, ...newWish(state, turn) }, [
     { type: 'mutate', message: 'attached interface', extra },
@@ -139,7 +162,7 @@ export function attach(state: NetworkState, message: Of<'attach'>, turn: Turn): 
 
 type Port = NetworkState['ports'][string];
 
-function isSamePort(a: Port, b: Port): boolean {
+function isSamePort(a: Port, b: Omit<Port, 'floating' | 'floatEdition'>): boolean {
   return (
     a.node === b.node &&
     a.mac === b.mac &&
@@ -147,6 +170,21 @@ function isSamePort(a: Port, b: Port): boolean {
     a.hostname === b.hostname &&
     a.instanceId === b.instanceId
   );
+}
+
+/** In every phase in which it is a port: what is given back is withdrawn from a network that waits for its end, too. */
+export function floatChanged(
+  state: NetworkState,
+  { interfaceId, edition, floating }: Of<'float-changed'>,
+  turn: Turn,
+): Step<NetworkState> {
+  const port = Object.hasOwn(state.ports, interfaceId) ? state.ports[interfaceId] : undefined;
+  if (port === undefined || edition <= port.floatEdition) return next(state);
+  const ports = { ...state.ports, [interfaceId]: { ...port, floating, floatEdition: edition } };
+  if (floating === port.floating) return next({ ...state, ports });
+  return next({ ...state, ports, ...newWish(state, turn) }, [
+    { type: 'mutate', message: 'floating address', extra: { interface: interfaceId, floating } },
+  ]);
 }
 
 /** Forgets the nodes that have nothing of the network any more; an outcome of an older generation is history. */
@@ -179,6 +217,19 @@ export function newWish(
   return { generation: generation + 1, convergingSinceMs: now, setback: null };
 }
 
+/** As newWish(), for what the nodes that have a segment are told; without any there is nothing to do. */
+export function segmentChange(
+  state: NetworkState,
+  turn: Turn,
+): Partial<Pick<NetworkState, 'generation' | 'convergingSinceMs' | 'setback'>> {
+  return state.nodes.length === 0 ? {} : newWish(state, turn);
+}
+
+/** What needs a network that works is refused on any other. */
+export function notReady(state: NetworkState, turn: Turn): Step<NetworkState> {
+  return refuse(state, 'network/not-ready', `network ${turn.id} is not ready (${state.phase})`);
+}
+
 function tooLate(state: NetworkState, owner: string): Step<NetworkState> {
   const reason = `${owner} has given back what it held, and gets nothing any more`;
   return refuse(state, 'object/wrong-phase', reason);
@@ -186,8 +237,6 @@ function tooLate(state: NetworkState, owner: string): Step<NetworkState> {
 
 /** Later, perhaps, while it is being set up; never again once it is on its way out. */
 function notActive(state: NetworkState, turn: Turn): Step<NetworkState> {
-  if (state.phase === 'initial') {
-    return refuse(state, 'network/not-ready', `network ${turn.id} is not ready (${state.phase})`);
-  }
+  if (state.phase === 'initial') return notReady(state, turn);
   return refuse(state, 'object/wrong-phase', `network is not active: ${turn.id}`);
 }

@@ -57,6 +57,22 @@ export interface SegmentSpec {
   readonly ports: readonly SegmentPort[];
   /** Other machines that hold the segment. */
   readonly peers: readonly SegmentPeer[];
+  /** Addresses of the floating block whose packets go into the network untranslated; some guest answers for each. */
+  readonly routed: readonly string[];
+  /** What DNS answers besides the ports' names. */
+  readonly dnsEntries: readonly DNSEntry[];
+}
+
+export interface DNSEntry {
+  /** A host name, or a dotted domain name. */
+  readonly name: string;
+  readonly address: string;
+}
+
+/** What a ping printed. */
+export interface PingOutput {
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
 export interface SegmentReport {
@@ -95,6 +111,8 @@ export interface Dataplane {
   ensureTap(spec: TapSpec, by: WantedBy): Promise<TapReport>;
   /** Removes the owner's taps, but for those of the interfaces to keep. Quiet when there is none. */
   removeTaps(keepInterfaceIds: readonly string[], by: WantedBy): Promise<void>;
+  /** Ten echo requests from the segment's router, answered or not: some 10 s. `hypervisor/segment-missing` without a segment. */
+  ping(networkId: string, address: string, trace: string): Promise<PingOutput>;
   /**
    * Compares kernel, ledger and the segments and taps last wanted; repairs what is wanted, and removes what the
    * ledger owns but `isWanted` says nobody wants. What is not in the ledger is reported, never touched.

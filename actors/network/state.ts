@@ -3,7 +3,7 @@ import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
 import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
-import { nodeSeen } from '../node/presence.ts';
+import { nodeGone, nodeSeen } from '../node/presence.ts';
 import {
   closed,
   messageDecoder,
@@ -40,8 +40,22 @@ export const Port = closed({
   ipv4: nullable(Type.String()),
   hostname: Type.String(),
   node: Type.String(),
+  /** Address by which it is reached from outside. */
+  floating: nullable(Type.String()),
+  /** Of the last change of `floating` that its interface told; see actors/interface/float.ts F3. */
+  floatEdition: Type.Integer(),
 });
 export type Port = Static<typeof Port>;
+
+/** An address of the floating pool whose packets come into the network as they are: see routes.ts. */
+export const RoutedAddress = closed({
+  phase: oneOf(['reserving', 'held', 'leaving']),
+  /** Null until the pool has given one. */
+  address: nullable(Type.String()),
+  /** When it came to its phase, ms since the epoch. */
+  sinceMs: Type.Number(),
+});
+export type RoutedAddress = Static<typeof RoutedAddress>;
 
 export const NetworkState = closed({
   phase: oneOf(['none', 'initial', 'created', 'delete-wait', 'deleted', 'error']),
@@ -66,7 +80,17 @@ export const NetworkState = closed({
   released: Type.Record(Type.String(), Type.Number()),
   /** By interface id. */
   ports: Type.Record(Type.String(), Port),
-  /** Of the wanted segments; grows with every change of ports. */
+  /** By number; each number is used once. */
+  routes: Type.Record(Type.String(), RoutedAddress),
+  /** How many routed addresses were asked for. */
+  routesAsked: Type.Integer(),
+  /** Why the last one that came to nothing did. */
+  routeFailure: nullable(
+    closed({ number: Type.Integer(), code: Type.String(), reason: Type.String() }),
+  ),
+  /** Names that the network answers for besides those of its instances: name, in lower case, to address. */
+  dnsEntries: Type.Record(Type.String(), Type.String()),
+  /** Of the wanted segments; grows with every change of ports, routes or names. */
   generation: Type.Integer(),
   /** When it last grew, ms since the epoch; null: all nodes have said since that they have it so. */
   convergingSinceMs: nullable(Type.Number()),
@@ -112,14 +136,32 @@ const MESSAGES = {
     hostname: Type.String(),
     node: Type.String(),
   },
+  /** The interface's floating address is this one now (null: none). An older edition is history. */
+  'float-changed': {
+    interfaceId: Type.String(),
+    edition: Type.Integer(),
+    floating: nullable(Type.String()),
+  },
+  /** Asks for a routed address. Replies its number; its outcome is in the state. */
+  route: {},
+  'route-reserved': { number: Type.Integer(), address: Type.String() },
+  /** Quiet when the network has no such routed address. */
+  unroute: { address: Type.String() },
+  'route-released': { number: Type.Integer() },
+  'set-dns': { name: Type.String(), address: Type.String() },
+  /** Quiet when there is no such name. */
+  'remove-dns': { name: Type.String() },
   /** Outcome of sync-segments; `absent` are the nodes that have nothing of this network any more. */
   'segments-synced': { generation: Type.Integer(), absent: Type.Array(Type.String()) },
   'node-seen': nodeSeen,
+  'node-gone': nodeGone,
   /** Replies what a config drive says about the network. */
   describe: {},
   /** A node that has something of it, and has not heard of it since it started, asks whether that is to stay. */
   'account-for': accountFor,
   delete: {},
+  /** As delete, but refused while an interface is on it. */
+  'delete-unused': {},
   'torn-down': {},
   forgotten: {},
 };

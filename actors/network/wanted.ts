@@ -2,6 +2,7 @@
 import type { Passing, Wanted } from '../kernel/kind.ts';
 import { isPaused, withSetback } from '../kernel/setback.ts';
 import { isInUse, isPool, usersOf } from './places.ts';
+import { routeEffects, routesPassing, type RouteEffect } from './routes.ts';
 import type { NetworkMessage, NetworkState } from './state.ts';
 
 export type NetworkEffect =
@@ -9,7 +10,8 @@ export type NetworkEffect =
   | 'reserve-egress'
   | 'sync-segments'
   | 'tear-down'
-  | 'forget';
+  | 'forget'
+  | RouteEffect;
 
 /** Longer than both effects try, so that their own reason is the one that is seen. */
 const SETUP_MS = 180_000;
@@ -25,16 +27,20 @@ export function effects(state: NetworkState): Wanted<NetworkEffect>[] {
       if (state.vni !== null) return [{ name: 'reserve-egress', key: '' }];
       return [{ name: 'claim-vni', key: String(state.vniCandidate) }];
     case 'created':
-      return syncing(state);
+      return standing(state);
     case 'delete-wait':
-      return isInUse(state) ? syncing(state) : [{ name: 'tear-down', key: '' }];
+      return isInUse(state) ? standing(state) : [{ name: 'tear-down', key: '' }];
     case 'deleted':
       return state.forgetting ? [{ name: 'forget', key: '' }] : [];
   }
 }
 
-function syncing(state: NetworkState): Wanted<NetworkEffect>[] {
-  return state.nodes.length > 0 ? [{ name: 'sync-segments', key: String(state.generation) }] : [];
+/** As long as it is used, or may be. */
+function standing(state: NetworkState): Wanted<NetworkEffect>[] {
+  const key = String(state.generation);
+  const syncing: Wanted<NetworkEffect>[] =
+    state.nodes.length > 0 ? [{ name: 'sync-segments', key }] : [];
+  return [...syncing, ...routeEffects(state)];
 }
 
 export function passing(state: NetworkState): Passing<NetworkMessage> | null {
@@ -56,5 +62,5 @@ export function passing(state: NetworkState): Passing<NetworkMessage> | null {
     const reason = withSetback('removing its segments', state);
     return { ...since, reason, deadlineAtMs: sinceMs + TEAR_DOWN_MS };
   }
-  return null;
+  return state.phase === 'created' ? routesPassing(state) : null;
 }

@@ -1,21 +1,74 @@
 // What is asked of a machine's daemon itself rather than of an actor: what its actors are doing, and what only the
 // machine has (consoles). `machine/<node>` answers; the router brings it there.
 import type { Ref } from '../kernel/kind.ts';
-import { messageDecoder, Type, type MessageOf } from '../kernel/schema.ts';
+import { AgentCommand } from '../agent-operation/state.ts';
+import { closed, decoder, messageDecoder, Type, type MessageOf } from '../kernel/schema.ts';
+
+/** Of what goes in one message: well below what the mesh takes. */
+export const PIECE_BYTES = 512 * 1024;
+
+const Bytes = Type.Unsafe<Uint8Array>(Type.Unknown());
 
 const MESSAGES = {
   /** Replies what the actor is doing; null: it does not run there. `address` is `kind/id`. */
   inspect: { address: Type.String() },
   /** Replies what is past its deadline there. */
   stuck: {},
+  /** Replies the daemon's process id and the actors that are at work or waited for there. */
+  busy: {},
+  /** Replies what the machine has and uses. */
+  resources: {},
+  /** Replies the processor time of the service's processes. */
+  processes: {},
   /** Replies the end of the serial console's log, base64; a negative length: all of it. */
   'read-console': { instanceId: Type.String(), lengthBytes: Type.Integer() },
   'clear-console': { instanceId: Type.String() },
   /** Replies what the ticket that was made there is worth, once; null: nothing (any more). */
   'redeem-ticket': { secret: Type.String() },
+  /** Replies `vnc` or `spice`: how a screen is shown there that was asked for as `vdi`. */
+  'screen-kind': { vdi: Type.String() },
+  /** Replies what the instance has used lately, as events, oldest first. */
+  usage: { instanceId: Type.String() },
+  /**
+   * Has the agent in the guest carry the commands out, unless that was asked for before; replies the outcome, or null when
+   * there is none yet after a while. `boot`: of the daemon that is meant (guest-operations.ts).
+   */
+  'run-agent-operation': {
+    operationId: Type.String(),
+    instanceId: Type.String(),
+    boot: Type.String(),
+    commands: Type.Array(AgentCommand),
+  },
+  /** Nobody waits for its outcome any more. */
+  'end-agent-operation': { operationId: Type.String() },
+  /** Takes a picture of the guest's screen into the spool; replies its id there. */
+  'take-screenshot': { instanceId: Type.String() },
+  /** Brings bytes into its spool, at this place; replies how many are there then. Repeated: nothing changes. */
+  'spool-write': { id: Type.String(), offset: Type.Integer({ minimum: 0 }), bytes: Bytes },
+  'spool-resize': { id: Type.String(), sizeBytes: Type.Integer({ minimum: 0 }) },
+  /** Replies how many bytes are there; null: there is no such file. */
+  'spool-size': { id: Type.String() },
+  'spool-remove': { id: Type.String() },
+  /** Replies bytes of its replica of a blob; fewer at its end. Error: `image/missing`. */
+  'read-replica': {
+    blobId: Type.String(),
+    offset: Type.Integer({ minimum: 0 }),
+    lengthBytes: Type.Integer({ minimum: 0, maximum: PIECE_BYTES }),
+  },
+  /** Replies what pinging the address from the network's router there printed; takes some 10 s. */
+  ping: { networkId: Type.String(), address: Type.String() },
 };
 export type MachineMessage = MessageOf<typeof MESSAGES>;
 export const decodeMachineMessage = messageDecoder('machine', MESSAGES);
+
+/** The reply to busy. */
+export const BusyReply = closed({
+  pid: Type.Integer(),
+  busy: Type.Array(
+    closed({ address: Type.String(), doing: Type.String(), waiting: Type.Integer() }),
+  ),
+});
+export const decodeBusy = decoder('busy', BusyReply, 'actor/bad-message');
 
 /** The kind in the address; what comes after it is the node. */
 export const MACHINE = 'machine';

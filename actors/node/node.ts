@@ -32,7 +32,8 @@ function transition(
   message: NodeMessage | KernelMessage,
   turn: Turn,
 ): Step<NodeState> {
-  if (state.phase === 'none' && message.kind !== 'register') {
+  const isThere = state.phase !== 'none' && state.phase !== 'deleted';
+  if (!isThere && message.kind !== 'register') {
     return refuse(state, 'object/not-found', 'node not found');
   }
   switch (message.kind) {
@@ -50,6 +51,8 @@ function transition(
       return adopt(state, message, turn);
     case 'set-draining':
       return setDraining(state, message.isDraining);
+    case 'resources':
+      return next(state, resourceEvents(message));
     case 'announced':
       return next(state);
     case 'effect-failed':
@@ -59,7 +62,8 @@ function transition(
 }
 
 /** A daemon that joins again after an outage is the same daemon: nothing started. */
-function register(state: NodeState, message: Of<'register'>, turn: Turn): Step<NodeState> {
+function register(before: NodeState, message: Of<'register'>, turn: Turn): Step<NodeState> {
+  const state = before.phase === 'deleted' ? another(before) : before;
   const { bootId, machine, gauges } = message;
   // Guests may have ended while no daemon looked; those that run are found by the next measuring.
   const reservations = unmarked(state.reservations);
@@ -70,6 +74,21 @@ function register(state: NodeState, message: Of<'register'>, turn: Turn): Step<N
   return next({ ...state, ...started, sinceMs: turn.now }, [
     { type: 'audit', message: 'daemon started', extra },
   ]);
+}
+
+/** A machine that was invited under the name of one that was removed. */
+function another({ drainChanges }: NodeState): NodeState {
+  return { ...initial, drainChanges };
+}
+
+/** By these words existing clients find them (contract: nodes 1.6). */
+function resourceEvents({ resources, hogs }: Of<'resources'>): EventDraft[] {
+  const message = 'updated node resources and package versions';
+  const events: EventDraft[] = [{ type: 'resources', message, extra: resources }];
+  if (Object.keys(hogs).length > 0) {
+    events.push({ type: 'status', message: 'processes use much CPU', extra: hogs });
+  }
+  return events;
 }
 
 /** What runs there runs on; nothing new comes. */

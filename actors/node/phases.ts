@@ -3,7 +3,9 @@ import type { NodeState } from './state.ts';
 
 export const PHASES: Readonly<Record<NodeState['phase'], readonly NodeState['phase'][]>> = {
   none: ['created'],
-  created: ['error'],
+  created: ['error', 'deleted'],
   // Registered again by a daemon that got over what parked it.
-  error: ['created'],
+  error: ['created', 'deleted'],
+  // Another machine was invited under its name.
+  deleted: ['created'],
 };

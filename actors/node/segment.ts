@@ -28,6 +28,8 @@ const decodeSegment = decoder(
       }),
     ),
     peers: Type.Array(closed({ node: Type.String(), vtep: Type.String() })),
+    routed: Type.Array(Type.String()),
+    dnsEntries: Type.Array(closed({ name: Type.String(), address: Type.String() })),
   }),
   'actor/bad-message',
 );

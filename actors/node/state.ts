@@ -12,7 +12,7 @@ import {
 } from '../kernel/schema.ts';
 
 /** What a node is there for: to run instances, to keep copies of blobs, to serve the API. */
-export const ROLES = ['hypervisor', 'storage', 'api'] as const;
+export const ROLES = ['hypervisor', 'storage', 'api', 'events'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** How far a machine may be filled (contract: instances 5, conventions 13). */
@@ -76,7 +76,7 @@ export const Machine = closed({
 export type Machine = Static<typeof Machine>;
 
 export const NodeState = closed({
-  phase: oneOf(['none', 'created', 'error']),
+  phase: oneOf(['none', 'created', 'error', 'deleted']),
   bootId: Type.String(),
   machine: nullable(Machine),
   /** Null: it has not measured anything yet, and is given nothing. */
@@ -120,6 +120,11 @@ const MESSAGES = {
   'set-draining': { isDraining: Type.Boolean() },
   /** Outcome of announce. */
   announced: {},
+  /** What the machine has and uses, and which of its programs use much of a processor: told, not kept. */
+  resources: {
+    resources: Type.Record(Type.String(), Type.Union([Type.Number(), Type.Boolean()])),
+    hogs: Type.Record(Type.String(), Type.Number()),
+  },
   /** An audit found differences between what is wanted, recorded and there. */
   'drift-found': { drifts: Type.Array(DriftRow) },
 };

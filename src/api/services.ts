@@ -4,7 +4,14 @@ import type { Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
+import type { Busy } from '../../actors/kernel/inspection.ts';
 import type { EventRecord, Log, Random, Router } from '../../actors/kernel/ports.ts';
+import type { ArchiveReader } from '../archive/archive-reader.ts';
+import type { History } from '../archive/history.ts';
+import type { Format } from '../metrics/exposition.ts';
+import type { RouteLabels } from '../metrics/http-meter.ts';
+import type { AuditTrail } from './identity/audit-trail.ts';
+import type { TokenSecrets } from './identity/token-secrets.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Sockets } from './http/channel.ts';
 import type { Hub } from './stream/hub.ts';
@@ -26,6 +33,81 @@ export type ConsoleKind = 'serial' | 'graphic';
 export interface ConsoleLogs {
   readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
   clearConsole(instanceId: string): Promise<void>;
+  /** How its screen is really shown: a machine without SPICE shows it by VNC. */
+  screenKind(instanceId: string): Promise<'vnc' | 'spice'>;
+}
+
+/** What the cluster remembers. */
+export interface Past {
+  readonly reader: Pick<ArchiveReader, 'version' | 'blame' | 'traced'>;
+  readonly history: History;
+}
+
+/** What one daemon says of itself. */
+export interface BusyDaemon {
+  readonly node: string;
+  /** 0: it did not answer. */
+  readonly pid: number;
+  readonly busy: readonly Busy[];
+}
+
+export interface ShardOwner {
+  readonly shard: number;
+  readonly node: string;
+  readonly epoch: number;
+}
+
+/** The machines of the cluster, and taking one out. */
+export interface Nodes {
+  /** What it has and uses, by the names of the contract (nodes 1.6). Errors: of who has to be asked. */
+  resources(node: string): Promise<Record<string, Json>>;
+  /** The processor time of its service's processes (nodes 1.5). */
+  processes(node: string): Promise<Json>;
+  /** Of all members. */
+  busy(): Promise<readonly BusyDaemon[]>;
+  /** As far as this daemon knows. */
+  shardOwners(): readonly ShardOwner[];
+  /** For good. Resolves to the store revision. Errors: `node/is-member`, `object/not-found`. */
+  remove(node: string, trace: string): Promise<number>;
+}
+
+/** Who may read the metrics: from this machine, or with a token of the system namespace; only with one; anybody. */
+export type MetricsAccess = 'local' | 'token' | 'open';
+
+/** What those who watch over the daemon ask for. */
+export interface Monitoring {
+  readonly access: () => MetricsAccess;
+  /** Told of each request. */
+  readonly requests: {
+    begun(): void;
+    /** `route` null: there is none. The same object each time for the same route. */
+    ended(route: RouteLabels | null, status: number, durationMs: number): void;
+  };
+  /** All metrics as text. */
+  metrics(format: Format): Promise<string>;
+  /** Why requests are better sent to another daemon now; none: this one may serve. */
+  notReady(): readonly string[];
+}
+
+/** Bytes on the disks of machines: the spool of what is brought, and replicas of blobs. */
+export interface MachineBytes {
+  /** Resolves to how many are there then. Errors: `api/conflict` for a hole, `host/disk-full`, of a node out of reach. */
+  write(
+    node: string,
+    id: string,
+    piece: { readonly offset: number; readonly bytes: Uint8Array },
+    trace: string,
+  ): Promise<number>;
+  resize(node: string, id: string, sizeBytes: number, trace: string): Promise<void>;
+  /** Null: none are there. */
+  size(node: string, id: string, trace: string): Promise<number | null>;
+  /** Fewer at the blob's end. */
+  readReplica(
+    node: string,
+    blobId: string,
+    piece: { readonly offset: number; readonly lengthBytes: number },
+    trace: string,
+  ): Promise<Uint8Array>;
 }
 
 /** The consoles of instances, wherever they are. */
@@ -50,12 +132,22 @@ export interface ApiServices {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly tokenSecret: Uint8Array;
+  readonly tokenSecrets: TokenSecrets & { rotate(isAtOnce: boolean): Promise<void> };
+  /** Signs what SPICE consoles show, PEM; empty: none. */
+  readonly consoleAuthority: string;
+  readonly audit: AuditTrail;
   readonly operations: Operations;
   readonly consoles: Consoles;
   readonly sockets: Sockets;
   readonly tickets: Tickets;
   readonly hub: Hub;
+  /** The archive: what objects were, and what has happened and happens now. */
+  readonly past: Past;
+  readonly monitoring: Monitoring;
+  readonly nodes: Nodes;
+  readonly bytes: MachineBytes;
+  /** What an instance has used lately, as events. */
+  usageOf(instanceId: string): Promise<readonly EventRecord[]>;
   /** An object's events, newest first; `limit` negative: all. */
   events(address: Address, limit: number, type: string | null): Promise<readonly EventRecord[]>;
 }

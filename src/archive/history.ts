@@ -2,7 +2,8 @@
 //
 // H1  Everything is in the store's revision order; a page, and a live batch, holds whole revisions only. So a reader
 //     that remembers `through` of the last page or batch gets everything after it exactly once.
-// H2  What can no longer be told stands as a gap among the items, at the place where it would have been.
+// H2  What can no longer be told stands as a gap among the items, once, at the gap's last revision. A reader that came
+//     back in the midst of a gap is told all of it.
 // H3  Replay, then live without a seam: listen first and keep what comes; read() pages until `through` reaches
 //     `revision` as it was at the first batch kept (or now, when none came); then drop what is kept up to there.
 // H4  Filters are the caller's access check: a reader that may see one namespace sets `namespace`.

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { View } from '../client/client.ts';
 import type { Command } from './command.ts';
+import { deleteAllCommand } from './delete-all.ts';
 import { eventsCommand } from './event-command.ts';
 import { size } from './format.ts';
 import { deleteObject, listCommand, printView, showCommand } from './object-command.ts';
@@ -73,6 +74,7 @@ export const ARTIFACT_COMMANDS: readonly Command[] = [
     examples: ['troupe artifact delete UUID'],
     run: (call) => deleteObject(call, 'artifact'),
   },
+  deleteAllCommand('artifact'),
   eventsCommand('artifact'),
 ];
 
@@ -81,7 +83,7 @@ function imageUrl(given: string, directory: string): string {
   return /^\.{0,2}\//.test(given) ? pathToFileURL(resolve(directory, given)).href : given;
 }
 
-function artifactText(one: View): string {
+export function artifactText(one: View): string {
   const found = versions(one);
   const summary = fields([
     ['uuid', text(one, 'uuid')],

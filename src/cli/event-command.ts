@@ -13,6 +13,14 @@ const LIMIT = 100;
 /** While following: more than anything records between two looks. */
 const WINDOW = 500;
 
+const EXAMPLES: Readonly<Record<Noun, string>> = {
+  instance: 'web',
+  network: 'front',
+  artifact: 'UUID',
+  node: 'n2',
+  namespace: 'lab',
+};
+
 export function eventsCommand(noun: Noun): Command {
   return {
     name: `${noun} events`,
@@ -28,7 +36,7 @@ export function eventsCommand(noun: Noun): Command {
       limit: { type: 'string', short: 'l', value: 'N', help: `the newest N only (${LIMIT})` },
       follow: { type: 'boolean', short: 'f', help: 'go on with new ones until Ctrl-C' },
     },
-    examples: [`troupe ${noun} events ${noun === 'artifact' ? 'UUID' : 'web'} --follow`],
+    examples: [`troupe ${noun} events ${EXAMPLES[noun]} --follow`],
     notes: 'With --json and --follow, one event a line.',
     run: async (call) => {
       const limit = call.flags.number('limit', 1) ?? LIMIT;

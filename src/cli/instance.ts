@@ -6,6 +6,7 @@ import type { Call, Command } from './command.ts';
 import { consoleCommand } from './console.ts';
 import { deleteAllCommand } from './delete-all.ts';
 import { addInterfaceCommand } from './instance-plug.ts';
+import { screenCommand, screenFileCommand } from './instance-screen.ts';
 import { eventsCommand } from './event-command.ts';
 import { eventText } from './event-text.ts';
 import { CliError } from './failure.ts';
@@ -61,6 +62,8 @@ export const INSTANCE_COMMANDS: readonly Command[] = [
   deleteAllCommand('instance'),
   addInterfaceCommand,
   consoleCommand,
+  screenCommand,
+  screenFileCommand,
   eventsCommand('instance'),
 ];
 

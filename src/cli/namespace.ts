@@ -1,6 +1,7 @@
 // `troupe namespace`, `troupe key` and `troupe trust`: who may use the API, and in whose name.
 import { randomBytes } from 'node:crypto';
 import type { View } from '../client/client.ts';
+import { eventsCommand } from './event-command.ts';
 import type { Call, Command } from './command.ts';
 import { segment } from './object-path.ts';
 import { jsonText } from './screen-text.ts';
@@ -78,12 +79,16 @@ const addKey: Command = {
   args: ['NAMESPACE', 'NAME'],
   flags: {
     key: { type: 'string', value: 'SECRET', help: 'the key itself (default: a new one, printed)' },
+    days: { type: 'string', value: 'DAYS', help: 'how long it is good (default: for ever)' },
   },
-  examples: ['troupe key add lab laptop'],
+  examples: ['troupe key add lab laptop', 'troupe key add lab ci --days 30'],
   notes: 'Who is logged in with the old key of that name is not any more.',
   run: async (call) => {
     const key = call.flags.text('key') ?? newKey();
-    await call.client().call('POST', `${pathOf(call)}/keys`, { key_name: call.args[1] ?? '', key });
+    const days = call.flags.number('days', 1);
+    const end = days === undefined ? {} : { expires_at: Date.now() / 1000 + days * 86_400 };
+    const body = { key_name: call.args[1] ?? '', key, ...end };
+    await call.client().call('POST', `${pathOf(call)}/keys`, body);
     if (call.flags.is('json')) return call.print(`${jsonText({ name: call.args[1], key })}\n`);
     call.say(`namespace ${call.args[0]} has a key ${call.args[1]}, which is not shown again`);
     return call.print(`${key}\n`);
@@ -165,4 +170,5 @@ export const NAMESPACE_COMMANDS: readonly Command[] = [
   removeKey,
   trust,
   distrust,
+  eventsCommand('namespace'),
 ];

@@ -1,7 +1,9 @@
 // `troupe network`: virtual networks.
 import type { View } from '../client/client.ts';
 import type { Command } from './command.ts';
+import { deleteAllCommand } from './delete-all.ts';
 import { eventsCommand } from './event-command.ts';
+import { NETWORK_ADDRESS_COMMANDS } from './network-address.ts';
 import {
   DELETE_FLAGS,
   deleteObject,
@@ -65,6 +67,8 @@ export const NETWORK_COMMANDS: readonly Command[] = [
     notes: 'One with instances goes once the last of them is gone.',
     run: (call) => deleteObject(call, 'network'),
   },
+  deleteAllCommand('network', { clean_wait: true }),
+  ...NETWORK_ADDRESS_COMMANDS,
   eventsCommand('network'),
 ];
 

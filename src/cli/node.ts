@@ -1,6 +1,8 @@
-// `troupe node list`, `show`, `events`, `drain` and `undrain`: the machines of the cluster. Adding one is in cluster.ts.
+// `troupe node list`, `show`, `events`, `drain`, `undrain` and `delete`: the machines of the cluster. Adding one is in cluster.ts.
 import type { View } from '../client/client.ts';
 import type { Call, Command } from './command.ts';
+import { eventsCommand } from './event-command.ts';
+import { NODE_USAGE_COMMANDS } from './node-usage.ts';
 import { segment } from './object-path.ts';
 import { dateTime } from './format.ts';
 import { jsonText } from './screen-text.ts';
@@ -60,6 +62,16 @@ const undrain: Command = {
   run: async (call) => printNode(call, await call.client().view('POST', `${pathOf(call)}/undrain`)),
 };
 
+const remove: Command = {
+  name: 'node delete',
+  summary: 'Take a machine that will not return out of the cluster',
+  args: ['NODE'],
+  flags: {},
+  examples: ['troupe node delete n3'],
+  notes: `Turn it off first. Its instances are deleted, copies of blobs are made elsewhere, its certificate is refused. Refused while its daemon is there. ${NOTES}`,
+  run: async (call) => printNode(call, await call.client().view('DELETE', pathOf(call))),
+};
+
 function pathOf({ args }: Call): string {
   return `/nodes/${segment(args[0] ?? '')}`;
 }
@@ -88,4 +100,12 @@ function rolesOf(view: View): string {
   return (view['roles'] as readonly string[]).join(' ');
 }
 
-export const NODE_COMMANDS: readonly Command[] = [list, show, drain, undrain];
+export const NODE_COMMANDS: readonly Command[] = [
+  list,
+  show,
+  drain,
+  undrain,
+  remove,
+  eventsCommand('node'),
+  ...NODE_USAGE_COMMANDS,
+];

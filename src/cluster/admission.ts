@@ -4,13 +4,19 @@
 // D2  An invitation admits one node, and a node's name is given once. Both are recorded in the store before anything
 //     is signed. The same machine may ask again: its first answer may have been lost. It proves that it has the private
 //     key: anybody can learn the public one, and the answer may hold the key to an etcd.
-// D3  An invitation for a named node gives that name again: the machine was made anew.
-import { createHash, createPublicKey } from 'node:crypto';
+// D3  An invitation for a named node gives that name again: the machine was made anew, or the node was removed. From then
+//     on the one that had it before is a stranger (transport/sharding/admission.ts).
+import { createPublicKey } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { randomUUID } from 'node:crypto';
 import { codeOf, CODES, reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { Log } from '../../actors/kernel/ports.ts';
-import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
+import {
+  admissionKey,
+  decodeAdmission,
+  encodeAdmission,
+  keyDigest,
+} from '../../transport/sharding/admission.ts';
 import type { Keys } from '../../transport/store/keys.ts';
 import type { Compare, Entry, Store } from '../../transport/store/store.ts';
 import { certifyNode } from './authority.ts';
@@ -80,10 +86,10 @@ async function record(
     const message = `this invitation is for ${wantedNode}; join with --node ${wantedNode}, or make another`;
     throw new TroupeError('api/forbidden', message);
   }
-  const key = createHash('sha256').update(publicKey).digest('base64url');
+  const key = keyDigest(publicKey);
   const used = keys.alloc('invitation', id);
-  const name = keys.alloc('node', node);
-  const value = encodeEnvelope({ schema: 1, state: { node, key } });
+  const name = admissionKey(keys, node);
+  const value = encodeAdmission({ node, key, isRemoved: false });
   const isFree = (absent: string): Compare => ({
     target: 'create',
     key: absent,
@@ -104,10 +110,8 @@ async function record(
 }
 
 function isSame(entry: Entry | null, key: string): boolean {
-  const decoded = entry === null ? null : decodeEnvelope(entry.value);
-  if (decoded?.ok !== true) return false;
-  const { state } = decoded.envelope;
-  return typeof state === 'object' && state !== null && 'key' in state && state.key === key;
+  const record = entry === null ? null : decodeAdmission(entry.value);
+  return record !== null && !record.isRemoved && record.key === key;
 }
 
 function readPublicKey(pem: string): string {

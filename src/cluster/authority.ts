@@ -51,6 +51,18 @@ export function certifyNode(
   return certify(signer, subject, { days: NODE_DAYS, extensions }, trace);
 }
 
+/** A certificate that is good for showing to viewers of the machine's consoles, under these hosts and IP addresses, PEM. */
+export function certifyConsole(
+  signer: Signer,
+  subject: Subject,
+  hosts: readonly string[],
+  trace: string,
+): Promise<string> {
+  const names = hosts.map((host) => `${isIP(host) ? 'IP' : 'DNS'}:${host}`);
+  const extensions = ['extendedKeyUsage=serverAuth', `subjectAltName=${names.join(',')}`];
+  return certify(signer, subject, { days: NODE_DAYS, extensions }, trace);
+}
+
 /** A certificate that is good for asking to be admitted, PEM. */
 export function certifyGuest(
   signer: Signer,

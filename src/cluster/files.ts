@@ -53,6 +53,12 @@ export function readIdentity({ dataDir, node }: Pick<Config, 'dataDir' | 'node'>
   throw new TroupeError('config/invalid', message, { setting: 'node' });
 }
 
+/** SPKI, PEM: that of its certificate. */
+export function publicKeyOf({ certificate }: MeshIdentity): string {
+  const { publicKey } = new X509Certificate(certificate);
+  return publicKey.export({ type: 'spki', format: 'pem' }).toString();
+}
+
 function readFiles(dataDir: string): MeshIdentity {
   const { authority, certificate, key } = clusterFiles(dataDir);
   try {

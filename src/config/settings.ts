@@ -10,6 +10,16 @@ export interface Setting {
   readonly isHidden?: boolean;
 }
 
+/** Of events in the archive. */
+function age(text: string, days: number): Setting {
+  const help = `how long the archive keeps such events (${text}); -1: for ever`;
+  return { value: 'SECONDS', initial: String(days * 86_400), help, isHidden: true };
+}
+
+function most(initial: string, what: string): Setting {
+  return { value: 'COUNT', initial, help: `most ${what}; -1: any number`, isHidden: true };
+}
+
 export const SETTINGS = {
   'data-dir': { value: 'PATH', initial: '/var/lib/troupe', help: 'everything that is kept' },
   'run-dir': {
@@ -28,7 +38,7 @@ export const SETTINGS = {
   node: { value: 'NAME', initial: '', help: "this machine's name (default: its host name)" },
   roles: {
     value: 'ROLES',
-    initial: 'hypervisor,storage,api',
+    initial: 'hypervisor,storage,api,events',
     help: 'what this machine is for',
   },
   cluster: { value: 'NAME', initial: 'troupe', help: 'which cluster it belongs to' },
@@ -103,7 +113,31 @@ export const SETTINGS = {
     initial: '120',
     help: 'how long a daemon may be away until what is on its machine is marked missing',
   },
+  'max-audit-event-age': age('90 days', 90),
+  'max-mutate-event-age': age('90 days', 90),
+  'max-status-event-age': age('7 days', 7),
+  'max-usage-event-age': age('30 days', 30),
+  'max-resources-event-age': age('7 days', 7),
+  'max-prune-event-age': age('30 days', 30),
+  'max-historic-event-age': age('90 days', 90),
+  'max-object-events': most('100000', 'events kept of one object'),
+  'max-version-age': {
+    ...age('90 days', 90),
+    help: 'how long the archive tells what an object was; -1: for ever',
+  },
+  'max-object-versions': most('1000', 'versions kept of one object'),
   'log-level': { value: 'LEVEL', initial: 'info', help: 'debug, info, warn or error' },
+  'token-rotate-days': {
+    value: 'DAYS',
+    initial: '30',
+    help: 'how long one secret signs tokens (0: for ever)',
+  },
+  'log-format': { value: 'FORMAT', initial: 'json', help: 'json (lines) or text' },
+  'metrics-access': {
+    value: 'WHO',
+    initial: 'local',
+    help: 'who reads /metrics without a token: local, token (nobody), open (all)',
+  },
   tour: { value: 'WHEN', initial: 'first', help: 'the tour: first (once), only, or never' },
   image: { value: 'URL', initial: '', help: 'take the tour with this image (URL or file)' },
   'crash-point': {

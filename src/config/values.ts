@@ -40,6 +40,20 @@ export function whole(least: number, most: number): Parser<number> {
   };
 }
 
+/** Seconds, as milliseconds; -1: for ever, which is null. */
+export const age: Parser<number | null> = (text) => {
+  if (text === '-1') return null;
+  if (/^[0-9]{1,10}$/.test(text)) return Number(text) * 1000;
+  throw new Expected('a whole number of seconds, or -1 for ever');
+};
+
+/** A number of things; -1: any, which is null. */
+export const most: Parser<number | null> = (text) => {
+  if (text === '-1') return null;
+  if (/^[1-9][0-9]{0,9}$/.test(text)) return Number(text);
+  throw new Expected('a whole number from 1, or -1 for any number');
+};
+
 export function oneOf<T extends string>(...allowed: readonly T[]): Parser<T> {
   return (text) => {
     const found = allowed.find((each) => each === text);

@@ -1,11 +1,13 @@
 // Compares the machine with the ledger and with what is wanted, now and then; differences become events on the node.
 // Clears the ledger of fences that nobody needs any more.
-import type { Clock, Timer } from '../../actors/kernel/clock.ts';
+import type { Clock } from '../../actors/kernel/clock.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
+import type { Drift } from '../../actors/network/ports.ts';
 import { nodeRef } from '../../actors/node/state.ts';
 import type { FenceSweep } from './fence-sweep.ts';
 import type { Inventory } from './inventory.ts';
 import type { Host } from './host.ts';
+import { Repeating } from './repeating.ts';
 
 /** Between the end of one audit and the start of the next. */
 const AUDIT_MS = 300_000;
@@ -22,45 +24,37 @@ export interface AuditOptions {
   readonly random: Random;
   readonly log: Log;
   readonly isWanted: (owner: string) => boolean | undefined;
+  /** Told of what each audit has found, nothing too. */
+  readonly onFound?: (drifts: readonly Drift[]) => void;
 }
 
 /** Runs until stopped; stop() waits for the one under way. */
 export class Audits {
   readonly #options: AuditOptions;
-  #timer: Timer | undefined;
-  #running: Promise<void> = Promise.resolve();
-  #isStopped = false;
+  readonly #repeating: Repeating;
   /** The node's record may be of an audit of an earlier daemon. */
   #isToldOfNone = false;
 
   constructor(options: AuditOptions) {
     this.#options = options;
-    this.#schedule(FIRST_AUDIT_MS);
-  }
-
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    this.#timer?.cancel();
-    await this.#running;
-  }
-
-  #schedule(delayMs: number): void {
-    if (this.#isStopped) return;
-    this.#timer = this.#options.clock.after(delayMs, () => {
-      this.#running = this.#audit().finally(() => this.#schedule(AUDIT_MS));
+    const { clock, log, random, fences } = options;
+    this.#repeating = new Repeating({
+      clock,
+      log,
+      firstMs: FIRST_AUDIT_MS,
+      everyMs: AUDIT_MS,
+      trace: () => random.uuid(),
+      failed: 'audit not finished',
+      run: async (trace) => {
+        await this.#compare(trace);
+        // Last: it needs the store, which the machine's own repairs do not.
+        await fences.run();
+      },
     });
   }
 
-  async #audit(): Promise<void> {
-    const trace = this.#options.random.uuid();
-    const { log, fences } = this.#options;
-    try {
-      await this.#compare(trace);
-      // Last: it needs the store, which the machine's own repairs do not.
-      await fences.run();
-    } catch (error) {
-      log('warn', 'audit not finished', { trace, error });
-    }
+  stop(): Promise<void> {
+    return this.#repeating.stop();
   }
 
   async #compare(trace: string): Promise<void> {
@@ -69,6 +63,7 @@ export class Audits {
     const orphans = await inventory.run(trace);
     const found = await host.audit(isWanted, trace);
     const drifts = [...orphans, ...found].map((drift) => ({ ...drift }));
+    this.#options.onFound?.(drifts);
     const isNone = drifts.length === 0;
     if (!isNone) log('warn', 'the machine differs from what is wanted', { trace, drifts });
     // That there is none is told too, once: what vanished and comes back is news again.

@@ -8,7 +8,7 @@ import type { ReadModel } from '../read/read-model.ts';
 /** Every machine that has said what it is. */
 export function blobNodes(read: ReadModel, isUp: (node: string) => boolean): NodeView[] {
   return [...read.nodes.all()].flatMap(({ id, state }) => {
-    if (state.machine === null) return [];
+    if (state.machine === null || state.phase === 'deleted') return [];
     const takesMore = canHoldBlobs(state) && !state.isDraining;
     return [{ node: id, isUp: state.phase === 'created' && isUp(id), takesMore }];
   });

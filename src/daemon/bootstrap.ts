@@ -1,16 +1,11 @@
-// What a cluster needs before anybody can use it: the administrator's namespace and key, the floating pool, the
-// secret that tokens are signed with. Each step is done once, and repeated harmlessly. Who finds it done asks nobody: a
+// What a cluster needs before anybody can use it: the administrator's namespace and key, the floating pool. Each step is done once, and repeated harmlessly. Who finds it done asks nobody: a
 // machine starts while the daemon that decides for the pool is away.
-import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Router } from '../../actors/kernel/ports.ts';
-import { namespaceRef, SYSTEM } from '../../actors/namespace/state.ts';
+import { bootstrapKey, namespaceRef, SYSTEM } from '../../actors/namespace/state.ts';
 import { FLOATING, networkRef } from '../../actors/network/state.ts';
-import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
-import type { Keys } from '../../transport/store/keys.ts';
-import type { Store } from '../../transport/store/store.ts';
 import { hashSecret, matches, newSecret } from '../api/identity/secret.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import { retry, type Patience } from './retry.ts';
@@ -20,25 +15,6 @@ export interface Login {
   readonly apiurl: string;
   readonly namespace: string;
   readonly key: string;
-}
-
-/** Each node's own, so that none makes another's worthless. */
-const keyNameOf = (node: string) => `bootstrap-${node}`;
-
-/** The secret that tokens are signed with: whoever starts first makes it, all use it. */
-export async function tokenSecret(store: Store, keys: Keys): Promise<Uint8Array> {
-  const key = keys.alloc('secret', 'token');
-  const mine = { schema: 1, state: randomBytes(32).toString('base64') };
-  await store.txn({
-    compare: [{ target: 'create', key, is: '==', than: 0 }],
-    then: [{ op: 'put', key, value: encodeEnvelope(mine) }],
-  });
-  const entry = await store.get(key);
-  const decoded = entry === null ? null : decodeEnvelope(entry.value);
-  if (decoded?.ok === true && typeof decoded.envelope.state === 'string') {
-    return Buffer.from(decoded.envelope.state, 'base64');
-  }
-  throw new TroupeError('store/bad-value', `${key} holds no token secret`);
 }
 
 export function loginFile(dataDir: string): string {
@@ -104,7 +80,7 @@ export function checkPool(read: ReadModel, floatingBlock: string): void {
 /** The key in the login file as long as the cluster knows it; else a new one. */
 async function currentKey(options: BootstrapOptions): Promise<string> {
   const { node, router, read, dataDir, trace } = options;
-  const name = keyNameOf(node);
+  const name = bootstrapKey(node);
   const known = read.namespaces.get(SYSTEM)?.state.keys[name];
   const kept = await keptKey(dataDir);
   if (known !== undefined && kept !== undefined && (await matches(kept, known))) return kept;

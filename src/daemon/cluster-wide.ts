@@ -1,13 +1,18 @@
 // What the API asks of all machines, or of the one that has it.
 import { randomUUID } from 'node:crypto';
-import { reasonOf } from '../../actors/kernel/errors.ts';
+import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import { formatAddress, type Address } from '../../actors/kernel/kind.ts';
-import type { Log, Router } from '../../actors/kernel/ports.ts';
-import { machineRef } from '../../actors/node/machine-message.ts';
-import { closed, decoder, oneOf, Type } from '../../actors/kernel/schema.ts';
+import type { EventRecord, Log, Router } from '../../actors/kernel/ports.ts';
+import { closed, decoder, oneOf, Type, type Static } from '../../actors/kernel/schema.ts';
+import {
+  BusyReply,
+  decodeBusy,
+  machineRef,
+  type MachineMessage,
+} from '../../actors/node/machine-message.ts';
 import type { ChannelDialler, OpenChannel } from '../../transport/mesh/channel.ts';
-import type { Consoles, Operations } from '../api/services.ts';
+import type { ApiServices, Consoles, MachineBytes, Nodes, Operations } from '../api/services.ts';
 import {
   decodeTicket,
   formatTicket,
@@ -16,6 +21,11 @@ import {
   type Tickets,
 } from '../api/stream/tickets.ts';
 import type { ReadModel } from '../read/read-model.ts';
+
+/** For what can be left out of an answer: a machine that is away holds it up no longer. */
+const ASIDE_MS = 3_000;
+/** A disk may be slow, and busy. */
+const BYTES_MS = 20_000;
 
 export interface ClusterWideOptions {
   readonly node: string;
@@ -28,7 +38,7 @@ export interface ClusterWideOptions {
 }
 
 export function operations(options: ClusterWideOptions): Pick<Operations, 'inspect' | 'stuck'> {
-  const { router, nodeOf, members, log, node: self } = options;
+  const { router, nodeOf } = options;
   return {
     inspect: async (address) => {
       const node = nodeOf(address);
@@ -37,26 +47,93 @@ export function operations(options: ClusterWideOptions): Pick<Operations, 'inspe
       return (await router.ask(machineRef(node), message, { trace: randomUUID() })).value;
     },
     stuck: async () => {
-      const nodes = members().map(({ node }) => node);
-      const asked = (nodes.length === 0 ? [self] : nodes).map(async (node) => {
-        try {
-          const { value } = await router.ask(
-            machineRef(node),
-            { kind: 'stuck' },
-            { trace: randomUUID() },
-          );
-          return value as Json[];
-        } catch (error) {
-          // What is missing is no reason to keep back what the others say.
-          log('warn', 'a member was not asked for what is stuck', {
-            member: node,
-            reason: reasonOf(error),
-          });
-          return [];
-        }
-      });
-      return (await Promise.all(asked)).flat();
+      const all = await askAll(options, { kind: 'stuck' }, 'what is stuck');
+      return all.flatMap(({ value }) => (value ?? []) as Json[]);
     },
+  };
+}
+
+/** Every member; one that does not answer has no value: what is missing is no reason to keep back what the others say. */
+async function askAll(
+  { router, members, log, node: self }: ClusterWideOptions,
+  message: MachineMessage,
+  what: string,
+): Promise<{ readonly node: string; readonly value: Json | undefined }[]> {
+  const nodes = members().map(({ node }) => node);
+  const asked = (nodes.length === 0 ? [self] : nodes).map(async (node) => {
+    try {
+      const { value } = await router.ask(machineRef(node), message, { trace: randomUUID() });
+      return { node, value };
+    } catch (error) {
+      log('warn', `a member was not asked for ${what}`, { member: node, reason: reasonOf(error) });
+      return { node, value: undefined };
+    }
+  });
+  return Promise.all(asked);
+}
+
+export function machines(
+  options: ClusterWideOptions,
+): Pick<Nodes, 'resources' | 'processes' | 'busy'> {
+  const ask = async (node: string, kind: 'resources' | 'processes') =>
+    (await options.router.ask(machineRef(node), { kind }, { trace: randomUUID() })).value;
+  return {
+    resources: async (node) => (await ask(node, 'resources')) as Record<string, Json>,
+    processes: (node) => ask(node, 'processes'),
+    busy: async () => {
+      const all = await askAll(options, { kind: 'busy' }, 'what it does');
+      return all.map(({ node, value }) => {
+        const { pid, busy } = value === undefined ? NOT_SAID : decodeBusy(value);
+        return { node, pid, busy };
+      });
+    },
+  };
+}
+
+const NOT_SAID: Static<typeof BusyReply> = { pid: 0, busy: [] };
+
+/** Bytes on the machines' disks. */
+export function machineBytes({ router }: Pick<ClusterWideOptions, 'router'>): MachineBytes {
+  const ask = async (node: string, message: MachineMessage, trace: string): Promise<Json> =>
+    (await router.ask(machineRef(node), message, { trace, timeoutMs: BYTES_MS })).value;
+  return {
+    write: async (node, id, { offset, bytes }, trace) =>
+      Number(await ask(node, { kind: 'spool-write', id, offset, bytes }, trace)),
+    resize: async (node, id, sizeBytes, trace) => {
+      await ask(node, { kind: 'spool-resize', id, sizeBytes }, trace);
+    },
+    size: async (node, id, trace) => {
+      const size = await ask(node, { kind: 'spool-size', id }, trace);
+      return size === null ? null : Number(size);
+    },
+    readReplica: async (node, blobId, { offset, lengthBytes }, trace) => {
+      const message = { kind: 'read-replica', blobId, offset, lengthBytes } as const;
+      const bytes: unknown = await ask(node, message, trace);
+      if (bytes instanceof Uint8Array) return bytes;
+      throw new TroupeError('mesh/foreign-error', `${node} answered no bytes`);
+    },
+  };
+}
+
+/** What the instance has used lately on the machine that it is on; nothing when that one does not answer. */
+export function usageOf(options: ClusterWideOptions): ApiServices['usageOf'] {
+  const { read, router, log } = options;
+  return async (instanceId) => {
+    const node = read.instances.get(instanceId)?.state.node ?? null;
+    if (node === null) return [];
+    const trace = randomUUID();
+    try {
+      const { value } = await router.ask(
+        machineRef(node),
+        { kind: 'usage', instanceId },
+        { trace, timeoutMs: ASIDE_MS },
+      );
+      return value as unknown as readonly EventRecord[];
+    } catch (error) {
+      // The other events are worth telling all the same.
+      log('info', 'a machine was not asked for usage', { node, trace, reason: reasonOf(error) });
+      return [];
+    }
   };
 }
 
@@ -69,7 +146,7 @@ export interface ConsoleWays {
 
 /** Of the machine that the instance is on; one that has no machine yet has no console. */
 export function consoles(
-  { read, router, node: self }: ClusterWideOptions,
+  { read, router, log, node: self }: ClusterWideOptions,
   { here, channels }: ConsoleWays,
 ): Consoles {
   const nodeOf = (instanceId: string) => read.instances.get(instanceId)?.state.node ?? self;
@@ -88,6 +165,18 @@ export function consoles(
     clearConsole: async (instanceId) => {
       const message = { kind: 'clear-console', instanceId } as const;
       await router.ask(at(instanceId), message, { trace: randomUUID() });
+    },
+    screenKind: async (instanceId) => {
+      const vdi = read.instances.get(instanceId)?.state.video.vdi ?? 'vnc';
+      const trace = randomUUID();
+      try {
+        const message = { kind: 'screen-kind', vdi } as const;
+        const { value } = await router.ask(at(instanceId), message, { trace, timeoutMs: ASIDE_MS });
+        return value === 'spice' ? 'spice' : 'vnc';
+      } catch (error) {
+        log('info', 'a machine was not asked how it shows screens', { trace, error });
+        return vdi === 'vnc' ? 'vnc' : 'spice';
+      }
     },
   };
 }

@@ -7,13 +7,18 @@ import type { Address } from '../../actors/kernel/kind.ts';
 import type { Log, Ownership } from '../../actors/kernel/ports.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
 import { MACHINE } from '../../actors/node/machine-message.ts';
+import { ARCHIVE } from '../archive/archive-message.ts';
 import { EXECUTOR, nodeOfExecutor } from '../../actors/node/executor-message.ts';
 import { Directory } from '../../transport/sharding/directory.ts';
 import type { Member } from '../../transport/sharding/member.ts';
-import { Membership, type MembershipOptions } from '../../transport/sharding/membership.ts';
+import {
+  Membership,
+  type MembershipOptions,
+  type ShardMoves,
+} from '../../transport/sharding/membership.ts';
 import type { Routes } from '../../transport/sharding/router.ts';
 import { ShardKeeper, type ShardActors } from '../../transport/sharding/shard-keeper.ts';
-import { shardOf } from '../../transport/sharding/shard.ts';
+import { SHARDS, shardOf } from '../../transport/sharding/shard.ts';
 import type { Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
 import { storedObjects } from './feed.ts';
@@ -28,8 +33,11 @@ export interface ClusterOptions {
   readonly membership: MembershipOptions;
   /** Called each time the daemon has joined and owns its shards, before the actors are started. */
   readonly onJoined: () => Promise<void>;
+  /** The node was removed from the cluster while it was away: it never joins again. */
+  readonly onRemoved: (error: TroupeError) => void;
 }
 
+const NO_MOVES: ShardMoves = { taken: 0, givenUp: 0 };
 const REJOIN_MS = 500;
 const LONGEST_REJOIN_MS = 10_000;
 
@@ -43,6 +51,9 @@ export class Cluster implements Ownership, Routes {
   /** Actors have been started under the membership; until then its loss is the failure of the join. */
   #isJoined = false;
   #isLeaving = false;
+  #leaseLosses = 0;
+  /** Of the memberships that are over. */
+  #past: ShardMoves = { taken: 0, givenUp: 0 };
   #rejoining: Promise<void> = Promise.resolve();
   #endPause: () => void = () => {};
 
@@ -57,7 +68,7 @@ export class Cluster implements Ownership, Routes {
   nodeOf(address: Address): string | null {
     const { node } = this.#options.membership.member;
     if (address.kind === 'node') return address.id;
-    if (address.kind === MACHINE) return address.id;
+    if (address.kind === MACHINE || address.kind === ARCHIVE) return address.id;
     if (address.kind === EXECUTOR) return nodeOfExecutor(address.id);
     if (this.epochOf(address) !== null) return node;
     const owner = this.#directory?.ownerOf(shardOf(address))?.node ?? null;
@@ -68,6 +79,11 @@ export class Cluster implements Ownership, Routes {
   /** As far as we know; null while we are no member ourselves. */
   get members(): readonly Member[] | null {
     return this.#isJoined ? (this.#directory?.members ?? null) : null;
+  }
+
+  /** The actors of our shards run, or are being started. */
+  get isJoined(): boolean {
+    return this.#isJoined;
   }
 
   /** Undefined: no such member, as far as we know. */
@@ -94,6 +110,23 @@ export class Cluster implements Ownership, Routes {
   /** Shards that this daemon owns. */
   get shardCount(): number {
     return this.#membership?.shards.length ?? 0;
+  }
+
+  /** Every shard that somebody owns, as far as we know. */
+  get shardOwners(): { readonly shard: number; readonly node: string; readonly epoch: number }[] {
+    return Array.from({ length: SHARDS }, (_, shard) => shard).flatMap((shard) => {
+      const owner = this.#directory?.ownerOf(shard) ?? null;
+      return owner === null ? [] : [{ shard, node: owner.node, epoch: owner.epoch }];
+    });
+  }
+
+  /** Since the start of the daemon; what went with a lost lease is given up. */
+  get shardMoves(): ShardMoves {
+    return movesOf(this.#past, this.#membership?.moves);
+  }
+
+  get leaseLosses(): number {
+    return this.#leaseLosses;
   }
 
   /** Joins and starts the actors that have work; resolves to how many. After an error: leave(). Errors: `host/locked`, `store/*`. */
@@ -158,11 +191,12 @@ export class Cluster implements Ownership, Routes {
   }
 
   #lost(runtime: Runtime, end: string): void {
-    this.#membership = null;
+    this.#forgetMembership();
     void this.#letGo();
     const wasJoined = this.#isJoined;
     this.#isJoined = false;
     if (this.#isLeaving || !wasJoined) return;
+    this.#leaseLosses++;
     this.#options.log('warn', 'lease lost: not deciding any more, guests run on', { end });
     this.#rejoining = this.#rejoin(runtime).catch((error: unknown) => {
       this.#options.log('error', 'giving up joining the cluster', { error });
@@ -179,6 +213,9 @@ export class Cluster implements Ownership, Routes {
         log('info', 'joined again', { actors: await this.join(runtime) });
         return;
       } catch (error) {
+        if (error instanceof TroupeError && error.code === 'node/removed') {
+          return this.#options.onRemoved(error);
+        }
         const reason = reasonOf(error);
         // An outage was told of when the lease was lost; anything else somebody has to see to.
         const isNews = reason !== told && codeOf(error) !== 'store/unavailable';
@@ -194,7 +231,7 @@ export class Cluster implements Ownership, Routes {
 
   async #giveUp(): Promise<void> {
     const membership = this.#membership;
-    this.#membership = null;
+    this.#forgetMembership();
     this.#isJoined = false;
     try {
       await this.#letGo();
@@ -202,6 +239,15 @@ export class Cluster implements Ownership, Routes {
     } catch (error) {
       this.#options.log('warn', 'the shards go by their TTL', { reason: reasonOf(error) });
     }
+  }
+
+  #forgetMembership(): void {
+    const membership = this.#membership;
+    this.#membership = null;
+    if (membership === null) return;
+    const { moves, shards } = membership;
+    const lost = { taken: 0, givenUp: shards.length };
+    this.#past = movesOf(movesOf(this.#past, moves), lost);
   }
 
   /** Shards move no more. Owner keys stay until the lease ends. */
@@ -224,4 +270,8 @@ export class Cluster implements Ownership, Routes {
       };
     });
   }
+}
+
+function movesOf(past: ShardMoves, { taken, givenUp }: ShardMoves = NO_MOVES): ShardMoves {
+  return { taken: past.taken + taken, givenUp: past.givenUp + givenUp };
 }

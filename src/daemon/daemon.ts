@@ -5,6 +5,7 @@
 import type { Server } from 'node:http';
 import { once } from 'node:events';
 import { systemClock } from '../../actors/kernel/clock.ts';
+import { codeOf } from '../../actors/kernel/errors.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
 import { localRouter } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
@@ -14,6 +15,7 @@ import { replicaConverger } from '../../actors/node/replica.ts';
 import { segmentConverger } from '../../actors/node/segment.ts';
 import { instanceRef } from '../../actors/instance/state.ts';
 import { nodeRef, type Machine } from '../../actors/node/state.ts';
+import { keyDigest } from '../../transport/sharding/admission.ts';
 import type { Member } from '../../transport/sharding/member.ts';
 import { StoreClaims, StoreJournal } from '../../transport/sharding/journal.ts';
 import { EtcdStore } from '../../transport/store/etcd-store.ts';
@@ -24,32 +26,47 @@ import { apiRoutes } from '../api/routes.ts';
 import { Hub } from '../api/stream/hub.ts';
 import { TicketBooth } from '../api/stream/tickets.ts';
 import { apiServer, closeServer } from '../api/http/server.ts';
+import { publicKeyOf, readIdentity } from '../cluster/files.ts';
 import type { Config } from '../config.ts';
 import type { EtcdAccess } from '../embedded/etcd-health.ts';
 import { listenFailure } from '../embedded/preflight.ts';
 import type { Probed } from '../drivers/hypervisor/probe.ts';
 import { ReadModel } from '../read/read-model.ts';
 import { apiServices, type ApiParts } from './api.ts';
+import { ARCHIVE } from '../archive/archive-message.ts';
+import { archivePath, NodeHistory } from './archive.ts';
 import { Audits } from './audits.ts';
-import { bootstrap, checkPool, tokenSecret, type Login } from './bootstrap.ts';
-import { Cluster } from './cluster.ts';
+import { TokenKeeper } from './token-keeper.ts';
+import { bootstrap, checkPool, type Login } from './bootstrap.ts';
+import { Cluster, type ClusterOptions } from './cluster.ts';
 import { channelOpener } from './cluster-wide.ts';
+import { giveUpMachine } from './give-up-machine.ts';
 import { DomainNews } from './domain-news.ts';
+import {
+  consoleAuthority,
+  ensureConsoleCertificate,
+  type ConsoleAuthority,
+} from './console-tls.ts';
 import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
 import { FenceSweep } from './fence-sweep.ts';
 import { openHost, type Host } from './host.ts';
+import { guestsOf } from './guests.ts';
 import { identityOf } from './identity.ts';
 import { Inventory } from './inventory.ts';
 import { registerKinds, STORED_FORMAT } from './kinds.ts';
+import { measuredStore } from './measured-store.ts';
+import { Metrics, monitoringOf, type Measured } from './metrics.ts';
+import { machineFacts, type MachineFacts } from './machine-facts.ts';
+import { reportResources } from './resource-reports.ts';
 import { machineService } from './machine-service.ts';
 import { openAmong } from './mesh.ts';
-import { OutboxHistory } from './outbox-history.ts';
 import { Presence } from './presence.ts';
 import { Measuring } from './gauges.ts';
 import { describeMachine, readGauges } from './machine.ts';
 import { ReservationAudit } from './reservation-audit.ts';
 import { unwind, type Undo } from './undo.ts';
+import { UsageSamples } from './usage-samples.ts';
 import { WebSockets } from './web-sockets.ts';
 
 export interface DaemonOptions {
@@ -86,7 +103,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const undo: Undo = [];
   const stop = () => unwind(undo, log);
   try {
-    const store = new EtcdStore({ ...options.etcd, clock: systemClock });
+    const metrics = new Metrics(systemClock);
+    const etcd = new EtcdStore({ ...options.etcd, clock: systemClock });
+    const store = measuredStore(etcd, metrics.store);
     undo.push(() => store.close());
     const keys = clusterKeys(config.cluster);
     const read = new ReadModel(systemClock, log);
@@ -95,9 +114,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const feed = feedReadModel({ store, keys, read, ...timing, log, onFailed: onFatal });
     undo.push(() => feed.close());
     await feed.ready();
+    const screens = await prepareConsoles(options, { store, keys });
     const host = await openHost({ ...options, clock: systemClock });
     undo.push(() => host.release());
-    const parts = { store, keys, read, host };
+    const parts = { store, keys, read, host, metrics, consoleAuthority: screens.certificate };
     const { login, resumed } = await startActors(options, parts, undo);
     return { login, resumed, host, stop };
   } catch (error) {
@@ -111,6 +131,37 @@ interface Parts {
   readonly keys: Keys;
   readonly read: ReadModel;
   readonly host: Host;
+  readonly metrics: Metrics;
+  /** PEM. */
+  readonly consoleAuthority: string;
+}
+
+/** What our libvirtd needs before a guest's screen is shown by TLS; another's is its operator's to see to. */
+async function prepareConsoles(
+  { config, trace }: DaemonOptions,
+  where: Pick<Parts, 'store' | 'keys'>,
+): Promise<ConsoleAuthority> {
+  const { dataDir, cluster, node, mesh, vdiAddress } = config;
+  const authority = await consoleAuthority({ ...where, dataDir, cluster, trace });
+  if (config.libvirtSocket === null) {
+    const everywhere = ['0.0.0.0', '::'];
+    const addresses = [vdiAddress, mesh?.host ?? node].filter((one) => !everywhere.includes(one));
+    const machine = { dataDir, node, addresses, nowMs: systemClock.nowMs(), trace };
+    await ensureConsoleCertificate(authority, machine);
+  }
+  return authority;
+}
+
+/** What is asked of the machine itself, and of its guests. */
+function ofMachine(options: DaemonOptions, host: Host, { member }: Self, undo: Undo) {
+  const { hypervisor: consoles, network: dataplane, images: files } = host;
+  const clock = systemClock;
+  const guests = guestsOf({ ...options, ...host, boot: member.bootId, clock });
+  undo.push(() => guests.operations.stop());
+  const samples = sampleUsage(options, host, undo);
+  const usageOf = (instanceId: string) => samples.of(instanceId);
+  const tickets = new TicketBooth(clock);
+  return { consoles, tickets, usageOf, dataplane, files, guests, clock };
 }
 
 /** Joins the cluster with all actors, then serves. */
@@ -119,41 +170,34 @@ async function startActors(
   parts: Parts,
   undo: Undo,
 ): Promise<{ login: Login; resumed: number }> {
-  const { config, log, trace } = options;
-  const { store, keys, read, host } = parts;
-  const commits = new GroupCommit({ store, clock: systemClock });
-  undo.push(() => commits.close());
-  const journal = new StoreJournal(store, commits, keys);
+  const { config, trace } = options;
+  const { store, keys, read, host, metrics } = parts;
   const self = describeSelf(options, host);
-  const cluster: Cluster = makeCluster(options, parts, self.member, () =>
-    introduce(options, { router, read }, self),
-  );
+  const own = { ...options, node: config.node, ledger: host.ledger };
+  const giveUp = () => giveUpMachine({ ...own, executors });
+  const cluster: Cluster = makeCluster(options, parts, self.member, {
+    onJoined: () => introduce(options, { router, read }, self),
+    onRemoved: (error) => void giveUp().then(() => options.onFatal(error)),
+  });
+  const { past, journal } = openHistory(options, { store, keys, cluster }, undo);
   const runtime = makeRuntime(options, journal, cluster);
-  const booth = new TicketBooth(systemClock);
-  const asked = { runtime, consoles: host.hypervisor, tickets: booth, clock: systemClock };
+  const facts = machineFacts(config, read, runtime);
+  const machine = ofMachine(options, host, self, undo);
   const local = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
-    machine: machineService(asked),
+    [ARCHIVE]: past.service,
+    machine: machineService({ ...facts, runtime, ...machine }),
   });
-  const among = await openAmong({
-    config,
-    store,
-    keys,
-    member: self.member,
-    cluster,
-    local,
-    images: host.images,
-    open: channelOpener(host.hypervisor),
-    clock: systemClock,
-    log,
-  });
-  const { router, channels } = among;
+  const here = { images: host.images, open: channelOpener(host.hypervisor), asks: metrics.asks };
+  const ours = { ...options, ...parts, ...here, clock: systemClock };
+  const among = await openAmong({ ...ours, member: self.member, cluster, local });
+  const { router } = among;
   undo.push(() => among.close());
   const executors = startExecutors(options, host, router);
   runtime.connect(router);
+  const claims = new StoreClaims(store, keys);
   const isMember = (node: string) => cluster.isMember(node);
-  const carry = (weight: number) => cluster.carry(weight);
-  registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, isMember, carry });
+  registerKinds(runtime, { config, claims, read, isMember, carry: (to) => cluster.carry(to) });
   const news = tellNews(options, host, { executors, router });
   undo.push(
     () => Promise.resolve(news.stop()),
@@ -161,33 +205,64 @@ async function startActors(
     () => executors.stop(),
     () => runtime.stop(),
   );
-  const resumed = await cluster.join(runtime);
-  const patience = { clock: systemClock, ...options };
-  const { apiUrl } = self;
-  const login = await bootstrap({ ...config, router, read, apiUrl, trace, patience });
+  // Before the first object is made, so that nothing is missing.
+  await past.start(router);
+  const resumed = await joinOrGiveUp(cluster, runtime, giveUp);
+  const patience = { patience: { clock: systemClock, ...options } };
+  const login = await bootstrap({ ...config, ...self, ...patience, router, read, trace });
   // Who is decided for here says its wish again by itself, and hears how its guest is then; others have to be told.
   host.hypervisor.lookAgain((id) => cluster.epochOf(instanceRef(id)) === null);
-  startWatching(options, { host, journal, executors, router, cluster, read }, undo);
-  startMeasuring(options, read, router, undo);
+  startWatching(options, { ...parts, journal, executors, router, cluster }, undo);
+  startMeasuring(options, { read, router, facts }, undo);
   if (config.roles.includes('api')) {
-    await serveApi(options, { ...parts, journal, cluster, router, booth, channels }, undo);
+    const served = { ...parts, ...among, journal, past, cluster, runtime };
+    await serveApi(options, { ...served, booth: machine.tickets }, undo);
   }
   return { login, resumed };
 }
 
+/** Resolves to how many actors had something to do. A machine that was removed ends what still runs on it. */
+async function joinOrGiveUp(
+  cluster: Cluster,
+  runtime: Runtime,
+  giveUp: () => Promise<void>,
+): Promise<number> {
+  try {
+    return await cluster.join(runtime);
+  } catch (error) {
+    if (codeOf(error) === 'node/removed') await giveUp();
+    throw error;
+  }
+}
+
 async function serveApi(
   options: DaemonOptions,
-  parts: Parts & Pick<ApiParts, 'journal' | 'cluster' | 'router' | 'booth' | 'channels'>,
+  parts: Parts &
+    Pick<ApiParts, 'journal' | 'past' | 'router' | 'cluster' | 'booth' | 'channels'> &
+    Pick<Measured, 'runtime' | 'cluster' | 'peers'>,
   undo: Undo,
 ): Promise<void> {
-  const secret = await tokenSecret(parts.store, parts.keys);
-  const timing = { clock: systemClock, random: Math.random };
-  const history = new OutboxHistory({ ...options, ...parts, ...timing, onFailed: options.onFatal });
-  undo.push(() => history.close());
-  await history.ready();
-  const hub = new Hub({ node: options.config.node, history, clock: systemClock });
+  const { config, random, log } = options;
+  const tokenSecrets = await TokenKeeper.open({
+    ...parts,
+    clock: systemClock,
+    random: Math.random,
+    log,
+    trace: () => random.uuid(),
+    rotateDays: config.tokenRotateDays,
+  });
+  undo.push(() => tokenSecrets.close());
+  const usage = () => parts.host.hypervisor.usage();
+  const facts = { node: config.node, version: VERSION, clock: systemClock };
+  const measured = { ...parts, ...facts, usage, log };
+  const monitoring = {
+    ...monitoringOf(measured, parts.metrics),
+    access: () => config.metricsAccess,
+  };
+  const { host, past } = parts;
+  const hub = new Hub({ ...facts, history: past.history });
   const sockets = new WebSockets(systemClock);
-  const made = { tokenSecret: secret, hub, sockets, here: parts.host.hypervisor };
+  const made = { tokenSecrets, monitoring, hub, sockets, here: host.hypervisor };
   const services = apiServices({ ...options, ...parts, ...made });
   await serve(options.config.api, apiServer(services, apiRoutes(services)), undo);
   undo.push(() => {
@@ -196,16 +271,37 @@ async function serveApi(
   });
 }
 
+/** What has happened, and the journal that adds to it. The role decides whether the archive is the cluster's. */
+function openHistory(
+  { config, random, log }: DaemonOptions,
+  parts: Pick<Parts, 'store' | 'keys'> & { readonly cluster: Cluster },
+  undo: Undo,
+): { past: NodeHistory; journal: StoreJournal } {
+  const { node, cluster, retention, roles, dataDir } = config;
+  const path = roles.includes('events') ? archivePath(dataDir) : null;
+  const timing = { clock: systemClock, random };
+  const common = { node, path, cluster, retention, log, ...timing };
+  const { store, keys, cluster: standpoint } = parts;
+  const past = new NodeHistory({ ...common, store, keys, standpoint });
+  const commits = new GroupCommit({ store, clock: systemClock });
+  undo.push(
+    () => commits.close(),
+    () => past.close(),
+  );
+  return { past, journal: new StoreJournal(store, commits, keys, past.outbox) };
+}
+
 function makeCluster(
   { config, log }: DaemonOptions,
   { store, keys }: Parts,
   member: Member,
-  onJoined: () => Promise<void>,
+  listeners: Pick<ClusterOptions, 'onJoined' | 'onRemoved'>,
 ): Cluster {
   const common = { store, keys, clock: systemClock, log };
   const { leaseTtlMs } = config;
-  const membership = { ...common, member, leaseTtlMs };
-  return new Cluster({ ...common, random: Math.random, membership, onJoined });
+  const key = config.mesh === null ? '' : keyDigest(publicKeyOf(readIdentity(config)));
+  const membership = { ...common, member, leaseTtlMs, key };
+  return new Cluster({ ...common, random: Math.random, membership, ...listeners });
 }
 
 interface Self {
@@ -289,6 +385,17 @@ function tellNews(
   return new DomainNews({ ...parts, hypervisor, clock: systemClock, random, log });
 }
 
+function sampleUsage(
+  { config: { node }, random, log }: DaemonOptions,
+  { hypervisor }: Host,
+  undo: Undo,
+): UsageSamples {
+  const usage = () => hypervisor.usage();
+  const samples = new UsageSamples({ node, usage, clock: systemClock, random, log });
+  undo.push(() => samples.stop());
+  return samples;
+}
+
 interface Watched {
   readonly host: Host;
   readonly journal: StoreJournal;
@@ -296,12 +403,13 @@ interface Watched {
   readonly router: Router;
   readonly cluster: Cluster;
   readonly read: ReadModel;
+  readonly metrics: Metrics;
 }
 
 /** Looks after this machine, and at the others. */
 function startWatching(
   { config, random, log }: DaemonOptions,
-  { host, journal, executors, router, cluster, read }: Watched,
+  { host, journal, executors, router, cluster, read, metrics }: Watched,
   undo: Undo,
 ): void {
   const clock = systemClock;
@@ -321,23 +429,25 @@ function startWatching(
     random,
     log,
     isWanted,
+    onFound: (drifts) => metrics.audited(drifts),
   });
   undo.push(() => audits.stop());
 }
 
 function startMeasuring(
   { config, random, log }: DaemonOptions,
-  read: ReadModel,
-  router: Router,
+  { read, router, facts }: Pick<Watched, 'read' | 'router'> & { readonly facts: MachineFacts },
   undo: Undo,
 ): void {
   const { node, dataDir } = config;
   const parts = { node, read, router, clock: systemClock, random, log };
   const measuring = new Measuring({ ...parts, gauges: () => readGauges(dataDir) });
   const reservations = new ReservationAudit(parts);
+  const reports = reportResources({ ...parts, ...facts });
   undo.push(
     () => measuring.stop(),
     () => reservations.stop(),
+    () => reports.stop(),
   );
 }
 

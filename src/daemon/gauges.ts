@@ -6,11 +6,12 @@
 // G2  "The same" is a step (STEPS): a machine that idles wavers less than that, and writes nothing.
 // G3  However it wavers, gauges alone are told at most once in QUIET_MS. A guest that has started or ended is told at
 //     the next look, because its reservation changes with it.
-import type { Clock, Timer } from '../../actors/kernel/clock.ts';
+import type { Clock } from '../../actors/kernel/clock.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
 import type { InstanceState } from '../../actors/instance/state.ts';
 import { nodeRef, type Gauges, type NodeState } from '../../actors/node/state.ts';
 import type { PlacementRecords } from './candidates.ts';
+import { Repeating } from './repeating.ts';
 
 /** Between two looks (contract: instances 5). */
 const LOOK_MS = 5_000;
@@ -37,46 +38,37 @@ type Seen = Readonly<Record<'running' | 'built', string[]>>;
 /** Runs until stopped; stop() waits for what is being told. */
 export class Measuring {
   readonly #options: MeasuringOptions;
-  #timer: Timer | undefined;
-  #running: Promise<void> = Promise.resolve();
-  #isStopped = false;
+  readonly #repeating: Repeating;
   #toldAtMono = -Infinity;
 
   constructor(options: MeasuringOptions) {
     this.#options = options;
-    this.#schedule();
-  }
-
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    this.#timer?.cancel();
-    await this.#running;
-  }
-
-  #schedule(): void {
-    if (this.#isStopped) return;
-    const { clock, everyMs = LOOK_MS } = this.#options;
-    this.#timer = clock.after(everyMs, () => {
-      this.#running = this.#look().finally(() => this.#schedule());
+    const { clock, log, random, everyMs = LOOK_MS } = options;
+    this.#repeating = new Repeating({
+      clock,
+      log,
+      everyMs,
+      trace: () => random.uuid(),
+      failed: 'the machine is not measured',
+      run: (trace) => this.#look(trace),
     });
   }
 
-  async #look(): Promise<void> {
-    const { node, read, router, clock, random, log } = this.#options;
+  stop(): Promise<void> {
+    return this.#repeating.stop();
+  }
+
+  async #look(trace: string): Promise<void> {
+    const { node, read, router, clock } = this.#options;
     const state = read.nodes.get(node)?.state;
     if (state === undefined) return;
-    const trace = random.uuid();
-    try {
-      // Who runs is looked up first: what the gauges show is then without them.
-      const seen = seenOf(node, state, read);
-      const gauges = this.#options.gauges();
-      const isDue = clock.monoMs() - this.#toldAtMono >= QUIET_MS;
-      if (isAsRecorded(state, seen) && !(isDue && differs(state, gauges))) return;
-      await router.ask(nodeRef(node), { kind: 'measured', gauges, ...seen }, { trace });
-      this.#toldAtMono = clock.monoMs();
-    } catch (error) {
-      log('warn', 'the machine is not measured', { trace, error });
-    }
+    // Who runs is looked up first: what the gauges show is then without them.
+    const seen = seenOf(node, state, read);
+    const gauges = this.#options.gauges();
+    const isDue = clock.monoMs() - this.#toldAtMono >= QUIET_MS;
+    if (isAsRecorded(state, seen) && !(isDue && differs(state, gauges))) return;
+    await router.ask(nodeRef(node), { kind: 'measured', gauges, ...seen }, { trace });
+    this.#toldAtMono = clock.monoMs();
   }
 }
 

@@ -129,7 +129,7 @@ async function startHypervisor(
     hostTag: `${config.cluster}-${config.node}-${config.hostTag}`,
     // A libvirtd of our own ends its guests when it is stopped for good, and the run directory goes with them.
     ...(config.libvirtSocket === null
-      ? { runDir: config.runDir, maxInFlight: OWN_LIBVIRTD_CALLS }
+      ? { runDir: config.runDir, maxInFlight: OWN_LIBVIRTD_CALLS, hasSpiceTls: true }
       : {}),
   });
   await hypervisor.start();

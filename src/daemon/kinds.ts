@@ -1,4 +1,6 @@
 // Every kind of object, joined with what carries out its effects.
+import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
+import { agentOperationPerformers } from '../../actors/agent-operation/effects.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { artifactPerformers } from '../../actors/artifact/effects.ts';
 import { blob } from '../../actors/blob/blob.ts';
@@ -14,13 +16,25 @@ import { networkPerformers } from '../../actors/network/effects.ts';
 import { network } from '../../actors/network/network.ts';
 import { nodePerformers, type Standing } from '../../actors/node/effects.ts';
 import { node } from '../../actors/node/node.ts';
+import { uploadPerformers } from '../../actors/upload/effects.ts';
+import { upload } from '../../actors/upload/upload.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import { blobNodes } from './blob-nodes.ts';
 import { candidates } from './candidates.ts';
 
 /** Grows with every change of a kind's snapshot: see Member.format. */
-export const STORED_FORMAT = [artifact, blob, instance, interfaceKind, namespace, network, node]
+export const STORED_FORMAT = [
+  agentOperation,
+  artifact,
+  blob,
+  instance,
+  interfaceKind,
+  namespace,
+  network,
+  node,
+  upload,
+]
   .map(({ snapshot }) => snapshot.schema)
   .reduce((sum, schema) => sum + schema, 0);
 
@@ -59,7 +73,9 @@ export function registerKinds(
       nodes: () => blobNodes(read, isMember),
     }),
   );
+  runtime.register(agentOperation, agentOperationPerformers());
   runtime.register(artifact, artifactPerformers());
+  runtime.register(upload, uploadPerformers());
   runtime.register(
     instance,
     instancePerformers({ candidates: (instanceId) => candidates(read, instanceId, isMember) }),

@@ -1,27 +1,62 @@
 // Answers what is asked of this machine's daemon itself (actors/node/machine-message.ts).
+import { OUTCOME_WAIT_MS } from '../../actors/agent-operation/effects.ts';
 import type { Clock } from '../../actors/kernel/clock.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import { parseAddress } from '../../actors/kernel/kind.ts';
+import type { EventRecord } from '../../actors/kernel/ports.ts';
 import type { Service } from '../../actors/kernel/router.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
+import type { GuestOperations } from '../../actors/node/guest-operations.ts';
 import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
-import type { ConsoleLogs } from '../api/services.ts';
+import type { Resources } from './resources.ts';
+import type { HeldReplica } from '../drivers/image/held-replica.ts';
+import type { Spool } from '../drivers/image/spool.ts';
+import type { Dataplane } from '../../actors/network/ports.ts';
+import type { Consoles } from '../api/services.ts';
 import type { TicketBooth } from '../api/stream/tickets.ts';
 
-export interface MachineServiceOptions {
-  readonly runtime: Pick<Runtime, 'inspect' | 'stuck'>;
-  readonly consoles: ConsoleLogs;
-  readonly tickets: Pick<TicketBooth, 'redeem'>;
-  readonly clock: Clock;
+/** Of the machine's own instances. */
+export interface MachineConsoles extends Pick<Consoles, 'readConsole' | 'clearConsole'> {
+  screenKind(vdi: string): 'vnc' | 'spice';
 }
 
-export function machineService({
-  runtime,
-  consoles,
-  tickets,
-  clock,
-}: MachineServiceOptions): Service {
-  return async (_to, body) => {
+/** What reaches into the guests of this machine. */
+export interface Guests {
+  readonly operations: Pick<GuestOperations, 'run' | 'end'>;
+  /** Takes a picture of the screen into the spool; resolves to its id there. */
+  takeScreenshot(instanceId: string): Promise<string>;
+}
+/** Of those at work; a list for people. */
+const MOST_BUSY = 1_000;
+
+export interface MachineServiceOptions {
+  readonly runtime: Pick<Runtime, 'inspect' | 'stuck' | 'busy'>;
+  readonly pid: number;
+  readonly resources: () => Resources;
+  readonly processes: () => Record<string, number>;
+  readonly consoles: MachineConsoles;
+  readonly tickets: Pick<TicketBooth, 'redeem'>;
+  readonly usageOf: (instanceId: string) => readonly EventRecord[];
+  readonly guests: Guests;
+  readonly dataplane: Pick<Dataplane, 'ping'>;
+  readonly clock: Clock;
+  readonly files: MachineFiles;
+}
+
+/** What a machine has on its disk of blobs, and of what is to become one. */
+export interface MachineFiles {
+  readonly spool: Pick<Spool, 'write' | 'resize' | 'size' | 'remove'>;
+  open(blobId: string): Promise<Pick<HeldReplica, 'sizeBytes' | 'read' | 'close'>>;
+}
+
+/** At once; each is a process for some 10 s. */
+const MOST_PINGS = 16;
+
+export function machineService(options: MachineServiceOptions): Service {
+  const { runtime, pid, resources, processes, consoles, guests, clock, files } = options;
+  const ping = limitedPing(options.dataplane);
+  return async (_to, body, trace) => {
     const message = decodeMachineMessage(body);
     switch (message.kind) {
       case 'inspect': {
@@ -30,6 +65,12 @@ export function machineService({
       }
       case 'stuck':
         return plain(runtime.stuck(clock.nowMs()));
+      case 'busy':
+        return plain({ pid, busy: runtime.busy(MOST_BUSY) });
+      case 'resources':
+        return resources();
+      case 'processes':
+        return processes();
       case 'read-console': {
         const bytes = await consoles.readConsole(message.instanceId, message.lengthBytes);
         return Buffer.from(bytes).toString('base64');
@@ -38,9 +79,65 @@ export function machineService({
         await consoles.clearConsole(message.instanceId);
         return null;
       case 'redeem-ticket':
-        return tickets.redeem(message.secret);
+        return options.tickets.redeem(message.secret);
+      case 'screen-kind':
+        return consoles.screenKind(message.vdi);
+      case 'usage':
+        return plain(options.usageOf(message.instanceId));
+      case 'run-agent-operation':
+        return plain(await guests.operations.run(message, OUTCOME_WAIT_MS));
+      case 'end-agent-operation':
+        guests.operations.end(message.operationId);
+        return null;
+      case 'take-screenshot':
+        return await guests.takeScreenshot(message.instanceId);
+      case 'spool-write':
+        return await files.spool.write(message.id, message.offset, message.bytes);
+      case 'spool-resize':
+        await files.spool.resize(message.id, message.sizeBytes);
+        return null;
+      case 'spool-size':
+        return await files.spool.size(message.id);
+      case 'spool-remove':
+        await files.spool.remove(message.id);
+        return null;
+      case 'read-replica':
+        // Bytes are plain data to the mesh, though not to JSON.
+        return (await readReplica(files, message)) as unknown as Json;
+      case 'ping':
+        return plain(await ping(message.networkId, message.address, trace));
     }
   };
+}
+
+function limitedPing(dataplane: Pick<Dataplane, 'ping'>): Dataplane['ping'] {
+  let running = 0;
+  return async (...what) => {
+    if (running >= MOST_PINGS) {
+      const reason = `this machine sends ${MOST_PINGS} pings already; try again in some seconds`;
+      throw new TroupeError('actor/overloaded', reason);
+    }
+    running++;
+    try {
+      return await dataplane.ping(...what);
+    } finally {
+      running--;
+    }
+  };
+}
+
+async function readReplica(
+  files: MachineFiles,
+  { blobId, offset, lengthBytes }: { blobId: string; offset: number; lengthBytes: number },
+): Promise<Uint8Array> {
+  const replica = await files.open(blobId);
+  try {
+    const bytes = Buffer.alloc(Math.max(0, Math.min(lengthBytes, replica.sizeBytes - offset)));
+    await replica.read(bytes, offset);
+    return bytes;
+  } finally {
+    await replica.close();
+  }
 }
 
 /** As it goes over the wire: what is undefined is left out. */

@@ -58,7 +58,7 @@ async function defaultDevice(exec: Exec, trace: string): Promise<string | null> 
 
 /** Facts for the node object. */
 export function describeMachine(
-  { dataDir, roles, image }: Pick<Config, 'dataDir' | 'roles' | 'image'>,
+  { dataDir, roles, image, etcd }: Pick<Config, 'dataDir' | 'roles' | 'image' | 'etcd'>,
   underlay: Underlay,
   capabilities: HypervisorCapabilities,
 ): Machine {
@@ -76,7 +76,13 @@ export function describeMachine(
     accelerator,
     cpuModel,
     warning,
-    versions: { libvirt: libvirtVersion, qemu: qemuVersion, node: process.version },
+    versions: {
+      libvirt: libvirtVersion,
+      qemu: qemuVersion,
+      node: process.version,
+      // An etcd of our own runs here; of another it is not known where.
+      ...(etcd.endpoints.length === 0 ? { etcd: 'own' } : {}),
+    },
   };
 }
 

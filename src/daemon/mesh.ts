@@ -10,11 +10,16 @@ import {
   type ChannelDialler,
   type OpenChannel,
 } from '../../transport/mesh/channel.ts';
-import { Mesh, PROTOCOL } from '../../transport/mesh/mesh.ts';
+import { Mesh, PROTOCOL, type PeerStatus } from '../../transport/mesh/mesh.ts';
 import type { Guests } from '../../transport/mesh/socket.ts';
 import type { Member } from '../../transport/sharding/member.ts';
+import {
+  admissionKey,
+  Admissions,
+  encodeAdmission,
+  keyDigest,
+} from '../../transport/sharding/admission.ts';
 import { clusterRouter, type Peers } from '../../transport/sharding/router.ts';
-import { encodeEnvelope } from '../../transport/store/codec.ts';
 import type { Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
 import { admission, isGuest } from '../cluster/admission.ts';
@@ -22,6 +27,7 @@ import { clusterFiles, readIdentity } from '../cluster/files.ts';
 import type { Config } from '../config.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import type { ImageDriver } from '../drivers/image/driver.ts';
+import type { CallMeter } from '../metrics/call-meter.ts';
 import { blobExchange, type BlobExchange } from './blobs.ts';
 import type { Cluster } from './cluster.ts';
 import { sharedSettings } from './shared-settings.ts';
@@ -37,6 +43,8 @@ export interface MeshParts {
   readonly images: ImageDriver;
   /** Opens what others want bytes of. */
   readonly open: OpenChannel;
+  /** Measures what is asked of others. */
+  readonly asks: CallMeter;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -44,6 +52,8 @@ export interface MeshParts {
 export interface Among {
   readonly router: Router;
   readonly channels: ChannelDialler;
+  /** Everyone that was ever spoken with. */
+  readonly peers: () => PeerStatus[];
   close(): Promise<void>;
 }
 
@@ -54,7 +64,7 @@ export async function openAmong(parts: MeshParts): Promise<Among> {
   const router = clusterRouter({
     node: config.node,
     local,
-    peers: links?.mesh ?? nobody,
+    peers: links === null ? nobody : measured(links.mesh, parts.asks),
     routes: cluster,
     clock,
     onLostTell: (to, _message, error) => log('warn', 'tell not delivered', { ...to, error }),
@@ -62,11 +72,19 @@ export async function openAmong(parts: MeshParts): Promise<Among> {
   return {
     router,
     channels: links?.dialler ?? noChannels,
+    peers: () => links?.mesh.status() ?? [],
     close: async () => {
+      await links?.admissions.close();
       links?.blobs.close();
       links?.channels.close();
       await links?.mesh.close();
     },
+  };
+}
+
+function measured(peers: Peers, asks: CallMeter): Peers {
+  return {
+    ask: (node, to, body, options) => asks.measure('ask', () => peers.ask(node, to, body, options)),
   };
 }
 
@@ -84,6 +102,7 @@ interface Links {
   readonly blobs: BlobExchange;
   readonly channels: ChannelServer;
   readonly dialler: ChannelDialler;
+  readonly admissions: Admissions;
 }
 
 async function openLinks(parts: MeshParts, listen: NonNullable<Config['mesh']>): Promise<Links> {
@@ -96,20 +115,28 @@ async function openLinks(parts: MeshParts, listen: NonNullable<Config['mesh']>):
   const common = { cluster: config.cluster, clock };
   const channels = new ChannelServer(common, parts.open);
   const dialler = channelDialler(common, identity, addressOf);
-  const mesh = await Mesh.open({
-    hello: { ...PROTOCOL, cluster: config.cluster, node, bootId, version, features: [] },
-    identity,
-    listen,
-    guests: await door(config, store, keys, log),
-    doors: new Map([...blobs.doors, [CHANNELS_PATH, channels.door]]),
-    addressOf,
-    // What a peer sends is decoded by the kind, like everything else.
-    handle: (_from, to, body, options) => local.ask(to, body as Message, options),
-    clock,
-    random: Math.random,
-    log,
-  });
-  return { mesh, blobs, channels, dialler };
+  const timing = { clock, random: Math.random, log };
+  const admissions = new Admissions({ store, keys, ...timing });
+  try {
+    await admissions.ready();
+    const mesh = await Mesh.open({
+      hello: { ...PROTOCOL, cluster: config.cluster, node, bootId, version, features: [] },
+      identity,
+      listen,
+      guests: await door(config, store, keys, log),
+      admits: (name, publicKey) => admissions.isWelcome(name, keyDigest(publicKey)),
+      doors: new Map([...blobs.doors, [CHANNELS_PATH, channels.door]]),
+      addressOf,
+      // What a peer sends is decoded by the kind, like everything else.
+      handle: (_from, to, body, options) => local.ask(to, body as Message, options),
+      ...timing,
+    });
+    admissions.onRemoved((name) => mesh.cut(name, 'removed from the cluster'));
+    return { mesh, blobs, channels, dialler, admissions };
+  } catch (error) {
+    await admissions.close();
+    throw error;
+  }
 }
 
 /** Only the node with the authorities' keys can admit others. */
@@ -117,14 +144,14 @@ async function door(config: Config, store: Store, keys: Keys, log: Log): Promise
   const files = clusterFiles(config.dataDir);
   if (!existsSync(files.authorityKey)) return null;
   // The first node was never admitted: nobody else may have its name.
-  const key = keys.alloc('node', config.node);
+  const key = admissionKey(keys, config.node);
   await store.txn({
     compare: [{ target: 'create', key, is: '==', than: 0 }],
     then: [
       {
         op: 'put',
         key,
-        value: encodeEnvelope({ schema: 1, state: { node: config.node, key: '' } }),
+        value: encodeAdmission({ node: config.node, key: '', isRemoved: false }),
       },
     ],
   });

@@ -9,11 +9,13 @@
 //     saw it go, or from our own joining: after an outage of the store all come back in any order.
 // P4  A boot is told of once the node's own record says the same: who is told goes by that record, the machine's address
 //     for one, and is not told again.
+// P5  A node that was removed from the cluster is neither: who has something there hears that it is gone for good.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import { reasonOf } from '../../actors/kernel/errors.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Log, Ownership, Random, Router } from '../../actors/kernel/ports.ts';
 import { MISSING, type NodeSeen } from '../../actors/node/presence.ts';
+import { whoLostNode } from './removed-nodes.ts';
 import { blobsToTell, type BlobsOptions } from './blob-nodes.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Routes } from '../../transport/sharding/router.ts';
@@ -53,6 +55,7 @@ export class Presence {
       options.cluster.onChange(() => this.#lookIn(SETTLE_MS)),
       options.read.onChange((changes) => {
         if (changes.some((change) => this.#isUnseen(change))) this.#lookIn(LOOK_AGAIN_MS);
+        else if (changes.some((change) => this.#isOfRemoved(change))) this.#lookIn(SETTLE_MS);
       }),
     ];
     this.#lookIn(SETTLE_MS);
@@ -77,6 +80,14 @@ export class Presence {
     const { nodes = [], boots = {} } = read.networks.get(id)?.state ?? {};
     const isUnseen = nodes.some((node) => boots[node] === undefined);
     return isUnseen && cluster.epochOf({ kind, id }) !== null;
+  }
+
+  /** P5. */
+  #isOfRemoved({ kind, id }: Address): boolean {
+    const { read } = this.#options;
+    const isRemoved = (node: string) => read.nodes.get(node)?.state.phase === 'deleted';
+    if (kind === 'node') return isRemoved(id);
+    return kind === 'blob' && Object.keys(read.blobs.get(id)?.state.replicas ?? {}).some(isRemoved);
   }
 
   #lookIn(ms: number): void {
@@ -104,7 +115,12 @@ export class Presence {
       this.#awaySince.clear();
       return this.#lookIn(LOOK_AGAIN_MS);
     }
-    const wrong = [...this.#wrong(this.#boots(members)), ...this.#wrongBlobs(members)];
+    const isOurs = (address: Address) => cluster.epochOf(address) !== null;
+    const wrong = [
+      ...whoLostNode(this.#options.read, isOurs),
+      ...this.#wrong(this.#boots(members)),
+      ...this.#wrongBlobs(members),
+    ];
     for (let at = 0; at < wrong.length && !this.#isStopped; at += AT_ONCE) {
       const told = wrong.slice(at, at + AT_ONCE).map((one) => this.#tell(one));
       for (const outcome of await Promise.allSettled(told)) {
@@ -122,6 +138,7 @@ export class Presence {
     const boots = new Map<string, string>();
     const there = new Map(members.map(({ node, bootId }) => [node, bootId]));
     for (const { id, state } of read.nodes.all()) {
+      if (state.phase === 'deleted') continue;
       const boot = there.get(id);
       if (boot !== undefined) {
         this.#awaySince.delete(id);

@@ -5,7 +5,7 @@
 //     that somebody is gone for good, which it cannot take back.
 // V2  An instance that agrees with its reservation is not asked. Per audit only so many are; the others wait for the next.
 // V3  An owner that does not answer keeps what it has.
-import type { Clock, Timer } from '../../actors/kernel/clock.ts';
+import type { Clock } from '../../actors/kernel/clock.ts';
 import { unlessGone } from '../../actors/kernel/errors.ts';
 import { diskOf } from '../../actors/instance/candidate.ts';
 import { holdsPlace } from '../../actors/instance/place.ts';
@@ -13,6 +13,7 @@ import { instanceRef, type InstanceState } from '../../actors/instance/state.ts'
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
 import { nodeRef, type NodeState } from '../../actors/node/state.ts';
 import type { PlacementRecords } from './candidates.ts';
+import { Repeating } from './repeating.ts';
 
 const AUDIT_MS = 30_000;
 /** Younger reservations are those of instances that are just being placed. */
@@ -33,40 +34,31 @@ export interface ReservationAuditOptions {
 /** Runs until stopped; stop() waits for the one under way. */
 export class ReservationAudit {
   readonly #options: ReservationAuditOptions;
-  #timer: Timer | undefined;
-  #running: Promise<void> = Promise.resolve();
-  #isStopped = false;
+  readonly #repeating: Repeating;
 
   constructor(options: ReservationAuditOptions) {
     this.#options = options;
-    this.#schedule();
-  }
-
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    this.#timer?.cancel();
-    await this.#running;
-  }
-
-  #schedule(): void {
-    if (this.#isStopped) return;
-    const { clock, everyMs = AUDIT_MS } = this.#options;
-    this.#timer = clock.after(everyMs, () => {
-      this.#running = this.#audit().finally(() => this.#schedule());
+    const { clock, log, random, everyMs = AUDIT_MS } = options;
+    this.#repeating = new Repeating({
+      clock,
+      log,
+      everyMs,
+      trace: () => random.uuid(),
+      failed: 'audit of reservations not finished',
+      run: (trace) => this.#audit(trace),
     });
   }
 
-  async #audit(): Promise<void> {
-    const { node, read, random, log } = this.#options;
+  stop(): Promise<void> {
+    return this.#repeating.stop();
+  }
+
+  async #audit(trace: string): Promise<void> {
+    const { node, read } = this.#options;
     const state = read.nodes.get(node)?.state;
     if (state === undefined) return;
-    const trace = random.uuid();
-    try {
-      await this.#giveBack(state, trace);
-      await this.#takeIn(state, trace);
-    } catch (error) {
-      log('warn', 'audit of reservations not finished', { trace, error });
-    }
+    await this.#giveBack(state, trace);
+    await this.#takeIn(state, trace);
   }
 
   async #giveBack(state: NodeState, trace: string): Promise<void> {

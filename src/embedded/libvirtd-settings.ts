@@ -1,6 +1,12 @@
 // The settings files of the embedded libvirtd. It trusts who can reach its socket, which is root;
 // it touches no cgroup, no security driver and no owner of a file; QEMU writes its logs itself, so
 // no virtlogd is needed.
+import { join } from 'node:path';
+
+/** Where QEMU finds the certificate of SPICE consoles (src/daemon/console-tls.ts), under the names that it expects. */
+export function consoleTlsDirectory(dataDirectory: string): string {
+  return join(dataDirectory, 'console-tls');
+}
 
 export function libvirtdSettings(hostUUID: string): string {
   return `listen_tls = 0
@@ -20,7 +26,9 @@ log_outputs = "3:stderr"
 `;
 }
 
-export const QEMU_SETTINGS = `security_driver = "none"
+/** TLS is offered by the domains that have a port for it, and only those need the certificate. */
+export function qemuSettings(dataDirectory: string): string {
+  return `security_driver = "none"
 namespaces = []
 cgroup_controllers = []
 stdio_handler = "file"
@@ -29,4 +37,7 @@ group = "root"
 dynamic_ownership = 0
 remember_owner = 0
 vnc_listen = "127.0.0.1"
+spice_tls = 1
+spice_tls_x509_cert_dir = "${consoleTlsDirectory(dataDirectory)}"
 `;
+}

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import type { Log } from '../../actors/kernel/ports.ts';
 import { removeStillborn } from '../drivers/hypervisor/stillborn.ts';
 import { connectLibvirt } from '../drivers/libvirt/client.ts';
-import { libvirtdSettings, QEMU_SETTINGS } from './libvirtd-settings.ts';
+import { consoleTlsDirectory, libvirtdSettings, qemuSettings } from './libvirtd-settings.ts';
 import { processesInNamespacesOf } from './owned-process.ts';
 import { endProcess } from './process-identity.ts';
 import { startService, type Service } from './service.ts';
@@ -54,7 +54,7 @@ export async function startLibvirtd(
       within: [...OWN_MOUNTS, 'mounts', state, run, 'perl', '-e', REAPER, '--'],
       prepare: async () => {
         if (processesInNamespacesOf(options.dataDirectory).length === 0) await tidy(state);
-        await writeSettings(state, run);
+        await writeSettings(options.dataDirectory, state, run);
         // A libvirtd killed in the middle of a start leaves a record that would lock that domain for ever.
         for (const domain of await removeStillborn(join(run, 'qemu')))
           log('warn', 'a start that was cut off is forgotten', { domain });
@@ -120,12 +120,14 @@ async function tidy(state: string): Promise<void> {
     await rm(path, { recursive: true, force: true });
 }
 
-async function writeSettings(state: string, run: string): Promise<void> {
+async function writeSettings(dataDirectory: string, state: string, run: string): Promise<void> {
   for (const part of ['etc', 'lib', 'log', 'cache', 'lock'])
     await mkdir(join(state, part), { recursive: true, mode: 0o700 });
   await mkdir(run, { recursive: true, mode: 0o700 });
+  // A libvirtd whose settings name a folder that is not there has no QEMU driver; what is in it comes later.
+  await mkdir(consoleTlsDirectory(dataDirectory), { recursive: true, mode: 0o700 });
   await writeFile(join(state, 'etc/libvirtd.conf'), libvirtdSettings(await hostUUID(state)));
-  await writeFile(join(state, 'etc/qemu.conf'), QEMU_SETTINGS);
+  await writeFile(join(state, 'etc/qemu.conf'), qemuSettings(dataDirectory));
 }
 
 /** Made once for the data directory. */

@@ -4,6 +4,7 @@
 // R2  Waiting is for conditions, with a deadline; every change of the object is looked at, in order.
 // R3  While the store is out of reach the copy goes on answering, and says that it may be stale.
 // R4  apply() is one turn of the event loop: nobody reads a copy that is half of one revision, half of another.
+import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import { instance } from '../../actors/instance/instance.ts';
@@ -13,6 +14,7 @@ import type { Log, StoredSnapshot } from '../../actors/kernel/ports.ts';
 import { namespace } from '../../actors/namespace/namespace.ts';
 import { network } from '../../actors/network/network.ts';
 import { node } from '../../actors/node/node.ts';
+import { upload } from '../../actors/upload/upload.ts';
 import {
   Collection,
   type Keys,
@@ -36,6 +38,7 @@ type StateOf<K> = K extends ReadKind<infer S> ? S : never;
 const REVISION = '';
 
 export class ReadModel {
+  readonly agentOperations: Collection<StateOf<typeof agentOperation>, 'instance'>;
   readonly artifacts: Collection<StateOf<typeof artifact>, 'sourceUrl' | 'shared'>;
   readonly blobs: Collection<StateOf<typeof blob>>;
   readonly instances: Collection<StateOf<typeof instance>>;
@@ -43,6 +46,7 @@ export class ReadModel {
   readonly namespaces: Collection<StateOf<typeof namespace>>;
   readonly networks: Collection<StateOf<typeof network>>;
   readonly nodes: Collection<StateOf<typeof node>>;
+  readonly uploads: Collection<StateOf<typeof upload>>;
   readonly #byKind = new Map<string, Pick<Collection<unknown>, 'apply' | 'clear'>>();
   readonly #log: Log;
   readonly #waiters: Waiters;
@@ -53,6 +57,9 @@ export class ReadModel {
   constructor(clock: Clock, log: Log) {
     this.#log = log;
     this.#waiters = new Waiters(clock);
+    this.agentOperations = this.#collect(agentOperation, {
+      instance: (state) => state.instanceId,
+    });
     this.artifacts = this.#collect(artifact, {
       sourceUrl: (state) => state.sourceUrl,
       shared: (state) => (state.shared ? 'shared' : null),
@@ -63,6 +70,7 @@ export class ReadModel {
     this.namespaces = this.#collect(namespace, {});
     this.networks = this.#collect(network, {});
     this.nodes = this.#collect(node, {});
+    this.uploads = this.#collect(upload, {});
   }
 
   /** Everything up to this store revision is in the copy. */

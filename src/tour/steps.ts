@@ -85,7 +85,7 @@ export async function ensureInstance(
       network: [{ network_uuid: NETWORK }],
       ssh_key: publicKey,
       video: { model: 'cirrus', memory: 16384, vdi: 'vnc' },
-      side_channels: [],
+      side_channels: ['sf-agent'],
       ...(node === null ? {} : { placed_on: node }),
     }));
   const path = `/instances/${String(uuid)}`;

@@ -120,6 +120,7 @@ class Installation {
       ...common,
       random: () => 0.5,
       membership: { ...common, member, leaseTtlMs: LEASE_TTL_MS },
+      onRemoved: () => undefined,
       onJoined: async () => {},
     });
     const random = seededRandom(this.#daemons.size);

@@ -86,7 +86,13 @@ async function startDaemon(url: string, node: string): Promise<Daemon> {
   const member = { ...identity, api: '', mesh: null, format: 1, vtep: '', weight: 1 };
   const membership = { ...common, member, leaseTtlMs: LEASE_TTL_MS };
   const onJoined = () => Promise.resolve();
-  const cluster = new Cluster({ ...common, random: Math.random, membership, onJoined });
+  const cluster = new Cluster({
+    onRemoved: () => undefined,
+    ...common,
+    random: Math.random,
+    membership,
+    onJoined,
+  });
   const commits = new GroupCommit({ store, clock });
   const journal = new StoreJournal(store, commits, keys);
   const random = { number: Math.random, uuid: () => crypto.randomUUID() };

@@ -1,4 +1,5 @@
 // Three hypervisors with real guests on one network, while daemons, machines, links and etcd fail.
+import { rejects } from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -143,6 +144,52 @@ test('a daemon that is stopped hands its shards over at once, and leaves its gue
   await untilAllServed(['n1', 'n2', 'n3'], 20_000);
   assert.is(await qemuPids('n3'), before);
 });
+
+test('the agent in a guest works for whoever asks at any node; a killed daemon ends what it was doing, with the reason', async () => {
+  const [n1, n3] = [world.client('n1'), world.client('n3')];
+  const pathOf = (name: string) => `/instances/${String(world.guest(name).instance['uuid'])}`;
+  const ended = async (asked: View, state = 'complete') =>
+    resultOf(await untilView(n1, `/agentoperations/${String(asked['uuid'])}`, isIn(state)));
+  const ask = (name: string, verb: string, body: object) =>
+    n1.view('POST', `${pathOf(name)}/agent/${verb}`, body);
+  const execute = (name: string, line: string) => ask(name, 'execute', { command_line: line });
+  for (const name of ['n2', 'n3']) await untilView(n1, pathOf(name), isAgentReady);
+  assert.is((await ended(await execute('n2', 'echo $((6 * 7))')))['stdout'], '42\n');
+  const got = await ended(await ask('n2', 'get', { path: '/proc/version' }));
+  const blobId = String(got['content_blob']);
+  await untilView(n3, `/blobs/${blobId}`, isCreated);
+  const bytes = await n3.bytes(`/blobs/${blobId}/data`);
+  assert.match(bytes.toString(), /^Linux version/);
+  const put = await ask('n3', 'put', { blob_uuid: blobId, path: '/root/came', mode: 'u=r,go=' });
+  await ended(put);
+  const seen = await ended(await execute('n3', 'stat -c %a /root/came; cat /root/came'));
+  assert.is(seen['stdout'], `400\n${bytes.toString()}`);
+  const picture = String(await n3.call('GET', `${pathOf('n2')}/screenshot`));
+  assert.match((await n1.bytes(`/blobs/${picture}/data`)).toString('latin1'), /^(P6|.PNG)/);
+
+  const endless = await execute('n2', 'sleep 100000');
+  await ended(endless, 'executing');
+  const behind = await execute('n2', 'echo after');
+  await killDaemon(world.node('n2'));
+  await startDaemon(world.node('n2'));
+  const { message } = await ended(endless, 'error');
+  assert.match(String(message), /started again/);
+  assert.is((await ended(behind))['stdout'], 'after\n');
+  await untilAllServed(['n1', 'n2', 'n3'], 20_000);
+});
+
+function isIn(state: string): (view: View) => boolean {
+  return (view) => view['state'] === state;
+}
+
+function isAgentReady(view: View): boolean {
+  return String(view['agent_state']).startsWith('ready');
+}
+
+/** Of an operation's first command. */
+function resultOf(operation: View): View {
+  return (operation['results'] as Record<string, View>)['0'] ?? {};
+}
 
 test('a drained machine keeps its guests and gets nothing new; any node shows its console and what is under way', async () => {
   const client = world.client('n1');
@@ -311,6 +358,33 @@ test('fifty instances at once: all end, no address twice, and nothing is left of
   await untilView(client, `/networks/${uuid}`, isDeleted, 60_000);
   for (const { name } of world.lab.nodes)
     await waitUntil(`${name} has only its own guest`, () => isTidy(name), 60_000);
+});
+
+test('a node that is removed: its instance goes, it does not join again, and ends what it ran', async () => {
+  const [client, node] = [world.client('n1'), world.node('n3')];
+  const remove = () => client.view('DELETE', '/nodes/n3');
+  const refused = await remove().catch((error: unknown) => error);
+  assert.is((refused as ApiError).status, 409, 'its daemon is there');
+  const path = `/instances/${String(world.guest('n3').instance['uuid'])}`;
+  await killDaemon(node);
+  const isRemoved = () =>
+    remove().then(
+      (view) => view['state'] === 'deleted',
+      (error: unknown) => (error as ApiError).status !== 409 && Promise.reject(error),
+    );
+  await waitUntil('its lease is over and it is removed', isRemoved, LEASE_MS + 10_000);
+  await untilView(client, path, isDeleted, 60_000);
+  assert.match(await qemuPids('n3'), /\d/, 'nobody is there to tell it');
+  await rejects(startDaemon(node), /n3 was removed from the cluster/);
+  assert.is(await qemuPids('n3'), '');
+  const links = await runIn(node.machine, ['ls', '/sys/class/net']);
+  assert.not.match(links.stdout, /^(tp|vx-|br-)/m);
+  assert.is(await crossPing(world.guests.filter(({ node: { name } }) => name !== 'n3')), 2);
+  const metrics = (await client.bytes('/metrics')).toString();
+  assert.match(metrics, /^troupe_mesh_link_up\{peer="n2"\} 1$/m);
+  assert.match(metrics, /^troupe_shards_owned \d+$/m);
+  assert.match(metrics, /^troupe_store_duration_seconds_count\{operation="txn"\} [1-9]/m);
+  assert.equal(await client.list('/stuck'), []);
 });
 
 const isCreated = (view: View) => view['state'] === 'created';

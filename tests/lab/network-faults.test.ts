@@ -26,7 +26,11 @@ const bare = await picture(host2);
 const web = port(11, { floating: '192.168.20.7' });
 const remote = port(12, { node: 'host2' });
 const peers = [{ node: 'host2', vtep: '10.9.0.2' }];
-const front = spec(1, [web, remote], { peers });
+const outside = {
+  routed: ['192.168.20.40'],
+  dnsEntries: [{ name: 'www', address: '10.20.0.99' }],
+};
+const front = spec(1, [web, remote], { peers, ...outside });
 const { networkId } = front;
 await host1.driver.ensureSegment(front, by(networkId));
 const guest = await startGuest(host1, front, web, 'web');
@@ -202,6 +206,8 @@ test('a change of the spec reaches the host, and back', async () => {
     { ports: [{ ...web, floating: null }, remote] },
     { ports: [{ ...web, floating: null }], egressAddress: null },
     { gatewayMac: '02:00:5e:00:00:02' },
+    { routed: [] },
+    { routed: ['192.168.20.41', '192.168.20.40'], dnsEntries: [] },
   ];
   for (const [index, variant] of variants.entries()) {
     await host1.driver.ensureSegment({ ...front, ...variant }, by(networkId, 10 + index));

@@ -1,12 +1,14 @@
 // The dataplane on the real kernel, seen from the guests: addresses, names, ways out and in, isolation, two machines.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { enterLab, pingSteadily, plugGuest, run, seenAs, serve } from '../support/netlab.ts';
+import { codeOf } from '../../actors/kernel/errors.ts';
+import { enterLab, pingSteadily, plugGuest, run, seenAs, serve, until } from '../support/netlab.ts';
 import {
   by,
   INTERNET,
   makeWorld,
   OUTSIDE,
+  picture,
   port,
   spec,
   startGuest,
@@ -83,6 +85,69 @@ test('a floating address is reached from outside and from its own network', asyn
   assert.is(await seenAs('database', 'tcp', '192.168.20.7', 7), '10.20.0.1');
   assert.is(await seenAs('host1', 'tcp', '192.168.20.7', 7), '192.168.20.1');
   assert.not.match(await guest.run('ip addr'), /192\.168\.20/);
+});
+
+test('a routed address is reached from everywhere, untranslated, at the guest that answers for it', async () => {
+  const address = '192.168.20.33';
+  const routed = { ...front, routed: [address, '192.168.20.34'] };
+  await host1.driver.ensureSegment(routed, by(front.networkId, 2));
+  await serve('database', 7);
+  await neighbour.run(`ip addr add ${address}/32 dev eth0`);
+  assert.is(await seenAs(OUTSIDE, 'tcp', address, 7), '10.9.0.9');
+  assert.is(await seenAs(OUTSIDE, 'udp', address, 7), '10.9.0.9');
+  assert.is(await seenAs('web', 'tcp', address, 7), '10.20.0.11');
+  assert.ok(await neighbour.can(`ping -c 1 -W 2 -I ${address} 10.9.0.9`));
+  assert.is(await seenAs(OUTSIDE, 'tcp', '192.168.20.34', 7), null, 'nobody answers for it');
+  assert.is(await seenAs(OUTSIDE, 'tcp', '192.168.20.7', 7), '10.9.0.9', 'floating still');
+  const before = await picture(host1);
+  assert.equal(await host1.driver.audit(() => true, 'audit'), [], 'nothing of it is drift');
+  assert.is(await picture(host1), before);
+  await host1.driver.ensureSegment(front, by(front.networkId, 3));
+  assert.is(await seenAs(OUTSIDE, 'tcp', address, 7), null);
+  assert.is(await seenAs('web', 'tcp', address, 7), null);
+  await neighbour.run(`ip addr del ${address}/32 dev eth0`);
+});
+
+test('a routed address alone is a way in, not out', async () => {
+  const number = 7;
+  const address = '192.168.20.35';
+  const only = spec(number, [port(71)], { egressAddress: null, routed: [address] });
+  await host1.driver.ensureSegment(only, by(only.networkId));
+  const inmate = await startGuest(host1, only, port(71), 'routed');
+  await inmate.run(`ip addr add ${address}/32 dev eth0`);
+  await serve('routed', 7);
+  assert.is(await seenAs(OUTSIDE, 'tcp', address, 7), '10.9.0.9');
+  assert.is(await seenAs('routed', 'tcp', INTERNET, 7), null);
+});
+
+test('names that the network was given are answered, until they are taken away', async () => {
+  const isAnswered = (name: string, address: string) =>
+    guest.can(`busybox nslookup -type=a ${name} 10.20.0.1`).then(async (can) => {
+      const said = can ? await guest.run(`busybox nslookup -type=a ${name} 10.20.0.1`) : '';
+      return said.includes(`Address: ${address}`);
+    });
+  const dnsEntries = [
+    { name: 'shop', address: '10.20.0.99' },
+    { name: 'www.example.org', address: '203.0.113.80' },
+  ];
+  await host1.driver.ensureSegment({ ...front, dnsEntries }, by(front.networkId, 4));
+  await until('the new name is answered', () => isAnswered('shop', '10.20.0.99'));
+  assert.ok(await isAnswered('shop.lab.troupe', '10.20.0.99'));
+  assert.ok(await isAnswered('www.example.org', '203.0.113.80'));
+  await host1.driver.ensureSegment(front, by(front.networkId, 5));
+  await until('it is not any more', async () => !(await isAnswered('shop', '10.20.0.99')));
+  assert.not(await isAnswered('www.example.org', '203.0.113.80'));
+  assert.ok(await isAnswered('database', '10.20.0.12'));
+});
+
+test('ping from the router tells how many answered', async () => {
+  const { networkId } = front;
+  const ping = (address: string) => host1.driver.ping(networkId, address, 'ping');
+  const [there, absent] = await Promise.all([ping('10.20.0.11'), ping('10.20.0.77')]);
+  assert.match(there.stdout, /^10 packets transmitted, 10 received, 0% packet loss/m);
+  assert.match(absent.stdout, /^10 packets transmitted, 0 received.* 100% packet loss/m);
+  const elsewhere = await host2.driver.ping(networkId, '10.20.0.11', 'ping').catch(codeOf);
+  assert.is(elsewhere, 'hypervisor/segment-missing');
 });
 
 test('nobody outside opens a connection but to a floating address', async () => {

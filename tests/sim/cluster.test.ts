@@ -24,6 +24,13 @@ for (const { nodes, steps, seeds } of [SMALL, LARGE]) {
   }
 }
 
+for (const seed of [2, 5, 12, 16]) {
+  test(`a node that is lost and removed takes nothing with it but its own, seed ${seed}`, async () => {
+    const report = await simulate({ seed, nodes: 3, steps: 60, removes: true });
+    assert.is(broken(report), '');
+  });
+}
+
 test('a node alone keeps them as well', async () => {
   const report = await simulate({ seed: 3, nodes: 1, steps: 120 });
   assert.is(broken(report), '');

@@ -4,7 +4,16 @@ import { rejects } from 'node:assert/strict';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { seededRandom } from '../support/kernel.ts';
-import { assertCreated, assertGone, create, makePool, remove } from './main-path.ts';
+import {
+  assertClean,
+  assertCreated,
+  assertGone,
+  assertOutside,
+  create,
+  makePool,
+  remove,
+  withdraw,
+} from './main-path.ts';
 import { ARTIFACT, INSTANCE, NETWORK } from './main-path.ts';
 import { World } from './world.ts';
 
@@ -23,16 +32,27 @@ async function pathOf(seed: number): Promise<{ creating: string[]; removing: str
   };
 }
 
+/** Boundaries from the end of create to the end of withdraw. */
+async function withdrawalOf(seed: number): Promise<{ before: number; withdrawing: string[] }> {
+  const world = new World(seed);
+  await create(world);
+  const before = world.boundaries.length;
+  await withdraw(world);
+  return { before, withdrawing: world.boundaries.slice(before) };
+}
+
 const sorted = (names: Iterable<string | undefined>) => [...names].map(String).toSorted(compare);
 const compare = (a: string, b: string) => (a < b ? -1 : 1);
 
 test('the path has every effect of every kind, and all four stages', async () => {
   const { creating, removing } = await pathOf(SEED);
-  const effects = new Set([...creating, ...removing].map((name) => name.split('/')[1]));
+  const { withdrawing } = await withdrawalOf(SEED);
+  const all = [...creating, ...withdrawing, ...removing];
+  const effects = new Set(all.map((name) => name.split('/')[1]));
   const expected =
-    `announce attach claim-vni create-interfaces delete-interfaces fetch fetch-version place
-    place-copies place-interfaces release release-blobs release-images remove-domain remove-replicas request-images
-    reserve reserve-egress start-preflight sync-domain sync-segments tear-down tell-instance tell-users
+    `announce attach claim-vni create-interfaces delete-interfaces drop-float fetch fetch-version join-float place
+    place-copies place-interfaces release release-blobs release-images release-route remove-domain remove-replicas request-images
+    reserve reserve-egress reserve-float reserve-route start-preflight sync-domain sync-segments tear-down tell-instance tell-users
     tell-waiters turn`.split(/\s+/);
   assert.equal(sorted(effects), expected);
   const stages = new Set(creating.map((name) => name.split('/')[2]));
@@ -61,6 +81,22 @@ test('killed at any boundary on the way down, nothing is left', async () => {
     await create(world);
     await remove(world);
     assert.is(world.epoch, 2, where);
+    await assertGone(world, where);
+  }
+});
+
+test('killed at any boundary of giving addresses back, none is held and none is lost', async () => {
+  const { before, withdrawing } = await withdrawalOf(SEED);
+  for (const [offset, name] of withdrawing.entries()) {
+    const where = `killed at ${name}, ${offset} after defloat`;
+    const world = new World(SEED);
+    world.killsAt = (_, index) => index === before + offset && world.epoch === 1;
+    await create(world);
+    await withdraw(world);
+    assert.is(world.epoch, 2, where);
+    assertOutside(world, where);
+    assertClean(world, where);
+    await remove(world);
     await assertGone(world, where);
   }
 });

@@ -11,6 +11,7 @@ import {
 import { interfaceRef, type InterfaceState } from '../../actors/interface/state.ts';
 import { unlessGone } from '../../actors/kernel/errors.ts';
 import { RETENTION_MS } from '../../actors/kernel/object.ts';
+import { routedAddresses } from '../../actors/network/routes.ts';
 import { FLOATING, networkRef, type NetworkState } from '../../actors/network/state.ts';
 import { nodeRef, type NodeState } from '../../actors/node/state.ts';
 import { NODE, type World } from './world.ts';
@@ -72,7 +73,31 @@ export function instanceMessage(): Extract<InstanceMessage, { kind: 'create' }> 
 }
 
 export async function requestInstance(world: World): Promise<void> {
-  await world.request(INSTANCE, instanceMessage());
+  const message = instanceMessage();
+  const nics = message.nics.map((nic) => ({ ...nic, float: true }));
+  await world.request(INSTANCE, { ...message, nics });
+}
+
+/** One route at least: asked again after a crash, it is asked for once more. */
+async function requestRoute(world: World): Promise<void> {
+  await world.request(NETWORK, { kind: 'route' });
+  const isRouted = () =>
+    Object.values(stateOf<NetworkState>(world, NETWORK).routes).every(
+      ({ phase }) => phase === 'held',
+    );
+  await world.untilUp('the address is routed', isRouted, PATIENCE_MS);
+}
+
+/** The floating and the routed addresses given back, what had them stays. */
+export async function withdraw(world: World): Promise<void> {
+  await world.request(INTERFACE, { kind: 'defloat' });
+  for (const address of routedAddresses(stateOf<NetworkState>(world, NETWORK)))
+    await world.request(NETWORK, { kind: 'unroute', address });
+  const isBack = () =>
+    stateOf<InterfaceState>(world, INTERFACE).float === null &&
+    Object.keys(stateOf<NetworkState>(world, NETWORK).routes).length === 0;
+  await world.untilUp('the addresses are back', isBack, PATIENCE_MS);
+  await rest(world);
 }
 
 /** Everything asked for, and up. */
@@ -84,6 +109,7 @@ export async function create(world: World): Promise<void> {
   await requestInstance(world);
   await untilPhase(world, INSTANCE, 'created');
   await untilPhase(world, INTERFACE, 'created');
+  await requestRoute(world);
   await rest(world);
 }
 
@@ -152,6 +178,7 @@ export function assertCreated(world: World, where: string): void {
   const net = stateOf<NetworkState>(world, NETWORK);
   assert.equal(heldAddresses(net, 'instance'), [nic.ipv4], where);
   assert.equal(heldAddresses(stateOf(world, POOL), 'gateway').sort(), poolOf(net), where);
+  assertOutside(world, where);
   const expected = [
     [`mac/${nic.mac}`, 'interface/interface-1'],
     [`vni/${net.vni}`, 'network/network-1'],
@@ -162,11 +189,27 @@ export function assertCreated(world: World, where: string): void {
   assert.is(journal.objects.size, 7, where);
 }
 
+/** Who is reached from outside by which address: the owners, the pool and the machine agree. */
+export function assertOutside({ machine, journal }: World, where: string): void {
+  const nic = journal.stateOf(INTERFACE) as InterfaceState;
+  const net = journal.stateOf(NETWORK) as NetworkState;
+  const pool = journal.stateOf(POOL) as NetworkState;
+  const floating = nic.float === null ? [] : [nic.float.address];
+  const routed = routedAddresses(net);
+  assert.equal(heldAddresses(pool, 'floating'), floating, where);
+  assert.equal(heldAddresses(pool, 'routed').toSorted(), routed.toSorted(), where);
+  const segment = machine.net.segments.get(NETWORK.id);
+  assert.equal(segment?.routed, routed, where);
+  assert.equal(segment?.ports[0]?.floating, nic.float?.address ?? null, where);
+}
+
 /** Nothing is left but the records of what was, and after an hour not even these. */
 export async function assertGone(world: World, where: string): Promise<void> {
   const { machine, claims, journal } = world;
   assert.equal(machine.leftovers(), [], where);
   assert.equal(heldAddresses(stateOf(world, POOL), 'gateway'), ['192.168.20.1'], where);
+  assert.equal(heldAddresses(stateOf(world, POOL), 'floating'), [], where);
+  assert.equal(heldAddresses(stateOf(world, POOL), 'routed'), [], where);
   assertClean(world, where);
   await world.clock.advance(RETENTION_MS + 120_000);
   const left = [...journal.objects.keys()].toSorted();

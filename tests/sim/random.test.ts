@@ -5,10 +5,11 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { artifactRef } from '../../actors/artifact/state.ts';
 import { instanceRef, type InstanceState } from '../../actors/instance/state.ts';
-import type { InterfaceState } from '../../actors/interface/state.ts';
-import { TroupeError, unlessGone, type ErrorCode } from '../../actors/kernel/errors.ts';
+import { interfaceRef, type InterfaceState } from '../../actors/interface/state.ts';
+import { codeOf, TroupeError, unlessGone, type ErrorCode } from '../../actors/kernel/errors.ts';
 import { parseAddress, type Message, type Ref } from '../../actors/kernel/kind.ts';
-import { networkRef, type NetworkState } from '../../actors/network/state.ts';
+import { routedAddresses } from '../../actors/network/routes.ts';
+import { FLOATING, networkRef, type NetworkState } from '../../actors/network/state.ts';
 import type { NodeState } from '../../actors/node/state.ts';
 import { holdsPlace } from '../../actors/instance/place.ts';
 import { seededRandom } from '../support/kernel.ts';
@@ -21,6 +22,8 @@ const OPERATIONS = 40;
 const BUILT = ['created', 'error', 'deleted'];
 
 const FAULTS: readonly ErrorCode[] = ['host/tool-failed', 'host/disk-full', 'hypervisor/refused'];
+
+const REFUSALS: readonly ErrorCode[] = ['object/wrong-phase', 'network/not-ready'];
 
 class History {
   readonly world: World;
@@ -50,7 +53,8 @@ class History {
     if (dice < 0.1) await this.#makeArtifact();
     else if (dice < 0.2) await this.#makeNetwork();
     else if (dice < 0.5) await this.#makeInstance();
-    else if (dice < 0.6) await this.#setPower();
+    else if (dice < 0.55) await this.#setPower();
+    else if (dice < 0.62) await this.#changeOutside();
     else if (dice < 0.75) await this.#delete();
     else if (dice < 0.8) this.world.kill();
     await this.world.clock.advance(this.#pick([0, 1, 500, 5_000, 60_000]));
@@ -88,7 +92,8 @@ class History {
       const [nic] = message.nics;
       if (nic === undefined) throw new Error('the message has no NIC');
       const networkId = this.#pick(this.#made.network);
-      return { ...nic, interfaceId: `nic${order}-of-${id}`, networkId, order };
+      const float = this.#random() < 0.2;
+      return { ...nic, interfaceId: `nic${order}-of-${id}`, networkId, order, float };
     });
     const artifactId = this.#pick(this.#made.artifact);
     const disks = message.disks.map((disk) => ({ ...disk, artifactId }));
@@ -98,6 +103,19 @@ class History {
   async #setPower(): Promise<void> {
     const action = this.#pick(['poweron', 'poweroff', 'pause', 'unpause', 'reboothard'] as const);
     await this.#ask(instanceRef(this.#anyOf('instance')), { kind: 'set-power', action });
+  }
+
+  /** A floating or a routed address more, or less. */
+  async #changeOutside(): Promise<void> {
+    const nic = interfaceRef(`nic0-of-${this.#anyOf('instance')}`);
+    const net = networkRef(this.#anyOf('network'));
+    const routes = (this.world.journal.stateOf(net) as NetworkState | undefined)?.routes ?? {};
+    const [address] = Object.values(routes).flatMap((one) => one.address ?? []);
+    const sort = this.#pick(['float', 'float', 'defloat', 'route', 'unroute'] as const);
+    if (sort === 'unroute') {
+      return this.#ask(net, { kind: 'unroute', address: address ?? '192.168.20.9' });
+    }
+    return sort === 'route' ? this.#ask(net, { kind: sort }) : this.#ask(nic, { kind: sort });
   }
 
   async #delete(): Promise<void> {
@@ -113,7 +131,7 @@ class History {
     try {
       await unlessGone(this.world.request(to, message));
     } catch (error) {
-      if (!(error instanceof TroupeError) || error.code !== 'object/wrong-phase') throw error;
+      if (!REFUSALS.includes(codeOf(error))) throw error;
     }
   }
 
@@ -157,10 +175,13 @@ function assertSingleHolders(world: World, where: string): void {
     networks.map(([, { vni }]) => vni),
     `${where}: VNIs`,
   );
-  assertUnique(
-    networks.filter(([, { phase }]) => phase === 'created').map(([, one]) => one.egressAddress),
-    `${where}: egress addresses`,
-  );
+  const working = networks.filter(([, { phase }]) => phase === 'created').map(([, one]) => one);
+  const outside = [
+    ...working.map(({ egressAddress }) => egressAddress),
+    ...working.flatMap(routedAddresses),
+    ...nics.map(([, { float }]) => (float?.phase === 'held' ? float.address : null)),
+  ];
+  assertUnique(outside, `${where}: addresses of the pool`);
 }
 
 function assertUnique(values: readonly (string | number | null)[], where: string): void {
@@ -195,6 +216,13 @@ const placed = (world: World) =>
     ),
   );
 
+/** Owners of the pool's addresses, but for the pool. */
+function leftInPool(world: World): string[] {
+  const pool = world.journal.stateOf(networkRef(FLOATING)) as NetworkState;
+  const owners = Object.values(pool.reservations).flatMap(({ owner }) => owner ?? []);
+  return owners.filter((owner) => owner !== `network/${FLOATING}`);
+}
+
 const sorted = (names: Iterable<string>) => [...names].toSorted((a, b) => (a < b ? -1 : 1));
 
 test('everything ends as it should, whatever the order and the trouble', async () => {
@@ -225,6 +253,7 @@ test('everything ends as it should, whatever the order and the trouble', async (
     await world.clock.advance(4_000_000);
     assert.equal(sorted(world.journal.objects.keys()), ['network/floating', 'node/n1'], where);
     assert.equal(reservations(world), [], where);
+    assert.equal(leftInPool(world), [], where);
     assert.equal([...world.claims.held], [], where);
   }
   for (const end of BUILT) assert.ok((ends.get(end) ?? 0) >= 10, `${end}: ${ends.get(end)}`);

@@ -4,6 +4,8 @@
 // W1  The same seed gives the same run.
 // W2  Killing is as hard as a power cut for the daemon: no turn, no write, no new act after it. What the
 //     machine was told before goes on, as libvirt and the kernel do.
+import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
+import { agentOperationPerformers, OUTCOME_WAIT_MS } from '../../actors/agent-operation/effects.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { artifactPerformers } from '../../actors/artifact/effects.ts';
 import { blob } from '../../actors/blob/blob.ts';
@@ -15,6 +17,7 @@ import { interfacePerformers } from '../../actors/interface/effects.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
 import type { Boundary } from '../../actors/kernel/environment.ts';
 import type { Stuck } from '../../actors/kernel/inspection.ts';
+import type { Json } from '../../actors/kernel/json.ts';
 import { formatAddress, type Address, type Message, type Ref } from '../../actors/kernel/kind.ts';
 import type { AskReply, Claims, Random, Router } from '../../actors/kernel/ports.ts';
 import { localRouter } from '../../actors/kernel/router.ts';
@@ -23,6 +26,8 @@ import { networkPerformers } from '../../actors/network/effects.ts';
 import { network } from '../../actors/network/network.ts';
 import { domainConverger } from '../../actors/node/domain.ts';
 import { Executors } from '../../actors/node/executors.ts';
+import { GuestOperations } from '../../actors/node/guest-operations.ts';
+import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
 import { nodePerformers } from '../../actors/node/effects.ts';
 import { node } from '../../actors/node/node.ts';
 import { replicaConverger } from '../../actors/node/replica.ts';
@@ -228,7 +233,7 @@ export class World {
       onBoundary: (point) => this.#onBoundary(daemon, point),
       limits: { idleMs: 3_600_000 },
     });
-    const { executors, router } = this.#startExecutors(runtime, isAlive);
+    const { executors, router } = this.#startExecutors(runtime, `b${epoch}`, isAlive);
     const watchers = this.#watch(router);
     const daemon: Daemon = { runtime, executors, watchers, router, isDead: false };
     const net = { zone: ZONE, upstreamDns: '9.9.9.9', floatingBlock: '192.168.20.0/24' };
@@ -238,6 +243,7 @@ export class World {
     const fetching = { maxSizeBytes: GIB, fetchTimeoutMs: 1_800_000 };
     runtime.register(blob, blobPerformers({ ...fetching, copies: 2, patienceMs: 300_000, nodes }));
     runtime.register(artifact, artifactPerformers());
+    runtime.register(agentOperation, agentOperationPerformers());
     runtime.register(node, nodePerformers({ carry: () => Promise.resolve() }));
     const known = (instanceId: string) => candidates(this.records, instanceId, () => true);
     runtime.register(instance, instancePerformers({ candidates: known }));
@@ -245,7 +251,7 @@ export class World {
     return daemon;
   }
 
-  #startExecutors(runtime: Runtime, isAlive: () => boolean) {
+  #startExecutors(runtime: Runtime, boot: string, isAlive: () => boolean) {
     const { machine, random } = this;
     const dataplane = new SimDataplane(machine, isAlive);
     const images = new SimImageDriver(machine, isAlive);
@@ -253,7 +259,17 @@ export class World {
     const { log } = this.kept;
     const service = (to: Address, message: Message, trace: string) =>
       isAlive() ? executors.handle(to, message, trace) : new Promise<never>(() => {});
-    const router = localRouter(runtime, { executor: service });
+    const operations = new GuestOperations({
+      boot,
+      agentOf: (instanceId) => hypervisor.agentOf(instanceId),
+      spool: { keep: (chunks) => this.#spool(chunks) },
+      readBlob: () => noBytes(),
+      clock: this.clock,
+      log,
+    });
+    const guests = (_to: Address, message: Message) =>
+      isAlive() ? carryOut(operations, message) : new Promise<never>(() => {});
+    const router = localRouter(runtime, { executor: service, machine: guests });
     const domain = { disks: images, dataplane, hypervisor, zone: ZONE, upstreamDns: '9.9.9.9' };
     const convergers = {
       domain: domainConverger(domain),
@@ -273,6 +289,16 @@ export class World {
       router.tell(instanceRef(id), message, { trace: random.uuid() });
     });
     return { executors, router };
+  }
+
+  /** What is spooled can be ingested under its id. */
+  async #spool(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+    let sizeBytes = 0;
+    for await (const chunk of chunks) sizeBytes += chunk.length;
+    const id = this.random.uuid();
+    const image = { sizeBytes, virtualSizeBytes: sizeBytes, format: 'raw' } as const;
+    this.machine.images.web.set(`spool:${id}`, image);
+    return id;
   }
 
   /** What a daemon does of itself, besides its actors. */
@@ -299,6 +325,16 @@ export class World {
     return new Promise<void>(() => {});
   }
 }
+
+/** As src/daemon/machine-service.ts does. */
+async function carryOut(operations: GuestOperations, body: Message): Promise<Json> {
+  const message = decodeMachineMessage(body);
+  if (message.kind === 'end-agent-operation') operations.end(message.operationId);
+  if (message.kind !== 'run-agent-operation') return null;
+  return (await operations.run(message, OUTCOME_WAIT_MS)) as unknown as Json;
+}
+
+async function* noBytes(): AsyncGenerator<Uint8Array> {}
 
 /** Whether a promise has resolved, looked at without waiting for it. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {

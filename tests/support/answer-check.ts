@@ -1,4 +1,5 @@
-// Checks what the API says against what its table of routes promises: every answer with status 200.
+// Checks what the API says against what its table of routes promises: every answer with status 200, the status of every
+// other.
 import { Compile } from 'typebox/compile';
 import type { Route } from '../../src/api/http/route.ts';
 import { RouteTable } from '../../src/api/http/route-table.ts';
@@ -23,6 +24,14 @@ export class AnswerCheck {
     const problem = this.#check(match.route)(body);
     if (problem === undefined) return;
     throw new Error(`${method} ${path}: ${problem} in ${JSON.stringify(body).slice(0, 600)}`);
+  }
+
+  /** Throws when the route does not say that it can refuse so. A breakdown of ours is nothing that a route declares. */
+  checkRefusal(method: string, path: string, status: number): void {
+    if (status === 500) return;
+    const match = this.#table.find(method, path.split('?')[0] ?? '/');
+    if (match.kind !== 'route' || match.route.errors.includes(status)) return;
+    throw new Error(`${method} ${path}: ${status} is no status that ${match.route.path} declares`);
   }
 
   #check(route: Route): (value: unknown) => string | undefined {

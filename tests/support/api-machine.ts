@@ -1,14 +1,27 @@
 // What the API's test world has instead of a machine and a store: see api-world.ts.
+import { createHash, randomBytes } from 'node:crypto';
 import { duplexPair, type Duplex } from 'node:stream';
+import {
+  countingSecrets,
+  rotated,
+  signingSecret,
+  type TokenSecret,
+  type TokenSecrets,
+} from '../../src/api/identity/token-secrets.ts';
 import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
-import type { Json } from '../../actors/kernel/json.ts';
+import type { Json, JsonObject } from '../../actors/kernel/json.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
-import type { Claims, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
+import type { Claims, EventRecord, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
+import { guestsOf } from '../../src/daemon/guests.ts';
+import type { Guests } from '../../src/daemon/machine-service.ts';
+import type { PingOutput } from '../../actors/network/ports.ts';
+import type { GuestUsage } from '../../src/metrics/instances.ts';
 import type { ReadModel } from '../../src/read/read-model.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
 import { clusterKeys } from '../../transport/store/keys.ts';
+import { SimAgent } from './sim-agent.ts';
 import { MemoryJournal } from './kernel.ts';
 import type { MemoryHistory } from './memory-history.ts';
 
@@ -25,6 +38,8 @@ export class FedJournal extends MemoryJournal {
   model: ReadModel | undefined;
   /** Of each node. */
   readonly histories: MemoryHistory[] = [];
+  /** What was written, when it is. */
+  onCommit: ((write: TurnWrite, revision: number) => void) | undefined;
   #isHeld = false;
   #waiting: (() => void)[] = [];
 
@@ -32,6 +47,7 @@ export class FedJournal extends MemoryJournal {
     const { kind, id } = write.address;
     const snapshot = asStored(write);
     const revision = await super.commit(write);
+    this.onCommit?.(write, revision);
     this.#waiting.push(() => {
       this.model?.apply([{ kind, id, revision, snapshot }], revision, false);
       for (const history of this.histories) history.record(write, revision);
@@ -86,6 +102,88 @@ export class MemoryClaims implements Claims {
   }
 }
 
+/** As src/daemon/token-keeper.ts keeps them in the store. */
+export class MemorySecrets implements TokenSecrets {
+  readonly #nowMs: () => number;
+  #all: TokenSecret[] = [
+    { secret: Buffer.from('a secret of this test alone'), signsFromMs: 0, countsUntilMs: null },
+  ];
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  signing(): Uint8Array {
+    return signingSecret(this.#all, this.#nowMs())?.secret ?? new Uint8Array();
+  }
+
+  accepted(): readonly Uint8Array[] {
+    return countingSecrets(this.#all, this.#nowMs()).map(({ secret }) => secret);
+  }
+
+  rotate(isAtOnce: boolean): Promise<void> {
+    this.#all = rotated(this.#all, randomBytes(32), { nowMs: this.#nowMs(), isAtOnce });
+    return Promise.resolve();
+  }
+}
+
+/** The disks of the machine: what is spooled there, and what has become a replica, in memory. */
+export class MemoryFiles {
+  readonly spooled = new Map<string, Buffer>();
+  readonly replicas = new Map<string, Buffer>();
+  /** What writing throws, if anything. */
+  failure: Error | undefined;
+
+  readonly spool = {
+    write: async (id: string, offset: number, bytes: Uint8Array) => {
+      if (this.failure !== undefined) throw this.failure;
+      const before = this.spooled.get(id) ?? Buffer.alloc(0);
+      if (offset > before.length) throw new TroupeError('api/conflict', 'a hole');
+      const fresh = bytes.subarray(Math.min(bytes.length, before.length - offset));
+      const after = Buffer.concat([before, fresh]);
+      this.spooled.set(id, after);
+      return after.length;
+    },
+    resize: async (id: string, sizeBytes: number) => {
+      const after = Buffer.alloc(sizeBytes);
+      this.spooled.get(id)?.copy(after);
+      this.spooled.set(id, after);
+    },
+    size: async (id: string) => this.spooled.get(id)?.length ?? null,
+    remove: async (id: string) => void this.spooled.delete(id),
+  };
+
+  async open(blobId: string) {
+    const bytes = this.replicas.get(blobId);
+    if (bytes === undefined) throw new TroupeError('image/missing', `no replica of ${blobId}`);
+    return {
+      sizeBytes: bytes.length,
+      read: async (into: Uint8Array, position: number) => void bytes.copy(into, 0, position),
+      close: async () => undefined,
+    };
+  }
+
+  /** What the machine reports of the spooled bytes once they are a replica. */
+  take(blobId: string, id: string): Json {
+    const bytes = this.spooled.get(id);
+    if (bytes === undefined) throw new TroupeError('image/refused', 'bring them again');
+    this.spooled.delete(id);
+    this.replicas.set(blobId, bytes);
+    const hash = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex');
+    return {
+      ...(REPLICA as JsonObject),
+      sizeBytes: bytes.length,
+      sourceSizeBytes: bytes.length,
+      sha512: hash('sha512'),
+      sourceSha256: hash('sha256'),
+      sourceFormat: 'raw',
+      format: 'raw',
+      mimeType: 'application/octet-stream',
+      virtualSizeBytes: bytes.length,
+    };
+  }
+}
+
 type Want = Message & { readonly spec: Record<string, unknown> | null };
 
 /** The machine: whatever is wanted is there at once, or fails as told. */
@@ -93,22 +191,70 @@ export class FakeMachine {
   /** Asked first; throws, or waits, in place of the machine. */
   before: (resource: string, spec: Want['spec']) => void | Promise<void> = () => undefined;
   readonly consoles = new Map<string, string>();
+  hasSpice = true;
+  readonly usageEvents = new Map<string, EventRecord[]>();
+  /** What asking for them throws, if anything. */
+  usageFailure: Error | undefined;
+  /** What libvirt would count of its guests. */
+  usage: () => Promise<readonly GuestUsage[]> = () => Promise.resolve([]);
+  readonly files = new MemoryFiles();
   /** What reading a console throws, if anything. */
   consoleFailure: Error | undefined;
+  /** What guests that are expected to have an agent say of it. */
+  agentState: string | null = null;
+  readonly agents = new Map<string, SimAgent>();
+  /** The screens of guests; a guest without one does not run. */
+  readonly screens = new Map<string, Buffer>();
 
   async handle({ id }: Address, message: Message): Promise<Json> {
-    const resource = id.split('/')[1] ?? '';
+    const [, resource = '', blobId = ''] = id.split('/');
     const { spec } = message as Want;
     await this.before(resource, spec);
     if (spec === null) return null;
     if (resource === 'segment') return { bridge: 'br0', mtu: 7950 };
-    return resource === 'domain' ? domainReport(spec) : REPLICA;
+    if (resource === 'domain') return domainReport(spec, this.agentState);
+    const source = spec['source'] as { kind: string; id?: string } | undefined;
+    if (source?.kind === 'spool') return this.files.take(blobId, source.id ?? '');
+    if (resource === 'replica') this.files.replicas.set(blobId, Buffer.alloc(FETCHED_BYTES));
+    return REPLICA;
+  }
+
+  /** What reaches into its guests: the daemon's own, over these. */
+  guests(boot: string, clock: Clock): Guests {
+    const screenshot = async (instanceId: string) => {
+      const image = this.screens.get(instanceId);
+      if (image !== undefined) return { mime: 'image/x-portable-pixmap', image };
+      throw new TroupeError('object/wrong-phase', 'it does not run');
+    };
+    const hypervisor = { screenshot, agentOf: (id: string) => this.agentOf(id) };
+    return guestsOf({ boot, hypervisor, images: this.files, clock, log: () => undefined });
+  }
+
+  agentOf(instanceId: string): SimAgent {
+    const agent = this.agents.get(instanceId) ?? new SimAgent();
+    this.agents.set(instanceId, agent);
+    return agent;
+  }
+
+  ping(networkId: string, address: string): Promise<PingOutput> {
+    const stdout = `PING ${address} in ${networkId}\n10 packets transmitted, 10 received, 0% packet loss\n`;
+    return Promise.resolve({ stdout, stderr: '' });
   }
 
   readConsole(id: string, length: number): Promise<Uint8Array> {
     if (this.consoleFailure !== undefined) return Promise.reject(this.consoleFailure);
     const text = this.consoles.get(id) ?? '';
     return Promise.resolve(Buffer.from(length < 0 ? text : text.slice(-length)));
+  }
+
+  /** Whatever is asked for. */
+  screenKind(vdi: string): 'vnc' | 'spice' {
+    return this.hasSpice && vdi !== 'vnc' ? 'spice' : 'vnc';
+  }
+
+  usageOf(id: string): readonly EventRecord[] {
+    if (this.usageFailure !== undefined) throw this.usageFailure;
+    return this.usageEvents.get(id) ?? [];
   }
 
   clearConsole(id: string): Promise<void> {
@@ -128,10 +274,11 @@ export class FakeMachine {
   }
 }
 
+const FETCHED_BYTES = 4_096;
 const REPLICA: Json = {
-  sizeBytes: 4_096,
+  sizeBytes: FETCHED_BYTES,
   sha512: 'ab'.repeat(64),
-  sourceSizeBytes: 4_096,
+  sourceSizeBytes: FETCHED_BYTES,
   sourceSha256: 'cd'.repeat(32),
   sourceFormat: 'qcow2',
   format: 'qcow2',
@@ -141,11 +288,18 @@ const REPLICA: Json = {
   lastModified: null,
 };
 
-function domainReport(spec: Record<string, unknown>): Json {
-  const { power } = decodeDomainWish(spec);
-  const ports = { consolePort: 31_001, vdiPort: 31_002, vdiTlsPort: null };
-  const offReason = power === 'off' ? 'requested' : null;
-  const observed = { power, offReason, ...ports, accelerator: 'tcg' };
+function domainReport(spec: Record<string, unknown>, agentState: string | null): Json {
+  const { power, sideChannels, video } = decodeDomainWish(spec);
+  const vdiTlsPort = video.vdi === 'vnc' ? null : 31_003;
+  const isOff = power === 'off';
+  const ports = isOff
+    ? { consolePort: null, vdiPort: null, vdiTlsPort: null }
+    : { consolePort: 31_001, vdiPort: 31_002, vdiTlsPort };
+  const offReason = isOff ? 'requested' : null;
+  const hasAgent = power === 'on' && sideChannels.includes('sf-agent') && agentState !== null;
+  const said = { state: agentState ?? '', startedAtMs: 1_726_000_190_110, bootedAtMs: null };
+  const agent = hasAgent ? said : null;
+  const observed = { power, offReason, ...ports, accelerator: 'tcg', agent };
   const { disks, configDrive } = decodeDomainWish(spec);
   const builtDisks: Json[] = disks.map(({ device, bus, sizeGiB, baseBlobId: blobId }) => {
     return { device, bus, sizeGiB, blobId, snapshotIgnores: false };

@@ -3,11 +3,13 @@
 //
 // A1  Nothing of src/api, src/read or actors is replaced.
 // A2  The read model hears of a write a turn of the event loop later, as from a watch; hold() makes it later still.
-// A3  Every answer with status 200 is what the table of routes declares.
+// A3  Every answer is what the table of routes declares: its shape, or the status of a refusal.
 // A4  Two tenants (`lab`, `other`) besides `system`; a token for each without the cost of a login.
 import { randomUUID } from 'node:crypto';
 import { Agent, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
+import { agentOperationPerformers } from '../../actors/agent-operation/effects.ts';
 import { artifactPerformers } from '../../actors/artifact/effects.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { blob } from '../../actors/blob/blob.ts';
@@ -16,7 +18,9 @@ import { instancePerformers } from '../../actors/instance/effects.ts';
 import { instance } from '../../actors/instance/instance.ts';
 import { interfacePerformers } from '../../actors/interface/effects.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address, Message, Ref } from '../../actors/kernel/kind.ts';
+import type { Log } from '../../actors/kernel/ports.ts';
 import { localRouter } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
 import { namespace } from '../../actors/namespace/namespace.ts';
@@ -26,7 +30,10 @@ import { network } from '../../actors/network/network.ts';
 import { FLOATING, networkRef } from '../../actors/network/state.ts';
 import { nodePerformers } from '../../actors/node/effects.ts';
 import { node } from '../../actors/node/node.ts';
+import { removed } from '../../actors/node/removal.ts';
 import { nodeRef } from '../../actors/node/state.ts';
+import { uploadPerformers } from '../../actors/upload/effects.ts';
+import { upload } from '../../actors/upload/upload.ts';
 import { apiRoutes } from '../../src/api/routes.ts';
 import { hashSecret } from '../../src/api/identity/secret.ts';
 import {
@@ -35,18 +42,34 @@ import {
   SERVER_LIMITS,
   type ServerLimits,
 } from '../../src/api/http/server.ts';
-import type { ApiServices } from '../../src/api/services.ts';
+import type { ApiServices, MetricsAccess, Monitoring } from '../../src/api/services.ts';
 import { Hub, type HubOptions } from '../../src/api/stream/hub.ts';
 import { TicketBooth } from '../../src/api/stream/tickets.ts';
 import type { ChannelDialler } from '../../transport/mesh/channel.ts';
 import { MemoryHistory } from './memory-history.ts';
+import { AuditTrail } from '../../src/api/identity/audit-trail.ts';
 import { signToken } from '../../src/api/identity/token.ts';
-import { consoles, operations, tickets } from '../../src/daemon/cluster-wide.ts';
+import {
+  consoles,
+  machineBytes,
+  machines,
+  operations,
+  tickets,
+  usageOf,
+} from '../../src/daemon/cluster-wide.ts';
 import { SOCKET_LIMITS, WebSockets, type SocketLimits } from '../../src/daemon/web-sockets.ts';
+import { Metrics, monitoringOf } from '../../src/daemon/metrics.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
+import { ApiArchive } from './api-archive.ts';
+import {
+  FakeMachine,
+  FedJournal,
+  MemoryClaims,
+  MemorySecrets,
+  ShiftedClock,
+} from './api-machine.ts';
 import { AnswerCheck } from './answer-check.ts';
-import { FakeMachine, FedJournal, MemoryClaims, ShiftedClock } from './api-machine.ts';
 import { candidates } from '../../src/daemon/candidates.ts';
 import { FakeOwnership, keptLog, type LogLine } from './kernel.ts';
 import { MACHINE } from './machine-facts.ts';
@@ -65,6 +88,9 @@ export { refusedByMachine } from './api-machine.ts';
 const ZONE = 'troupe.test';
 const FLOATING_BLOCK = '192.0.2.0/24';
 const EPOCH = 1;
+export const CONSOLE_AUTHORITY = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
+/** Of the only daemon. */
+export const BOOT = 'boot';
 
 export interface ApiReply {
   readonly status: number;
@@ -92,6 +118,7 @@ export interface ApiWorldOptions {
   readonly memoryMiB?: number;
   readonly sockets?: Partial<SocketLimits>;
   readonly hub?: Partial<HubOptions>;
+  readonly floatingBlock?: string;
 }
 
 const NO_CHANNELS: ChannelDialler = { open: () => Promise.reject(new Error('no other nodes')) };
@@ -100,6 +127,7 @@ export class ApiWorld {
   readonly clock = new ShiftedClock();
   readonly journal = new FedJournal(EPOCH);
   readonly machine = new FakeMachine();
+  readonly past = new ApiArchive();
   readonly random = { number: () => Math.random(), uuid: () => randomUUID() };
   readonly lines: readonly LogLine[];
   readonly read: ReadModel;
@@ -109,6 +137,9 @@ export class ApiWorld {
   readonly history = new MemoryHistory();
   readonly sockets: WebSockets;
   readonly booth: TicketBooth;
+  metricsAccess: MetricsAccess = 'local';
+  readonly unready: string[] = [];
+  readonly tokens = new MemorySecrets(() => this.clock.nowMs());
   readonly #answers: AnswerCheck;
   readonly #tokens = new Map<string, string>();
   readonly #agent = new Agent({ keepAlive: true });
@@ -122,19 +153,27 @@ export class ApiWorld {
     journal.histories.push(this.history);
     this.sockets = new WebSockets(clock, { ...SOCKET_LIMITS, ...options.sockets });
     this.booth = new TicketBooth(clock);
+    journal.onCommit = (write, revision) => this.past.record(write, revision);
     const ownership = new FakeOwnership(EPOCH);
     this.runtime = new Runtime({ node: NODE, clock, random, journal, ownership, log });
     const router = localRouter(this.runtime, {
       executor: (to, message) => this.machine.handle(to, message),
       machine: machineService({
         runtime: this.runtime,
+        pid: 4_211,
+        resources: () => ({ cpu_load_1: 0.5, cpu_load_5: 0.25, cpu_load_15: 0.125 }),
+        processes: () => ({ process_age_troupe: 90 }),
         consoles: this.machine,
         tickets: this.booth,
+        usageOf: (id) => this.machine.usageOf(id),
+        files: this.machine.files,
+        dataplane: this.machine,
+        guests: this.machine.guests(BOOT, clock),
         clock,
       }),
     });
     this.runtime.connect(router);
-    registerKinds(this.runtime, this.read);
+    registerKinds(this.runtime, this.read, options.floatingBlock ?? FLOATING_BLOCK);
     const members = () => [{ node: NODE, version: '0.1.0' }];
     const { read } = this;
     const wide = { node: NODE, read, router, log, members, nodeOf: () => NODE };
@@ -147,7 +186,9 @@ export class ApiWorld {
       clock,
       random,
       log,
-      tokenSecret: Buffer.from('a secret of this test alone'),
+      tokenSecrets: this.tokens,
+      consoleAuthority: CONSOLE_AUTHORITY,
+      audit: new AuditTrail(router, clock),
       operations: {
         ...operations(wide),
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
@@ -156,16 +197,50 @@ export class ApiWorld {
       tickets: tickets(wide, this.booth),
       sockets: this.sockets,
       hub: new Hub({ node: NODE, history: this.history, clock, ...options.hub }),
-      events: (address, limit, type) => {
-        const all = [...(journal.events.get(`${address.kind}/${address.id}`) ?? [])].reverse();
-        const wanted = all.filter((event) => type === null || event.type === type);
-        return Promise.resolve(limit < 0 ? wanted : wanted.slice(0, limit));
+      past: this.past,
+      usageOf: usageOf(wide),
+      monitoring: this.#monitoring(log),
+      nodes: {
+        ...machines(wide),
+        shardOwners: () => [{ shard: 7, node: NODE, epoch: EPOCH }],
+        remove: (name) => this.#removeNode(name),
+      },
+      bytes: machineBytes(wide),
+      events: async (address, limit, type) => {
+        const rows = await this.past.reader.newest(address, { limit, type });
+        return rows.map(({ event }) => event);
       },
     };
     const limits = { ...SERVER_LIMITS, ...options.limits };
     const routes = apiRoutes(this.services);
     this.#answers = new AnswerCheck(routes);
     this.server = apiServer(this.services, routes, limits);
+  }
+
+  /** As src/daemon/node-removal.ts does on a store. */
+  #removeNode(name: string): Promise<number> {
+    if (this.services.members().some((one) => one.node === name)) {
+      return Promise.reject(new TroupeError('node/is-member', `node ${name} is a member`));
+    }
+    const state = this.read.nodes.get(name)?.state;
+    const { schema } = node.snapshot;
+    if (state !== undefined)
+      this.put('node', name, removed(state, this.clock.nowMs()).state, schema);
+    return Promise.resolve(this.journal.revision);
+  }
+
+  /** As a daemon's that has joined; `metricsAccess` and `unready` may be set. */
+  #monitoring(log: Log): Monitoring {
+    const { runtime, clock, read } = this;
+    const members = null;
+    const shardMoves = { taken: 256, givenUp: 0 };
+    const cluster = { members, isJoined: true, shardCount: 256, shardMoves, leaseLosses: 0 };
+    const metrics = new Metrics(clock);
+    const measured = { node: NODE, version: '0.1.0', clock, runtime, cluster, read };
+    const usage = () => this.machine.usage();
+    const all = monitoringOf({ ...measured, peers: () => [], usage, log }, metrics);
+    const notReady = () => [...all.notReady(), ...this.unready];
+    return { ...all, notReady, access: () => this.metricsAccess };
   }
 
   get port(): number {
@@ -184,9 +259,14 @@ export class ApiWorld {
     if (known !== undefined) return known;
     const nonce = this.read.namespaces.get(tenant)?.state.keys['key']?.nonce ?? '';
     const claims = { namespace: tenant, keyName: 'key', nonce };
-    const token = signToken(this.services.tokenSecret, ZONE, claims, this.clock.nowMs());
+    const token = signToken(this.services.tokenSecrets.signing(), ZONE, claims, this.clock.nowMs());
     this.#tokens.set(tenant, token);
     return token;
+  }
+
+  /** After a change of secrets or time. */
+  forgetTokens(): void {
+    this.#tokens.clear();
   }
 
   async setKey(tenant: Tenant, secret: string): Promise<void> {
@@ -204,10 +284,10 @@ export class ApiWorld {
   }
 
   /** Puts an object there as another daemon might have, past its actor. */
-  put(kind: string, id: string, state: unknown): void {
-    this.journal.put({ kind, id }, 1, state);
+  put(kind: string, id: string, state: unknown, schema = 1): void {
+    this.journal.put({ kind, id }, schema, state);
     const { revision } = this.journal;
-    this.read.apply([{ kind, id, revision, snapshot: { schema: 1, state } }], revision, false);
+    this.read.apply([{ kind, id, revision, snapshot: { schema, state } }], revision, false);
   }
 
   call(method: string, path: string, options: CallOptions = {}): Promise<ApiReply> {
@@ -229,7 +309,7 @@ export class ApiWorld {
           const { statusCode: status = 0, headers: answered } = response;
           const reply = { status, headers: answered, text, json: parsed(text) };
           try {
-            this.#checkAnswer(method, path, reply);
+            this.#checkAnswer(headers['X-HTTP-Method-Override'] ?? method, path, reply);
             resolve(reply);
           } catch (error) {
             reject(error as Error);
@@ -243,7 +323,9 @@ export class ApiWorld {
   }
 
   #checkAnswer(method: string, path: string, { status, headers, json }: ApiReply): void {
-    if (status !== 200 || method === 'HEAD' || method === 'OPTIONS') return;
+    if (method === 'HEAD' || method === 'OPTIONS') return;
+    if (status >= 400) return this.#answers.checkRefusal(method, path, status);
+    if (status !== 200) return;
     this.#answers.check(method, path, headers['content-type'] ?? '', json);
   }
 
@@ -286,6 +368,7 @@ export class ApiWorld {
     await this.sockets.close();
     await closeServer(this.server, 100);
     await this.runtime.stop();
+    this.past.close();
   }
 }
 
@@ -302,10 +385,10 @@ export async function openApiWorld(options: ApiWorldOptions = {}): Promise<ApiWo
     diskGiB: 10_000,
   };
   const gauges = { availableMemoryMiB: memoryMiB, freeDiskGiB: 10_000, load: 0 };
-  await world.tell(nodeRef(NODE), { kind: 'register', bootId: 'boot', machine, gauges });
+  await world.tell(nodeRef(NODE), { kind: 'register', bootId: BOOT, machine, gauges });
   await world.tell(networkRef(FLOATING), {
     kind: 'create-pool',
-    netblock: FLOATING_BLOCK,
+    netblock: options.floatingBlock ?? FLOATING_BLOCK,
   });
   for (const [name, secret] of Object.entries(SECRETS)) {
     await world.tell(namespaceRef(name), { kind: 'create' });
@@ -315,10 +398,10 @@ export async function openApiWorld(options: ApiWorldOptions = {}): Promise<ApiWo
   return world;
 }
 
-function registerKinds(runtime: Runtime, read: ReadModel): void {
+function registerKinds(runtime: Runtime, read: ReadModel, floatingBlock: string): void {
   const claims = new MemoryClaims();
   const vtepOf = () => '127.0.0.1';
-  const dns = { zone: ZONE, upstreamDns: '192.0.2.53', floatingBlock: FLOATING_BLOCK };
+  const dns = { zone: ZONE, upstreamDns: '192.0.2.53', floatingBlock };
   runtime.register(node, nodePerformers({ carry: () => Promise.resolve() }));
   runtime.register(namespace, {});
   runtime.register(network, networkPerformers({ claims, vtepOf, ...dns }));
@@ -330,7 +413,9 @@ function registerKinds(runtime: Runtime, read: ReadModel): void {
   };
   const fetching = { maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 };
   runtime.register(blob, blobPerformers({ ...fetching, ...copies }));
+  runtime.register(agentOperation, agentOperationPerformers());
   runtime.register(artifact, artifactPerformers());
+  runtime.register(upload, uploadPerformers());
   const ports = { candidates: (instanceId: string) => candidates(read, instanceId, () => true) };
   runtime.register(instance, instancePerformers(ports));
 }

@@ -136,6 +136,7 @@ export class History {
   /** Events by whose writer did not own the object as they were written; each is one that must not be. */
   foreignWrites(): string[] {
     const owners = new Map<number, string>();
+    const members = new Set<string>();
     const wrong: string[] = [];
     for (const change of this.#changes) {
       const parsed = keys.parse(change.key);
@@ -143,10 +144,16 @@ export class History {
         if (change.kind === 'delete') owners.delete(parsed.shard);
         else owners.set(parsed.shard, nodeIn(change));
       }
+      if (parsed?.area === 'members') {
+        if (change.kind === 'delete') members.delete(parsed.node);
+        else members.add(parsed.node);
+      }
       if (parsed?.area !== 'events' || change.kind !== 'put') continue;
       const { kind, id } = parsed;
       const owner = kind === 'node' ? id : owners.get(shardOf({ kind, id }));
       const writer = nodeIn(change);
+      // Who removes a node tells it of that, while nobody is a member under its name.
+      if (kind === 'node' && !members.has(id)) continue;
       if (owner !== writer)
         wrong.push(`${change.revision}: ${kind}/${id} is ${owner}'s, ${writer} wrote`);
     }

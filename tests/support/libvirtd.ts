@@ -40,6 +40,7 @@ export async function startLibvirtd(
   sweep();
   const directory = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
   for (const part of PARTS) mkdirSync(join(directory, part), { recursive: true });
+  mkdirSync(join(directory, 'etc/console-tls'));
   writeFileSync(join(directory, 'etc/libvirtd.conf'), libvirtdConf(options.conf));
   writeFileSync(join(directory, 'etc/qemu.conf'), QEMU_CONF);
   writeFileSync(join(directory, 'init.sh'), initScript(directory));
@@ -86,6 +87,8 @@ dynamic_ownership = 0
 remember_owner = 0
 user = "root"
 group = "root"
+spice_tls = 1
+spice_tls_x509_cert_dir = "/etc/libvirt/console-tls"
 `;
 
 function libvirtdConf(conf: Readonly<Record<string, string>> = {}): string {

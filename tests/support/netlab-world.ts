@@ -100,6 +100,8 @@ export function spec(
     floatingBlock: FLOATING_BLOCK,
     ports,
     peers: [],
+    routed: [],
+    dnsEntries: [],
     ...more,
   };
 }

@@ -4,6 +4,7 @@ import { formatAddress, parseAddress } from '../../actors/kernel/kind.ts';
 import type {
   Dataplane,
   Drift,
+  PingOutput,
   SegmentReport,
   SegmentSpec,
   TapReport,
@@ -88,6 +89,13 @@ export class SimDataplane implements Dataplane {
         ledger.forget('tap', interfaceId);
       });
     }
+  }
+
+  ping(networkId: string, address: string): Promise<PingOutput> {
+    const { segments } = this.#machine.net;
+    const there = segments.get(networkId)?.ports.some((port) => port.ipv4 === address) === true;
+    const stdout = `10 packets transmitted, ${there ? '10 received, 0' : '0 received, 100'}% packet loss\n`;
+    return Promise.resolve({ stdout, stderr: '' });
   }
 
   async audit(

@@ -1,6 +1,7 @@
 // A simulated domain with its guest: what QEMU and libvirt are to SimHypervisor.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import type { Observed, OffReason } from '../../src/drivers/hypervisor/power.ts';
+import { SimAgent } from './sim-agent.ts';
 import { stopReason } from '../../src/drivers/hypervisor/observe.ts';
 
 export interface SimDomainOptions {
@@ -9,12 +10,18 @@ export interface SimDomainOptions {
   readonly bootMs: number;
   readonly print: (text: string) => void;
   /** libvirt's lifecycle event. */
+  /** The agent has come, or gone. */
+  readonly agentChanged: () => void;
   readonly tell: (event: 'started' | 'stopped' | 'suspended' | 'resumed', detail: string) => void;
 }
 
 export class SimDomain {
   /** Of the stored definition. */
   digest = '';
+  /** An agent is expected in the guest. */
+  hasAgent = false;
+  /** Of the guest that runs; new at each boot. */
+  agent: SimAgent | undefined;
   readonly #options: SimDomainOptions;
   #observed: Observed = { power: 'off', reason: 'unknown' };
   #boot: Timer | undefined;
@@ -66,6 +73,7 @@ export class SimDomain {
 
   reset(): void {
     this.#boot?.cancel();
+    this.#agentGoes();
     const { clock, bootMs } = this.#options;
     this.#boot = clock.after(bootMs, () => this.#bootUp());
   }
@@ -78,11 +86,21 @@ export class SimDomain {
 
   #bootUp(): void {
     this.#isBootHeld = this.#observed.power === 'paused';
-    if (this.#observed.power === 'on') this.#options.print('guest ready\r\n');
+    if (this.#observed.power !== 'on') return;
+    this.#options.print('guest ready\r\n');
+    if (!this.hasAgent) return;
+    this.agent = new SimAgent();
+    this.#options.agentChanged();
+  }
+
+  #agentGoes(): void {
+    this.agent?.die();
+    this.agent = undefined;
   }
 
   #goOff(reason: OffReason | 'unknown'): void {
     this.#boot?.cancel();
+    this.#agentGoes();
     this.#isBootHeld = false;
     this.#observed = { power: 'off', reason };
   }

@@ -7,7 +7,13 @@
 //     the real driver's own; only libvirt, QEMU and the guest are simulated.
 // S3  A guest prints `guest ready` a while after each start or reset. At the power button it prints
 //     `power button`, powers off and is started again.
-import type { DomainReport, DomainSpec, Hypervisor } from '../../actors/instance/ports.ts';
+import type { GuestAgent } from '../../actors/instance/guest-agent.ts';
+import type {
+  DomainReport,
+  DomainSpec,
+  Hypervisor,
+  Screenshot,
+} from '../../actors/instance/ports.ts';
 import type { Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import { formatAddress } from '../../actors/kernel/kind.ts';
@@ -91,6 +97,9 @@ export class SimHost {
     const domain = new SimDomain({
       clock,
       bootMs,
+      agentChanged: () => {
+        if (this.hasControl) this.watch?.changed(instanceId);
+      },
       print: (text) => this.consoles.set(instanceId, (this.consoles.get(instanceId) ?? '') + text),
       tell: (event, detail) => {
         if (this.hasControl) this.watch?.hear({ kind: 'lifecycle', domain: ref, event, detail });
@@ -157,6 +166,20 @@ export class SimHypervisor implements Hypervisor {
     if (this.#host.consoles.has(instanceId)) this.#host.consoles.set(instanceId, '');
   }
 
+  async screenshot(instanceId: string): Promise<Screenshot> {
+    this.#needControl();
+    const power = this.#host.domains.get(instanceId)?.observed.power;
+    if (power !== 'on' && power !== 'paused')
+      throw new TroupeError('object/wrong-phase', 'it does not run');
+    return { mime: 'image/x-portable-pixmap', image: Buffer.from('P6\n1 1\n255\n\0\0\0') };
+  }
+
+  agentOf(instanceId: string): GuestAgent {
+    const agent = this.#host.domains.get(instanceId)?.agent;
+    if (agent !== undefined) return agent;
+    throw new TroupeError('guest/lost', 'there is no agent in the guest');
+  }
+
   async #turn<T>(instanceId: string, by: WantedBy, work: () => Promise<T>): Promise<T> {
     return await this.#turns.run(instanceId, async () => {
       this.#checkpoint(by);
@@ -180,6 +203,7 @@ export class SimHypervisor implements Hypervisor {
     if (domain.digest !== digest) {
       await this.#step('define', id, by, () => (domain.digest = digest));
     }
+    domain.hasAgent = spec.sideChannels.includes('sf-agent');
     const { observed } = domain;
     if (observed.power === 'off') {
       const why = offReason(observed.reason, this.#record(id), this.#host.bootId);
@@ -244,7 +268,9 @@ export class SimHypervisor implements Hypervisor {
     return record === undefined || domain === undefined ? undefined : this.#report(domain, record);
   }
 
-  #report({ observed }: SimDomain, record: DomainRecord): DomainReport {
+  #report({ observed, hasAgent, agent }: SimDomain, record: DomainRecord): DomainReport {
+    const state = agent === undefined ? 'not ready (no contact)' : 'ready';
+    const expected = { state, startedAtMs: null, bootedAtMs: null };
     const isOff = observed.power === 'off';
     return {
       power: observed.power,
@@ -253,6 +279,7 @@ export class SimHypervisor implements Hypervisor {
       vdiPort: isOff ? null : record.vdiPort,
       vdiTlsPort: null,
       accelerator: 'tcg',
+      ...(hasAgent ? { agent: observed.power === 'on' ? expected : null } : {}),
     };
   }
 

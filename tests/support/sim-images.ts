@@ -24,7 +24,7 @@ const CHUNKS = 4;
 export interface SimImage {
   readonly sizeBytes: number;
   readonly virtualSizeBytes: number;
-  readonly format: 'qcow2' | 'iso';
+  readonly format: 'qcow2' | 'iso' | 'raw';
   /** What is wrong with its content, found once it is all there. */
   readonly refusal?: string;
 }
@@ -221,6 +221,7 @@ function imageAt(images: SimImages, source: ReplicaSource, blobId: string): SimI
 
 function nameOf(source: ReplicaSource): string {
   if (source.kind === 'peers') return source.nodes.join();
+  if (source.kind === 'spool') return `spool:${source.id}`;
   return source.kind === 'url' ? source.url : source.path;
 }
 

@@ -57,8 +57,8 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['underlay-mtu', '1000', /from 1330 to/],
   ['underlay-device', 'a/b', /name of a network device/],
   ['node', 'Big_Name', /lower case letters/],
-  ['roles', 'hypervisor,network', /expected hypervisor, storage or api/],
-  ['roles', ',', /at least one of hypervisor, storage, api/],
+  ['roles', 'hypervisor,network', /expected hypervisor, storage, api or events/],
+  ['roles', ',', /at least one of hypervisor, storage, api, events/],
   ['zone', 'a..b', /DNS domain/],
   ['host-tag', '12345', /four digits/],
   ['etcd', 'ftp://x', /begins with http:\/\/ or https:\/\//],
@@ -80,7 +80,7 @@ for (const [name, text, message] of REFUSED) {
 }
 
 test('a machine has every role unless some are given, and without the API no tour', () => {
-  assert.equal(withData().roles, ['hypervisor', 'storage', 'api']);
+  assert.equal(withData().roles, ['hypervisor', 'storage', 'api', 'events']);
   assert.equal(withData('--roles', 'api, hypervisor,api').roles, ['hypervisor', 'api']);
   const storage = withData('--roles', 'storage');
   assert.equal(storage.roles, ['storage']);

@@ -3,8 +3,12 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
+import { PHASES as AGENT_OPERATION_PHASES } from '../../actors/agent-operation/phases.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { PHASES as ARTIFACT_PHASES } from '../../actors/artifact/phases.ts';
+import { upload } from '../../actors/upload/upload.ts';
+import { PHASES as UPLOAD_PHASES } from '../../actors/upload/phases.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import { PHASES as BLOB_PHASES } from '../../actors/blob/phases.ts';
 import { instance } from '../../actors/instance/instance.ts';
@@ -16,6 +20,7 @@ import { PATIENT, PROMPT, STANDING, type EffectPolicy } from '../../actors/kerne
 import { INSISTENT } from '../../actors/kernel/setback.ts';
 import { network } from '../../actors/network/network.ts';
 import { PHASES as NETWORK_PHASES } from '../../actors/network/phases.ts';
+import { METRICS, shownName, type MetricName } from '../../src/metrics/catalog.ts';
 import { SETTINGS, SHORTHANDS } from '../../src/config/settings.ts';
 
 const test = suite('documentation');
@@ -23,10 +28,12 @@ const ROOT = join(import.meta.dirname, '../..');
 const PAGES = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/*.md', { cwd: ROOT })];
 
 const KINDS = {
+  agentoperation: [agentOperation, AGENT_OPERATION_PHASES],
   instance: [instance, INSTANCE_PHASES],
   interface: [interfaceKind, INTERFACE_PHASES],
   network: [network, NETWORK_PHASES],
   artifact: [artifact, ARTIFACT_PHASES],
+  upload: [upload, UPLOAD_PHASES],
   blob: [blob, BLOB_PHASES],
 } as const;
 
@@ -86,6 +93,17 @@ test('every setting is in the table of settings, and no other', () => {
   const documented = rows(settings.split(/^## /m)[0] ?? '').map(([flag]) => flag);
   const declared = Object.entries(SETTINGS).map(([name, { value }]) => `--${name} ${value}`);
   assertSame('docs/operations.md', documented.map(String), declared);
+});
+
+test('every metric is in the table of metrics with its labels, and no other', () => {
+  const documented = rows(section('docs/operations.md', 'The metrics')).map(
+    ([name, type, labels]) => [name, type, labels].join(' ').trim(),
+  );
+  const declared = (Object.keys(METRICS) as MetricName[]).map((name) => {
+    const { type, labels } = METRICS[name];
+    return [shownName(name), type, labels.join(', ')].join(' ').trim();
+  });
+  assertSame('docs/operations.md', documented, declared);
 });
 
 test('flags that the pages tell people to give exist', () => {

@@ -14,6 +14,7 @@ import { Peer } from './peer.ts';
 import {
   dial,
   meshServer,
+  type Admits,
   type Doors,
   type Guests,
   type MeshIdentity,
@@ -35,6 +36,8 @@ export interface MeshOptions {
   /** Where a member's mesh listens; undefined: no such member. */
   readonly addressOf: (node: string) => PeerAddress | undefined;
   readonly handle: (from: string, ...ask: Parameters<Handler>) => Promise<AskReply>;
+  /** Left out: whoever TLS has proved to be of the cluster. */
+  readonly admits?: Admits;
   /** For other protocols on the same server; who opens them closes their sockets. */
   readonly doors?: Doors;
   readonly clock: Clock;
@@ -63,7 +66,11 @@ export class Mesh {
     this.#options = options;
     this.#server = meshServer(
       options.identity,
-      { guests: options.guests ?? null, doors: options.doors ?? new Map() },
+      {
+        guests: options.guests ?? null,
+        doors: options.doors ?? new Map(),
+        admits: options.admits ?? (() => true),
+      },
       (name, wire) => this.#makeLink(name, wire, false),
       options.log,
     );
@@ -103,6 +110,11 @@ export class Mesh {
   /** Links of any state. */
   get linkCount(): number {
     return this.#links.size;
+  }
+
+  /** Ends the links to a peer that is to have none any more. */
+  cut(node: string, reason: string): void {
+    for (const link of this.#links) if (link.name === node) link.end(CLOSE.done, reason);
   }
 
   /** Ends everything at once, as if the process had died. */

@@ -8,6 +8,7 @@
 // K4  Listeners are attached in the tick that makes a socket; every socket has one for errors.
 // K5  Other protocols of the cluster come in by doors of their own, each at its path: those too get only peers
 //     that TLS has proved, with their name.
+// K6  A certificate is good for ten years, a node perhaps not: `admits` has the last word on who comes in.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, createServer, type Server } from 'node:https';
 import type { Duplex } from 'node:stream';
@@ -38,6 +39,9 @@ export interface Guests {
   readonly isGuest: (name: string) => boolean;
   readonly handle: (name: string, request: IncomingMessage, response: ServerResponse) => void;
 }
+
+/** Whether the peer called `name`, with this public key (SPKI, PEM), may come in. */
+export type Admits = (name: string, publicKey: string) => boolean;
 
 /** Makes the link of a socket that is open. */
 export type MakeLink = (name: string, wire: Wire) => Link;
@@ -78,7 +82,11 @@ export function dial(
 /** A server that accepts peers and nobody else; the caller listens and closes. */
 export function meshServer(
   identity: MeshIdentity,
-  { guests, doors }: { readonly guests: Guests | null; readonly doors: Doors },
+  {
+    guests,
+    doors,
+    admits,
+  }: { readonly guests: Guests | null; readonly doors: Doors; readonly admits: Admits },
   makeLink: MakeLink,
   log: Log,
 ): Server {
@@ -102,6 +110,7 @@ export function meshServer(
     socket.on('error', () => socket.destroy());
     const name = nameOf(request.socket as TLSSocket);
     if (name === undefined || guests?.isGuest(name)) return void socket.destroy();
+    if (!admits(name, keyOf(request.socket as TLSSocket))) return void socket.destroy();
     const door = doors.get(request.url ?? '');
     if (door !== undefined) return door(name, request, socket, head);
     if (request.url !== PATH) return void socket.destroy();
@@ -130,6 +139,11 @@ function tlsOptions({ ca, certificate, key }: MeshIdentity) {
 function nameOf(socket: TLSSocket): string | undefined {
   const name: unknown = socket.authorized ? socket.getPeerCertificate().subject?.CN : undefined;
   return typeof name === 'string' && name !== '' ? name : undefined;
+}
+
+function keyOf(socket: TLSSocket): string {
+  const certificate = socket.getPeerX509Certificate();
+  return certificate?.publicKey.export({ type: 'spki', format: 'pem' }).toString() ?? '';
 }
 
 interface Attached {

@@ -7,13 +7,15 @@
 // M3  A shard that is given up has no epoch here before its key is deleted, so that it never has two deciders.
 // M4  Only the same installation may end its predecessor's lease: its process is dead, since we hold
 //     the machine's lock. Anybody else's member key is left alone.
+// M5  A node that was removed from the cluster, or whose place was given to another machine, does not join.
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Address } from '../../actors/kernel/kind.ts';
 import type { Clock } from '../../actors/kernel/clock.ts';
 import type { Log, Ownership } from '../../actors/kernel/ports.ts';
 import { decodeEnvelope, encodeEnvelope } from '../store/codec.ts';
 import type { Keys } from '../store/keys.ts';
-import type { Lease, LeaseEnd, Store, Txn } from '../store/store.ts';
+import type { Compare, Lease, LeaseEnd, Store, Txn } from '../store/store.ts';
+import { admissionKey, decodeAdmission, isWelcome } from './admission.ts';
 import type { Owner } from './directory.ts';
 import { decodeMember, type Member } from './member.ts';
 import { shardOf } from './shard.ts';
@@ -28,6 +30,13 @@ export interface MembershipOptions {
   readonly log: Log;
   readonly member: Member;
   readonly leaseTtlMs: number;
+  /** keyDigest() of this node's public key; none on a machine that is alone. */
+  readonly key?: string;
+}
+
+export interface ShardMoves {
+  readonly taken: number;
+  readonly givenUp: number;
 }
 
 /** Joined until leave() or until the lease is lost; then a new one is joined. */
@@ -42,6 +51,8 @@ export class Membership implements Ownership {
   readonly #leaving = new Map<number, number>();
   /** The epoch under which a shard was last given up: an old view still shows it as ours. */
   readonly #left = new Map<number, number>();
+  #taken = 0;
+  #givenUp = 0;
 
   private constructor(options: MembershipOptions, lease: Lease, memberEpoch: number) {
     this.#options = options;
@@ -50,7 +61,7 @@ export class Membership implements Ownership {
     this.#weight = options.member.weight;
   }
 
-  /** Errors: `host/locked` when a daemon of another installation uses this node's name; `store/*`. */
+  /** Errors: `host/locked` when a daemon of another installation uses this node's name; `node/removed` (M5); `store/*`. */
   static async join(options: MembershipOptions): Promise<Membership> {
     const { store, keys, member, leaseTtlMs } = options;
     await endPredecessor(options);
@@ -59,7 +70,7 @@ export class Membership implements Ownership {
     const value = encodeEnvelope({ schema: 1, state: member });
     try {
       const result = await store.txn({
-        compare: [{ target: 'create', key, is: '==', than: 0 }],
+        compare: [{ target: 'create', key, is: '==', than: 0 }, await checkWelcome(options)],
         then: [{ op: 'put', key, value, lease: lease.id }],
       });
       if (result.succeeded) return new Membership(options, lease, result.revision);
@@ -75,6 +86,11 @@ export class Membership implements Ownership {
   /** The shards that this daemon owns. */
   get shards(): readonly number[] {
     return [...this.#epochs.keys()];
+  }
+
+  /** How many shards were taken and given up so far. */
+  get moves(): ShardMoves {
+    return { taken: this.#taken, givenUp: this.#givenUp };
   }
 
   /** Says in its member key what share of the shards it carries; quiet when that is said. Errors: `store/*`. */
@@ -103,7 +119,12 @@ export class Membership implements Ownership {
   adopt(shard: number, owner: Owner): void {
     const isKnown = this.#epochs.has(shard) || this.#leaving.has(shard);
     if (isKnown || owner.lease !== this.#lease.id || owner.epoch === this.#left.get(shard)) return;
-    this.#epochs.set(shard, owner.epoch);
+    this.#own(shard, owner.epoch);
+  }
+
+  #own(shard: number, epoch: number): void {
+    this.#epochs.set(shard, epoch);
+    this.#taken++;
   }
 
   /** Shards that are given up and whose key may still be there. */
@@ -148,6 +169,7 @@ export class Membership implements Ownership {
     for (const { shard, epoch } of held) {
       this.#leaving.delete(shard);
       this.#left.set(shard, epoch);
+      this.#givenUp++;
     }
   }
 
@@ -156,13 +178,13 @@ export class Membership implements Ownership {
     const { store } = this.#options;
     const together = await store.txn(this.#claim(shards));
     if (together.succeeded) {
-      for (const shard of shards) this.#epochs.set(shard, together.revision);
+      for (const shard of shards) this.#own(shard, together.revision);
       return;
     }
     // Somebody owns one of them: take the others one by one.
     for (const shard of shards) {
       const result = await store.txn(this.#claim([shard]));
-      if (result.succeeded) this.#epochs.set(shard, result.revision);
+      if (result.succeeded) this.#own(shard, result.revision);
     }
   }
 
@@ -203,6 +225,26 @@ export class Membership implements Ownership {
 /** The key whose create revision fences writes to an address. */
 export function fenceKey(keys: Keys, address: Address): string {
   return address.kind === 'node' ? keys.member(address.id) : keys.owner(shardOf(address));
+}
+
+/** M5. Gives what the joining has to compare. Error: `node/removed`. */
+async function checkWelcome({
+  store,
+  keys,
+  member,
+  key = '',
+}: MembershipOptions): Promise<Compare> {
+  const at = admissionKey(keys, member.node);
+  const entry = await store.get(at);
+  const record = entry === null ? null : decodeAdmission(entry.value);
+  const { node } = member;
+  if (isWelcome(record, key)) {
+    return { target: 'mod', key: at, is: '==', than: entry?.modRevision ?? 0 };
+  }
+  const message = record?.isRemoved
+    ? `${node} was removed from the cluster, and what it had with it; to make this machine a node again, give it an empty data directory and an invitation for its name (\`troupe node invite --for ${node}\`)`
+    : `another machine has taken the place of ${node} in the cluster, by an invitation for its name; this one can join under another, with an empty data directory`;
+  throw new TroupeError('node/removed', message, { node });
 }
 
 async function endPredecessor(options: MembershipOptions): Promise<void> {

@@ -16,12 +16,14 @@ export async function* rangeAll(
   request: Omit<RangeRequest, 'limit' | 'after'>,
 ): AsyncGenerator<Page, void, void> {
   let page = await range({ ...request, limit: FIRST_PAGE });
-  yield page;
+  // The store names its present revision, also with a page of an older one.
+  const revision = request.revision || page.revision;
+  yield { ...page, revision };
   while (page.more) {
     const after = page.entries.at(-1)?.key;
     if (after === undefined) return;
-    page = await range({ ...request, after, revision: page.revision, limit: nextLimit(page) });
-    yield page;
+    page = await range({ ...request, after, revision, limit: nextLimit(page) });
+    yield { ...page, revision };
   }
 }
 

@@ -1,14 +1,12 @@
 // An artifact as clients see it (contract: artifacts 2).
+import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import type { ArtifactState } from '../../../actors/artifact/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
+import { instancesOf } from '../blobs/blob-view.ts';
 import { Metadata } from '../objects/metadata.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import type { ReadModel } from '../../read/read-model.ts';
-
-/** Schema version that existing clients expect. */
-const VERSION = 6;
-const INSTANCE = 'instance/';
 
 export const ArtifactView = closed({
   uuid: Type.String(),
@@ -53,7 +51,7 @@ export function artifactView(
     // The API knows no state between usable and gone.
     state: state.phase === 'delete-wait' ? 'deleted' : state.phase,
     metadata: state.metadata as JsonObject,
-    version: VERSION,
+    version: OBJECT_VERSIONS.artifact,
     artifact_type: state.type,
     source_url: state.sourceUrl,
     max_versions: state.maxVersions,
@@ -68,14 +66,11 @@ export function artifactView(
 function blobSummary(read: ReadModel, blobId: string, withInstances: boolean): JsonObject | null {
   const found = read.blobs.get(blobId)?.state;
   if (found === undefined) return null;
-  const instances = found.users
-    .filter((user) => user.startsWith(INSTANCE))
-    .map((user) => user.slice(INSTANCE.length));
   return {
     uuid: blobId,
     size: found.content?.sizeBytes ?? 0,
     reference_count: found.users.length,
     depends_on: null,
-    ...(withInstances ? { instances } : {}),
+    ...(withInstances ? { instances: instancesOf(found) } : {}),
   };
 }

@@ -1,10 +1,13 @@
 // Artifact routes (contract: artifacts 7): images are cached, listed, shown and deleted.
 import { artifactRef, type ArtifactState } from '../../../actors/artifact/state.ts';
+import { blobsOf as blobIdsOf } from '../../../actors/artifact/versions.ts';
 import { blobRef } from '../../../actors/blob/state.ts';
 import type { Address } from '../../../actors/kernel/kind.ts';
-import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { unlessGone } from '../../../actors/kernel/errors.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
-import { SYSTEM } from '../../../actors/namespace/state.ts';
+import { artifactUploadRoute, checkMayShare } from './artifact-upload.ts';
+import { versionRoutes } from './versions.ts';
+import { deleteAllBody, namespaceToEmpty } from '../objects/delete-all.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { isTrusted, targetNamespace } from '../identity/access.ts';
 import { ArtifactView, artifactView } from './artifact-view.ts';
@@ -20,23 +23,15 @@ const ACTIVE: readonly ArtifactState['phase'][] = ['initial', 'created', 'error'
 
 export function artifactRoutes(services: ApiServices, images: ImageCache): Route[] {
   const { read } = services;
-  const owned: Resource<ArtifactState> = {
-    what: 'artifact',
-    collection: read.artifacts,
-    isActive: (state) => ACTIVE.includes(state.phase),
-    rule: 'trusted',
-    maySee: (caller, state) => isTrusted(services, caller, state.namespace),
-  };
-  const readable = {
-    ...owned,
-    rule: 'read' as const,
-    maySee: (caller: Caller, state: ArtifactState) => state.shared || owned.maySee(caller, state),
-  };
+  const { owned, readable } = artifactResources(services);
   const object = finder(readable, 'artifact_ref');
   return [
     listRoute(services, readable),
     cacheRoute(services, images),
     deleteRoute(services, owned),
+    deleteAllRoute(services),
+    artifactUploadRoute(services),
+    ...versionRoutes(services, object, finder(owned, 'artifact_ref')),
     route('GET /artifacts/:artifact_ref', {
       summary: 'One artifact, with the instances that use its blobs',
       answer: { json: ArtifactView },
@@ -54,11 +49,27 @@ export function artifactRoutes(services: ApiServices, images: ImageCache): Route
   ];
 }
 
+/** Artifacts by who may change them, and by who may read them (contract: artifacts 4.2). */
+export function artifactResources(services: ApiServices) {
+  const { read } = services;
+  const owned: Resource<ArtifactState> = {
+    what: 'artifact',
+    collection: read.artifacts,
+    isActive: (state) => ACTIVE.includes(state.phase),
+    rule: 'trusted',
+    maySee: (caller, state) => isTrusted(services, caller, state.namespace),
+  };
+  const readable = {
+    ...owned,
+    rule: 'read' as const,
+    maySee: (caller: Caller, state: ArtifactState) => state.shared || owned.maySee(caller, state),
+  };
+  return { owned, readable };
+}
+
 /** Its blobs' events are part of an artifact's story: how far a fetch is, why it failed. */
 function blobsOf(state: ArtifactState): Address[] {
-  const ids = state.versions.map((version) => version.blobId);
-  if (state.fetching !== null) ids.push(state.fetching.blobId);
-  return ids.map((id) => blobRef(id));
+  return blobIdsOf(state).map((id) => blobRef(id));
 }
 
 /** Everything active that the caller may read, if need be only what a node holds. */
@@ -85,6 +96,7 @@ function cacheRoute(services: ApiServices, images: ImageCache): Route {
   return route('POST /artifacts', {
     summary: 'Cache an image from a URL; poll it until `created`',
     answer: { json: ArtifactView },
+    errors: [507],
     rule: 'trusted',
     body: {
       url: optional(Type.String()),
@@ -94,16 +106,32 @@ function cacheRoute(services: ApiServices, images: ImageCache): Route {
     handle: async ({ body: { url, shared, namespace: asked }, caller, trace }) => {
       const namespace = targetNamespace(services, caller, asked);
       const isShared = shared ?? false;
-      if (isShared && caller.namespace !== SYSTEM) {
-        throw new TroupeError(
-          'api/forbidden',
-          'only the system namespace can create shared artifacts',
-        );
-      }
+      if (isShared) checkMayShare(caller);
       if (!url) throw badRequest("url is missing: give the image's address");
       const id = await images.ensure({ caller, url, namespace, isShared, trace });
       const made = await read.when(read.artifacts, id, () => true, RELEASE_MS);
       return json(artifactView(read, made, false));
+    },
+  });
+}
+
+/** Of exactly that namespace (contract: artifacts 7.3). */
+function deleteAllRoute(services: ApiServices): Route {
+  const { read, router } = services;
+  return route('DELETE /artifacts', {
+    summary: 'Delete all artifacts of a namespace',
+    answer: { json: Type.Array(Type.String()) },
+    rule: 'own',
+    body: deleteAllBody,
+    handle: async ({ body, caller, trace }) => {
+      const namespace = namespaceToEmpty(services, caller, body);
+      const meant = read.artifacts.inNamespace(namespace);
+      const ids = meant.filter(({ state }) => ACTIVE.includes(state.phase)).map(({ id }) => id);
+      const replies = await Promise.all(
+        ids.map((id) => unlessGone(router.ask(artifactRef(id), { kind: 'delete' }, { trace }))),
+      );
+      await read.reached(Math.max(0, ...replies.map((reply) => reply?.revision ?? 0)));
+      return json(ids);
     },
   });
 }

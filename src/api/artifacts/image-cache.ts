@@ -2,13 +2,11 @@
 //
 // G1  Two requests for the same URL at the same time make one artifact: whoever comes second gets the first one's. Also
 //     when they come to two nodes: the artifact's id follows from namespace and URL, and its actor is made once.
-import { createHash } from 'node:crypto';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { canHoldBlobs } from '../../../actors/node/capacity.ts';
 import { artifactRef, type ArtifactState } from '../../../actors/artifact/state.ts';
-import { SYSTEM } from '../../../actors/namespace/state.ts';
-import type { ReadObject } from '../../read/collection.ts';
-import { isTrustedNamespace } from '../identity/access.ts';
+import { stableId } from '../objects/stable-id.ts';
+import { findArtifact } from './find.ts';
 import { imageSource } from './image-source.ts';
 import type { Caller } from '../http/route.ts';
 import { badRequest, change, type ApiServices } from '../services.ts';
@@ -38,15 +36,7 @@ export class ImageCache {
 
   /** The id of the artifact for the URL; null: there is none yet. Error: 400 when several could be meant. */
   find(namespace: string, url: string): string | null {
-    const usable = this.#services.read.artifacts
-      .by('sourceUrl', url)
-      .filter((one) => MATCHABLE.includes(one.state.phase) && this.#mayUse(namespace, one));
-    const own = usable.filter(({ state }) => state.namespace === namespace);
-    const candidates = own.length > 0 ? own : usable;
-    if (candidates.length > 1) {
-      throw badRequest(`several artifacts stand for ${url}; name one by sf://blob/<uuid>`);
-    }
-    return candidates[0]?.id ?? null;
+    return findArtifact(this.#services, { type: 'image', url, namespace })?.id ?? null;
   }
 
   /** Finds or makes the artifact; resolves to its id at once, while the fetch goes on. Errors: 400. */
@@ -62,12 +52,6 @@ export class ImageCache {
     } finally {
       this.#pending.delete(key);
     }
-  }
-
-  /** Its own, shared ones, those of namespaces that trust it; for system all. */
-  #mayUse(namespace: string, { state }: ReadObject<ArtifactState>): boolean {
-    if (state.shared || namespace === SYSTEM) return true;
-    return isTrustedNamespace(this.#services, namespace, state.namespace);
   }
 
   /** This one, where a file would be; else, if it keeps no images, the first that is there and does. Error: 507. */
@@ -88,7 +72,7 @@ export class ImageCache {
   async #make(request: ImageRequest): Promise<string> {
     const { read } = this.#services;
     for (let round = 0; round < MOST_ROUNDS; round++) {
-      const id = idOf(request, round);
+      const id = stableId([request.namespace, request.url, round]);
       // An earlier one, which was deleted or has failed, has had its turn.
       if (read.artifacts.get(id) !== undefined) continue;
       await this.#create(id, request);
@@ -121,24 +105,4 @@ export class ImageCache {
     } as const;
     await change(this.#services, artifactRef(id), message, trace);
   }
-}
-
-/** The same on every node. */
-function idOf({ namespace, url }: ImageRequest, round: number): string {
-  const digest = createHash('sha256')
-    .update(JSON.stringify([namespace, url, round]))
-    .digest();
-  // Version 8, of our own making (RFC 9562, 5.8).
-  digest[6] = ((digest[6] ?? 0) & 0x0f) | 0x80;
-  digest[8] = ((digest[8] ?? 0) & 0x3f) | 0x80;
-  const hex = digest.toString('hex');
-  return [
-    [0, 8],
-    [8, 12],
-    [12, 16],
-    [16, 20],
-    [20, 32],
-  ]
-    .map(([from, to]) => hex.slice(from, to))
-    .join('-');
 }

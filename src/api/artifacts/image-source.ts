@@ -5,12 +5,15 @@ import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { SYSTEM } from '../../../actors/namespace/state.ts';
 import type { Caller } from '../http/route.ts';
 
+/** Where the bytes of an image come from that is not brought, but fetched. */
+export type OutsideSource = Exclude<BlobSource, { kind: 'spool' }>;
+
 const FILE = 'file://';
 /** Far above any real address, far below what the store takes. */
 const MAX_URL_LENGTH = 4_096;
 
 /** `http(s)` for everybody; a file of the node, by `file://`, for the administrator only. Error: `image/bad-url`. */
-export function imageSource(url: string, caller: Caller): BlobSource {
+export function imageSource(url: string, caller: Caller): OutsideSource {
   if (url.length > MAX_URL_LENGTH)
     throw badUrl(`an image's address has at most ${MAX_URL_LENGTH} characters`);
   if (/^https?:\/\//i.test(url)) return { kind: 'url', url: checkedUrl(url) };

@@ -1,5 +1,6 @@
 // How answers look on the wire (contract: conventions 4 and 5.1).
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
 import { CODES, codeOf, reasonOf, TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Answer } from './route.ts';
 
@@ -18,13 +19,43 @@ export interface Exchange {
 
 type Headers = Readonly<Record<string, string>>;
 
-/** 200 with the answer; JSON ends with a newline. */
-export function sendAnswer(exchange: Exchange, answer: Answer): void {
+/** 200 with the answer, unless it is a refusal; JSON ends with a newline. */
+export async function sendAnswer(exchange: Exchange, answer: Answer): Promise<void> {
   if (answer.kind === 'json') {
     return send(exchange, 200, JSON_TYPE, `${JSON.stringify(answer.value)}\n`);
   }
+  if (answer.kind === 'refused') {
+    const { status, error } = answer;
+    return send(exchange, status, JSON_TYPE, JSON.stringify({ error, status }));
+  }
   if (answer.kind === 'rendered') return send(exchange, 200, JSON_TYPE, `${answer.text}\n`);
-  send(exchange, 200, answer.contentType, answer.bytes);
+  if (answer.kind === 'stream') return await sendStream(exchange, answer);
+  send(exchange, 200, answer.contentType, answer.bytes, answer.headers);
+}
+
+/** Rejects when the pieces cannot be made any more: the connection has been cut then, so that nobody takes it for the end. */
+async function sendStream(
+  { request, response, trace }: Exchange,
+  { contentType, sizeBytes, pieces }: Extract<Answer, { kind: 'stream' }>,
+): Promise<void> {
+  response.writeHead(200, {
+    'Content-Type': contentType,
+    'Content-Length': sizeBytes,
+    'X-Request-ID': trace,
+  });
+  if (request.method === 'HEAD') return void response.end();
+  try {
+    await pipeline(pieces, response);
+  } catch (error) {
+    if (isClosedEarly(error)) return;
+    throw error;
+  }
+}
+
+/** The client has gone. */
+function isClosedEarly(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : '';
+  return code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'EPIPE' || code === 'ECONNRESET';
 }
 
 /** Our own fault, to be logged: everything that nobody meant to throw, and what has the code of a breakdown. */

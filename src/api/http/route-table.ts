@@ -16,22 +16,24 @@ interface Row {
 }
 
 export class RouteTable {
-  /** By number of segments: what cannot match is not looked at. */
-  readonly #rows = new Map<number, Row[]>();
+  /** By first segment, which is never a variable, and number of segments: what cannot match is not looked at. */
+  readonly #rows = new Map<string, Row[]>();
 
   constructor(routes: readonly Route[]) {
     for (const route of routes) {
       const segments = route.path.split('/').slice(1);
-      const rows = this.#rows.get(segments.length) ?? [];
+      const key = keyOf(segments);
+      const rows = this.#rows.get(key) ?? [];
       rows.push({ segments, route });
-      this.#rows.set(segments.length, rows);
+      this.#rows.set(key, rows);
     }
   }
 
   find(method: string, path: string): Match {
     const segments = decodeSegments(path);
     if (segments === undefined) return { kind: 'no-path' };
-    const fitting = (this.#rows.get(segments.length) ?? []).filter((row) => fits(row, segments));
+    const rows = this.#rows.get(keyOf(segments)) ?? [];
+    const fitting = rows.filter((row) => fits(row, segments));
     if (fitting.length === 0) return { kind: 'no-path' };
     const row = fitting.find(({ route }) => route.method === method);
     if (row === undefined) {
@@ -39,6 +41,10 @@ export class RouteTable {
     }
     return { kind: 'route', route: row.route, params: paramsOf(row, segments) };
   }
+}
+
+function keyOf(segments: readonly string[]): string {
+  return `${segments.length} ${segments[0]}`;
 }
 
 /** Undefined when the path is not valid percent-encoding. */

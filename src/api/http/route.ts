@@ -6,6 +6,7 @@ import type { Json } from '../../../actors/kernel/json.ts';
 import type { Static, TObject, TProperties, TSchema } from '../../../actors/kernel/schema.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import { bodyCheck } from './body-check.ts';
+import { usualErrors } from './usual-errors.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
@@ -15,14 +16,20 @@ export interface Caller {
   readonly keyName: string;
 }
 
-/** 'public': no token. 'any': a valid token. 'system': a token of the system namespace (else 401). */
-export type Access = 'public' | 'any' | 'system';
+/**
+ * 'public': no token. 'any': a valid token. 'system': a token of the system namespace (else 401). 'monitor': as the setting
+ * metrics-access says.
+ */
+export type Access = 'public' | 'any' | 'system' | 'monitor';
 
 /**
  * Who may use a route, in the contract's words (conventions 6): an access, or what the object's namespace has to do with the
  * caller's. 'own': the same, or system. 'trusted': the same, or one that it trusts. 'read': trusted, or the object is shared.
  */
 export type Rule = Access | 'own' | 'trusted' | 'read';
+
+/** Which clients a request comes from: of the 0.8 API, or of before (src/api/compat). */
+export type Dialect = '0.8' | '0.4';
 
 export interface ApiRequest<B> {
   readonly method: Method;
@@ -33,8 +40,18 @@ export interface ApiRequest<B> {
   readonly body: B;
   /** The request id: in X-Request-ID, in every message, event and log line that follows from it. */
   readonly trace: string;
+  /** Of the address; for the few routes that look at it. */
+  readonly query: URLSearchParams;
+  /** The body of a route that takes bytes, as it comes in; empty on others. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** An id for what the request makes; with an `Idempotency-Key`, the same ones each time it is sent. */
+  readonly newId: () => string;
   /** Where the request comes from: the address of the client, or of the proxy in front. */
   readonly remote: string;
+  /** Of 0.8 where it is not said. */
+  readonly dialect?: Dialect;
+  /** The Accept header; empty when there is none. */
+  readonly accept: string;
 }
 
 /** A request on a route that is about one object, which has been found and may be seen by the caller. */
@@ -61,9 +78,23 @@ export function finding<O>(
 
 export type Answer =
   | { readonly kind: 'json'; readonly value: Json }
+  /** An error that says more than a sentence. */
+  | { readonly kind: 'refused'; readonly status: number; readonly error: Json }
   /** JSON that was rendered before: see rendered.ts. */
   | { readonly kind: 'rendered'; readonly text: string }
-  | { readonly kind: 'bytes'; readonly contentType: string; readonly bytes: Uint8Array };
+  | {
+      readonly kind: 'bytes';
+      readonly contentType: string;
+      readonly bytes: Uint8Array;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
+  /** Sent while it is made, no faster than the client takes it; ended when the client goes. */
+  | {
+      readonly kind: 'stream';
+      readonly contentType: string;
+      readonly sizeBytes: number;
+      readonly pieces: AsyncIterable<Uint8Array>;
+    };
 
 /** What a route answers: JSON of a schema, or bytes of a content type. */
 export type AnswerShape = { readonly json: TSchema } | { readonly bytes: string };
@@ -81,7 +112,15 @@ export interface Route {
   readonly summary: string;
   /** Members of the body. */
   readonly body: TProperties;
+  /** Of the address; what is no name in here is ignored, as on most routes everything is. */
+  readonly query: TProperties;
+  /** The body is not JSON but bytes, which the handler takes as they come. */
+  readonly takesBytes: boolean;
   readonly answer: AnswerShape;
+  /** What it answers when it does not do it, by status. */
+  readonly errors: readonly number[];
+  /** The feature that it waits for: it answers 501. Null: it works. */
+  readonly missing: string | null;
   /** Finds the object, checks the parsed body and runs the handler. Rejects with TroupeError. */
   run(request: ApiRequest<unknown>): Promise<Answer>;
 }
@@ -96,6 +135,12 @@ interface RouteOptions<P extends TProperties, O> {
   readonly object?: Finder<O>;
   /** Members of the body; all of them optional unless the handler says otherwise. */
   readonly body?: P;
+  /** What the handler reads in the address. */
+  readonly query?: TProperties;
+  /** Further statuses than those that usual-errors.ts knows of such a route. */
+  readonly errors?: readonly number[];
+  readonly missing?: string;
+  readonly takesBytes?: boolean;
   handle(request: ObjectRequest<Static<TObject<P>>, O>): Answer | Promise<Answer>;
 }
 
@@ -114,16 +159,22 @@ export function route<P extends TProperties = Record<never, never>, O = undefine
   options: RouteOptions<P, O>,
 ): Route {
   const [method, path] = at.split(' ') as [Method, string];
-  const { access = 'any' } = options;
-  const check = bodyCheck(path, options.body ?? ({} as P));
+  const { access = 'any', body = {} as P, errors = [] } = options;
+  const check = bodyCheck(path, body);
   return {
     method,
     path,
     access,
     rule: options.rule ?? (access === 'any' ? options.object?.rule : undefined) ?? access,
     summary: options.summary,
-    body: options.body ?? {},
+    body,
+    query: options.query ?? {},
+    takesBytes: options.takesBytes ?? false,
     answer: options.answer,
+    errors: [...new Set([...usualErrors({ method, path, access, body }), ...errors])].toSorted(
+      (a, b) => a - b,
+    ),
+    missing: options.missing ?? null,
     run: async (request) => {
       const object = options.object?.(request) as O;
       return options.handle({ ...request, object, body: check(request) });

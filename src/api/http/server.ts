@@ -10,9 +10,11 @@ import { TroupeError, codeOf, reasonOf } from '../../../actors/kernel/errors.ts'
 import { isOurs, sendAnswer, sendError, sendMethods, sendNoPath, type Exchange } from './answer.ts';
 import { Authenticator } from '../identity/auth.ts';
 import { parseBody, readBody } from './body.ts';
-import type { Route } from './route.ts';
+import { stableId } from '../objects/stable-id.ts';
+import type { Caller, Route } from './route.ts';
+import { isLocal, watchRequest, type SeenRequest } from './request-log.ts';
 import { RouteTable } from './route-table.ts';
-import type { ApiServices } from '../services.ts';
+import { badRequest, type ApiServices } from '../services.ts';
 import { Sessions } from '../stream/sessions.ts';
 import { isWebSocket, takeUpgrade } from './upgrade.ts';
 
@@ -58,7 +60,8 @@ export function apiServer(
   const server = createServer(timing, (request, response) => {
     const trace = requestId(request, services);
     const exchange = { request, response, trace, isStale: services.read.isStale };
-    serve(face, exchange).catch((error: unknown) => {
+    const seen = watchRequest(services, exchange);
+    serve(face, exchange, seen).catch((error: unknown) => {
       services.log('error', 'answer not sent', { trace, error });
       response.destroy();
     });
@@ -86,25 +89,69 @@ export function closeServer(server: Server, graceMs: number): Promise<void> {
   });
 }
 
-async function serve({ services, table, callers }: Face, exchange: Exchange): Promise<void> {
+async function serve(
+  { services, table, callers }: Face,
+  exchange: Exchange,
+  seen: SeenRequest,
+): Promise<void> {
   const { request, trace } = exchange;
-  const { method = 'GET', url = '/' } = request;
+  const { url = '/' } = request;
+  const method = methodOf(request);
   const match = table.find(method === 'HEAD' ? 'GET' : method, url.split('?')[0] ?? '/');
   if (match.kind === 'no-path') return sendNoPath(exchange);
   if (match.kind === 'no-method') return sendMethods(exchange, match.allowed);
   try {
     const { route, params } = match;
-    const caller = callers.caller(route.access, request.headers.authorization);
-    const body = parseBody(await readBody(request));
+    seen.route = route;
+    const { authorization, accept = '' } = request.headers;
+    const caller = callers.caller(route.access, authorization, isLocal(request));
+    seen.caller = caller;
+    const body = route.takesBytes ? {} : parseBody(await readBody(request));
     const remote = request.socket.remoteAddress ?? '';
-    const asked = { method: route.method, caller, params, body, trace, remote };
-    sendAnswer(exchange, await route.run(asked));
+    const query = new URLSearchParams(url.split('?')[1] ?? '');
+    const asked = {
+      method: route.method,
+      caller,
+      params,
+      query,
+      body,
+      bytes: request,
+      newId: idsFor(services, caller, route, request),
+      trace,
+      remote,
+      accept,
+    };
+    await sendAnswer(exchange, await route.run(asked));
   } catch (error) {
     if (isOurs(error)) {
       services.log('error', 'request failed', { trace, code: codeOf(error), error });
     }
+    // An answer that had begun: cut off, so that nobody takes it for whole.
+    if (exchange.response.headersSent) return void exchange.response.destroy();
     sendError(exchange, isUnsure(exchange, error) ? behind(error) : error);
   }
+}
+
+/** Browsers cannot send a body with GET: they send a POST that says that it stands for one (fetch-transport.ts). */
+function methodOf({ method = 'GET', headers }: IncomingMessage): string {
+  const isGet = method === 'POST' && headers['x-http-method-override'] === 'GET';
+  return isGet ? 'GET' : method;
+}
+
+/** Error: 400 for a key that is none. */
+function idsFor(
+  { random }: ApiServices,
+  { namespace }: Caller,
+  { method, path }: Route,
+  { headers }: IncomingMessage,
+): () => string {
+  const key = headers['idempotency-key'];
+  if (key === undefined) return () => random.uuid();
+  if (typeof key !== 'string' || !ID.test(key)) {
+    throw badRequest('an Idempotency-Key has 1 to 128 letters, digits and .:@_-');
+  }
+  let count = 0;
+  return () => stableId([namespace, method, path, key, count++]);
 }
 
 /** A change of what we do not know, while our copy may be old: it may well be there. */

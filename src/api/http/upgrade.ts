@@ -74,8 +74,18 @@ async function open(
   const { holder, objectId } = await admitted(parts, request, query.get('ticket'), route);
   const caller = { namespace: holder.namespace, keyName: holder.keyName };
   const remote = request.socket.remoteAddress ?? '';
-  const asked = { method: 'GET', caller, params, body: {}, trace, remote } as const;
-  const opening = await route.open(asked);
+  const opening = await route.open({
+    method: 'GET',
+    caller,
+    params,
+    query,
+    body: {},
+    bytes: request,
+    newId: () => services.random.uuid(),
+    trace,
+    remote,
+    accept: '',
+  });
   try {
     if (objectId !== undefined && objectId !== opening.objectId) throw wrongTicket();
     // The client may have gone meanwhile.

@@ -38,7 +38,8 @@ export function targetNamespace(
   caller: Caller,
   asked: string | null | undefined,
 ): string {
-  const namespace = asked ?? caller.namespace;
+  // Empty is what the Go client sends for none.
+  const namespace = asked || caller.namespace;
   existingNamespace(services, namespace);
   if (!isTrusted(services, caller, namespace)) throw notFound('namespace');
   return namespace;

@@ -1,6 +1,7 @@
 // What a token is worth (contract: auth 4).
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { SYSTEM } from '../../../actors/namespace/state.ts';
+import { liveKey } from '../../../actors/namespace/keys.ts';
 import { WORN_OUT } from '../http/answer.ts';
 import type { Access, Caller } from '../http/route.ts';
 import type { ApiServices } from '../services.ts';
@@ -16,15 +17,23 @@ export class Authenticator {
 
   constructor(services: ApiServices) {
     this.#services = services;
-    this.#tokens = new TokenVerifier(services.tokenSecret);
+    this.#tokens = new TokenVerifier(() => services.tokenSecrets.accepted());
   }
 
-  /** By the Authorization header; nobody on public routes. Errors: 401 with the contract's texts. */
-  caller(access: Access, header: string | undefined): Caller {
-    if (access === 'public') return NOBODY;
+  /**
+   * By the Authorization header; nobody on public routes. `isLocal`: the request comes from this machine itself. Errors: 401
+   * with the contract's texts.
+   */
+  caller(access: Access, header: string | undefined, isLocal = false): Caller {
+    if (access === 'public' || (access === 'monitor' && this.#mayMonitor(isLocal))) return NOBODY;
     const caller = this.#owner(bearerToken(header));
-    if (access === 'system' && caller.namespace !== SYSTEM) throw unauthenticated('unauthorized');
+    if (access !== 'any' && caller.namespace !== SYSTEM) throw unauthenticated('unauthorized');
     return caller;
+  }
+
+  #mayMonitor(isLocal: boolean): boolean {
+    const access = this.#services.monitoring.access();
+    return access === 'open' || (access === 'local' && isLocal);
   }
 
   #owner(token: string): Caller {
@@ -36,9 +45,9 @@ export class Authenticator {
     }
     const { namespace, keyName, nonce } = verified;
     const found = read.namespaces.get(namespace)?.state;
-    // A token dies with its namespace, its key, or when the key is set anew.
-    const isAlive = found?.phase === 'created' && found.keys[keyName]?.nonce === nonce;
-    if (!isAlive) throw unauthenticated('');
+    // A token dies with its namespace, with its key, or when the key is set anew.
+    const key = found?.phase === 'created' ? liveKey(found, keyName, clock.nowMs()) : undefined;
+    if (key?.nonce !== nonce) throw unauthenticated('');
     return { namespace, keyName };
   }
 }

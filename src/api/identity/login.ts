@@ -1,7 +1,8 @@
 // Logging in: a secret for a token (contract: auth 2).
 import { createHmac, randomBytes } from 'node:crypto';
 import { closed, Type } from '../../../actors/kernel/schema.ts';
-import type { NamespaceState } from '../../../actors/namespace/state.ts';
+import { liveKeys } from '../../../actors/namespace/keys.ts';
+import type { NamespaceKey } from '../../../actors/namespace/state.ts';
 import { existingNamespace } from './access.ts';
 import { unauthenticated } from './auth.ts';
 import { LoginGuard } from './login-guard.ts';
@@ -18,27 +19,34 @@ const Token = closed({
 });
 
 export function loginRoutes(services: ApiServices): Route[] {
-  const { tokenSecret, zone, clock } = services;
+  const { tokenSecrets, zone, clock, audit } = services;
   const guard = new LoginGuard(clock);
   const known = new KnownSecrets();
   return [
     route('POST /auth', {
       summary: "Log in: a namespace's secret for a token",
       answer: { json: Token },
+      errors: [401, 404],
       access: 'public',
       body: { namespace: Type.Optional(Type.Unknown()), key: Type.Optional(Type.Unknown()) },
-      handle: async ({ body, remote }) => {
+      handle: async ({ body, remote, trace }) => {
         if (!('namespace' in body)) throw badRequest('missing namespace in request');
         const name = typeof body.namespace === 'string' ? body.namespace : '';
         const namespace = existingNamespace(services, name);
         if (!body.key) throw badRequest('missing key in request');
         if (typeof body.key !== 'string') throw badRequest('key is not a string');
         const attempt = { name, secret: body.key, client: `${remote} ${name}` };
-        const keyName = await keyOf({ guard, known }, namespace, attempt);
-        const nonce = keyName === null ? undefined : namespace.keys[keyName]?.nonce;
-        if (keyName === null || nonce === undefined) throw unauthenticated('unauthorized');
-        const claims = { namespace: name, keyName, nonce };
-        const token = signToken(tokenSecret, zone, claims, clock.nowMs());
+        const keys = liveKeys(namespace, clock.nowMs());
+        const key = await keyOf({ guard, known }, keys, attempt);
+        audit.note(key === null ? 'login refused' : 'login', {
+          namespace: name,
+          key,
+          remote,
+          trace,
+        });
+        if (key === null) throw unauthenticated('unauthorized');
+        const claims = { namespace: name, keyName: key.name, nonce: key.set.nonce };
+        const token = signToken(tokenSecrets.signing(), zone, claims, clock.nowMs());
         return json({ access_token: token, token_type: 'Bearer', expires_in: TOKEN_LIFETIME_S });
       },
     }),
@@ -51,24 +59,32 @@ interface Attempt {
   readonly client: string;
 }
 
-/** The name of the key whose secret it is; null: of none. */
+interface FoundKey {
+  readonly name: string;
+  readonly set: NamespaceKey;
+}
+
+/** The key whose secret it is; null: of none. */
 async function keyOf(
   { guard, known }: { readonly guard: LoginGuard; readonly known: KnownSecrets },
-  namespace: NamespaceState,
+  keys: readonly (readonly [name: string, key: NamespaceKey])[],
   { name, secret, client }: Attempt,
-): Promise<string | null> {
+): Promise<FoundKey | null> {
   const remembered = known.get(name, secret);
-  if (remembered !== undefined && namespace.keys[remembered.keyName]?.nonce === remembered.nonce) {
-    return remembered.keyName;
+  if (remembered !== undefined) {
+    const same = keys.find(
+      ([keyName, { nonce }]) => keyName === remembered.keyName && nonce === remembered.nonce,
+    );
+    if (same !== undefined) return { name: same[0], set: same[1] };
   }
   const found = await guard.attempt(client, async () => {
-    for (const [keyName, key] of Object.entries(namespace.keys)) {
-      if (await matches(secret, key)) return { keyName, nonce: key.nonce };
+    for (const [keyName, key] of keys) {
+      if (await matches(secret, key)) return { name: keyName, set: key };
     }
     return null;
   });
-  if (found !== null) known.set(name, secret, found);
-  return found?.keyName ?? null;
+  if (found !== null) known.set(name, secret, { keyName: found.name, nonce: found.set.nonce });
+  return found;
 }
 
 interface Known {

@@ -1,20 +1,20 @@
 // Namespace routes (contract: auth 6): who may use the API, by which keys, and which namespaces act on which others.
+import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import { artifactRef } from '../../../actors/artifact/state.ts';
 import { codeOf, TroupeError, unlessGone } from '../../../actors/kernel/errors.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, Type } from '../../../actors/kernel/schema.ts';
 import { namespaceRef, SYSTEM, type NamespaceState } from '../../../actors/namespace/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
+import { eventList, eventsBody, EventView } from '../objects/events.ts';
 import { Metadata } from '../objects/metadata.ts';
 import { existingNamespace, isTrusted } from './access.ts';
 import { json, NOTHING, route, type Route, finding, type Finder } from '../http/route.ts';
-import { firstKey, KEY, keyRoutes } from './keys.ts';
+import { firstKey, KEY, keyNames, keyRoutes } from './keys.ts';
 import { badRequest, change, notFound, type ApiServices } from '../services.ts';
 
-/** Schema version that existing clients expect. */
-const VERSION = 5;
 /** It becomes part of DNS names. */
-const NAME = /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/;
+const NAME = /^(?!.*(\.[.-]|-\.))[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/;
 
 export const NamespaceView = closed({
   name: Type.String(),
@@ -42,7 +42,7 @@ export function namespaceRoutes(services: ApiServices): Route[] {
         const shown = all.filter(
           ({ id, state }) => state.phase === 'created' && isTrusted(services, caller, id),
         );
-        return json(shown.map(namespaceView));
+        return json(shown.map((one) => namespaceView(services, one)));
       },
     }),
     createRoute(services),
@@ -50,9 +50,17 @@ export function namespaceRoutes(services: ApiServices): Route[] {
       summary: 'One namespace',
       answer: { json: NamespaceView },
       object,
-      handle: (request) => json(namespaceView(request.object)),
+      handle: (request) => json(namespaceView(services, request.object)),
     }),
     deleteRoute(services),
+    route('GET /auth/namespaces/:namespace/events', {
+      summary: 'Events of a namespace, its keys and trusts, newest first',
+      answer: { json: Type.Array(EventView) },
+      object,
+      body: eventsBody,
+      handle: async ({ object: { id }, body }) =>
+        json(await eventList(services, [namespaceRef(id)], body)),
+    }),
     ...keyRoutes(services, object),
     ...trustRoutes(services, object),
   ];
@@ -87,12 +95,12 @@ function createRoute(services: ApiServices): Route {
       }
       const before = services.read.namespaces.get(name)?.state;
       if (before !== undefined && before.phase !== 'deleted') throw exists();
-      const first = await firstKey(body);
+      const first = await firstKey(body, services.clock.nowMs());
       const message = { kind: 'found', ...(first === undefined ? {} : { key: first }) } as const;
       await change(services, namespaceRef(name), message, trace).catch((error: unknown) => {
         throw codeOf(error) === 'object/exists' ? exists() : error;
       });
-      return json(namespaceView(services.read.namespaces.get(name) ?? notThere(name)));
+      return json(namespaceView(services, services.read.namespaces.get(name) ?? notThere(name)));
     },
   });
 }
@@ -129,7 +137,7 @@ function trustRoutes(services: ApiServices, object: FindNamespace): Route[] {
   const { read } = services;
   const set = async (id: string, kind: 'trust' | 'untrust', namespace: string, trace: string) => {
     await change(services, namespaceRef(id), { kind, namespace }, trace);
-    return json(namespaceView(read.namespaces.get(id) ?? notThere(id)));
+    return json(namespaceView(services, read.namespaces.get(id) ?? notThere(id)));
   };
   return [
     route('POST /auth/namespaces/:namespace/trust', {
@@ -154,13 +162,16 @@ function trustRoutes(services: ApiServices, object: FindNamespace): Route[] {
   ];
 }
 
-function namespaceView({ id, state }: ReadObject<NamespaceState>): JsonObject {
+function namespaceView(
+  { clock }: ApiServices,
+  { id, state }: ReadObject<NamespaceState>,
+): JsonObject {
   return {
     name: id,
     state: state.phase,
     metadata: state.metadata as JsonObject,
-    version: VERSION,
-    keys: Object.keys(state.keys).toSorted(ascending),
+    version: OBJECT_VERSIONS.namespace,
+    keys: keyNames(state, clock.nowMs()),
     trust: { full: [...state.trusts] },
   };
 }

@@ -49,21 +49,25 @@ export function signToken(
 }
 
 /**
- * Verifies tokens that were signed with one secret. What it has found signed it remembers, since a client sends the
- * same token with each request; times are looked at again each time.
+ * Verifies tokens by the secrets that count at the time. What it has found signed it remembers, since a client sends the
+ * same token with each request; times, and whether that secret still counts, are looked at again each time.
  */
 export class TokenVerifier {
   static readonly MAX_REMEMBERED = 10_000;
-  readonly #secret: Uint8Array;
-  readonly #signed = new Map<string, Claims>();
+  readonly #secrets: () => readonly Uint8Array[];
+  readonly #signed = new Map<string, Signed>();
 
-  constructor(secret: Uint8Array) {
-    this.#secret = secret;
+  /** `secrets` gives the same objects for as long as they count. */
+  constructor(secrets: () => readonly Uint8Array[]) {
+    this.#secrets = secrets;
   }
 
   /** Never throws; the reasons are the contract's texts (auth 4). Whether the key still exists is not looked at here. */
   verify(token: string, nowMs: number): VerifiedToken {
-    const claims = this.#signed.get(token) ?? this.#learn(token);
+    const secrets = this.#secrets();
+    const known = this.#signed.get(token);
+    const isKnown = known !== undefined && secrets.includes(known.secret);
+    const claims = isKnown ? known.claims : this.#learn(token, secrets);
     if (claims === undefined) return refused('invalid JWT in Authorization header', true);
     const now = Math.floor(nowMs / 1000);
     const problem = untimely(claims, now);
@@ -72,19 +76,26 @@ export class TokenVerifier {
     return problem;
   }
 
-  #learn(token: string): Claims | undefined {
-    const claims = signedClaims(this.#secret, token);
+  #learn(token: string, secrets: readonly Uint8Array[]): Claims | undefined {
+    this.#signed.delete(token);
+    const signed = signedBy(secrets, token);
     const [oldest] = this.#signed.keys();
-    if (claims === undefined) return undefined;
+    if (signed === undefined) return undefined;
     if (this.#signed.size >= TokenVerifier.MAX_REMEMBERED && oldest !== undefined) {
       this.#signed.delete(oldest);
     }
-    this.#signed.set(token, claims);
-    return claims;
+    this.#signed.set(token, signed);
+    return signed.claims;
   }
 }
 
 type Claims = Readonly<Record<string, unknown>>;
+
+interface Signed {
+  readonly claims: Claims;
+  readonly secret: Uint8Array;
+}
+
 type Refused = Extract<VerifiedToken, { ok: false }>;
 
 function untimely({ exp, nbf, iat }: Claims, now: number): Refused | undefined {
@@ -110,6 +121,14 @@ function refused(reason: string, isWornOut = false): Refused {
 
 function isLater(claim: unknown, now: number): boolean {
   return typeof claim === 'number' && claim > now;
+}
+
+function signedBy(secrets: readonly Uint8Array[], token: string): Signed | undefined {
+  for (const secret of secrets) {
+    const claims = signedClaims(secret, token);
+    if (claims !== undefined) return { claims, secret };
+  }
+  return undefined;
 }
 
 /** What is in a token that we have signed. */

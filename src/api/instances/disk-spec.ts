@@ -4,11 +4,13 @@ import type { Json } from '../../../actors/kernel/json.ts';
 import { imageSource } from '../artifacts/image-source.ts';
 import type { ImageCache } from '../artifacts/image-cache.ts';
 import { isUuid } from '../objects/reference.ts';
-import type { Caller } from '../http/route.ts';
+import type { Caller, Dialect } from '../http/route.ts';
 import { badRequest, notFound } from '../services.ts';
 import { wholeNumber } from '../objects/whole-number.ts';
 
 const BUSES = ['virtio', 'sata', 'scsi', 'usb', 'nvme'] as const;
+/** What older clients call theirs: machines have no IDE any more. */
+const OLD_BUSES = new Map<unknown, Disk['bus']>([['ide', 'sata']]);
 const BLOB = 'sf://blob/';
 /** Device letters a to z, less one for the config drive. */
 const MAX_DISKS = 25;
@@ -23,6 +25,7 @@ export interface DiskContext {
   readonly images: ImageCache;
   readonly caller: Caller;
   readonly namespace: string;
+  readonly dialect: Dialect;
 }
 
 /** All disks, checked one by one. Makes nothing. Errors: 400 and 404 with the contract's texts. */
@@ -43,7 +46,7 @@ function diskSpec(context: DiskContext, spec: unknown): ParsedDisk {
   const disk: Disk = {
     // Echoed as it came: clients compare it with what they sent.
     spec: { ...spec },
-    bus: busOf(bus),
+    bus: busOf(bus, context.dialect),
     sizeGiB: sizeGiB(size),
     media: type === 'cdrom' ? 'cdrom' : 'disk',
     artifactId: null,
@@ -85,9 +88,11 @@ function baseName(base: Json | undefined): string | null {
   return base.toLowerCase() === 'none' ? null : base;
 }
 
-function busOf(bus: Json | undefined): Disk['bus'] {
-  if (bus === undefined || bus === null) return 'virtio';
-  const known = BUSES.find((one) => one === bus);
+/** An empty one is what the Go client sends for none. */
+function busOf(bus: Json | undefined, dialect: Dialect): Disk['bus'] {
+  if (bus === undefined || bus === null || bus === '') return 'virtio';
+  const old = dialect === '0.4' ? OLD_BUSES.get(bus) : undefined;
+  const known = old ?? BUSES.find((one) => one === bus);
   if (known !== undefined) return known;
   throw badRequest(`invalid disk bus ${typeof bus === 'string' ? bus : JSON.stringify(bus)}`);
 }

@@ -8,7 +8,7 @@ import { diskSpecs, type ParsedDisk } from './disk-spec.ts';
 import type { ImageCache } from '../artifacts/image-cache.ts';
 import { instanceMetadata } from '../objects/metadata.ts';
 import { networkSpecs } from './network-spec.ts';
-import { optional, type Caller } from '../http/route.ts';
+import { optional, type Caller, type Dialect } from '../http/route.ts';
 import { badRequest, type ApiServices } from '../services.ts';
 import { videoSpec } from './video-spec.ts';
 
@@ -50,11 +50,12 @@ export interface SpecContext {
   readonly services: ApiServices;
   readonly images: ImageCache;
   readonly caller: Caller;
+  readonly dialect: Dialect;
 }
 
 /** Makes nothing. Errors: 400, 404 and 406 with the contract's texts. */
 export function instanceSpec(context: SpecContext, body: InstanceBody): InstanceSpec {
-  const { services, images, caller } = context;
+  const { services, images, caller, dialect } = context;
   const namespace = targetNamespace(services, caller, body.namespace);
   const name = hostName(body.name);
   const size = { cpus: given(body.cpus, 'cpus'), memoryMiB: given(body.memory, 'memory') };
@@ -63,7 +64,7 @@ export function instanceSpec(context: SpecContext, body: InstanceBody): Instance
     throw badRequest('secure boot requires UEFI be enabled');
   const requestedNode = knownNode(services, body.placed_on);
   const configDrive = configDriveType(body.configdrive ?? 'openstack-disk');
-  const disks = diskSpecs({ images, caller, namespace }, body.disk);
+  const disks = diskSpecs({ images, caller, namespace, dialect }, body.disk);
   const nvramTemplate = noTemplate(body.nvram_template);
   const nics = networkSpecs({ services, caller, namespace }, body.network ?? []);
   const video = videoSpec(body.video);

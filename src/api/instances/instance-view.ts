@@ -1,4 +1,6 @@
 // An instance as clients see it (contract: instances 1).
+import { agentStateOf } from '../../../actors/instance/operations.ts';
+import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import type { InstanceState } from '../../../actors/instance/state.ts';
 import type { InterfaceState } from '../../../actors/interface/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
@@ -7,9 +9,6 @@ import { Metadata } from '../objects/metadata.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import type { ReadModel } from '../../read/read-model.ts';
 import { InterfaceView, interfaceView } from './interface-view.ts';
-
-/** Schema version that existing clients expect. */
-const VERSION = 14;
 
 export const InstanceView = closed({
   uuid: Type.String(),
@@ -81,14 +80,21 @@ export function instanceView(
     configdrive: state.configDrive,
     ...firmwareOf(state),
     side_channels: state.sideChannels,
-    agent_state: null,
-    agent_start_time: null,
-    agent_system_boot_time: null,
+    ...agentOf(state),
     console_port: state.observed?.consolePort ?? null,
     vdi_port: state.observed?.vdiPort ?? null,
     vdi_tls_port: state.observed?.vdiTlsPort ?? null,
     metadata: state.metadata as JsonObject,
-    version: VERSION,
+    version: OBJECT_VERSIONS.instance,
+  };
+}
+
+function agentOf(state: InstanceState): JsonObject {
+  const { startedAtMs = null, bootedAtMs = null } = state.observed?.agent ?? {};
+  return {
+    agent_state: agentStateOf(state),
+    agent_start_time: startedAtMs === null ? null : startedAtMs / 1000,
+    agent_system_boot_time: bootedAtMs === null ? null : bootedAtMs / 1000,
   };
 }
 
@@ -121,5 +127,6 @@ export function interfacesOf(read: ReadModel, state: InstanceState): ReadObject<
 /** As last observed. A domain that is gone is off; one that was never seen has not been started. */
 function powerState(state: InstanceState): string {
   if (state.observed !== null) return state.observed.power;
+  if (state.phase === 'deleted') return 'off';
   return state.builtDisks.length === 0 ? 'initial' : 'off';
 }

@@ -3,6 +3,7 @@ import { instanceRef, type InstanceState } from '../../../actors/instance/state.
 import { TroupeError, isErrorCode, unlessGone } from '../../../actors/kernel/errors.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
+import { agentRoutes } from './agent-operations.ts';
 import { checkNamespace } from '../identity/access.ts';
 import { consoleRoutes } from './consoles.ts';
 import { deleteAllBody, namespaceToEmpty } from '../objects/delete-all.ts';
@@ -16,6 +17,7 @@ import { findInterface } from './interfaces.ts';
 import { InterfaceView, interfaceView } from './interface-view.ts';
 import { Rendered } from '../http/rendered.ts';
 import { powerRoutes } from './power.ts';
+import { screenshotRoute } from './screenshot.ts';
 import { finder, listed } from '../objects/reference.ts';
 import { instances } from '../objects/resources.ts';
 import { json, optional, route, type Route, type Finder } from '../http/route.ts';
@@ -59,21 +61,24 @@ export function instanceRoutes(services: ApiServices, images: ImageCache): Route
     plugRoute(services, object),
     ...consoleRoutes(services, object),
     ...powerRoutes(services, object),
+    ...agentRoutes(services, object),
+    screenshotRoute(services, object),
   ];
 }
 
 function createRoute(services: ApiServices, images: ImageCache): Route {
-  const { read, router, random } = services;
+  const { read, router } = services;
   return route('POST /instances', {
     summary: 'Make an instance; answers once its addresses and its node are decided',
     answer: { json: InstanceView },
+    errors: [504, 507],
     rule: 'trusted',
     body: instanceBody,
-    handle: async ({ body, caller, trace }) => {
-      const context = { services, images, caller };
+    handle: async ({ body, caller, newId, trace, dialect = '0.8' }) => {
+      const context = { services, images, caller, dialect };
       const spec = instanceSpec(context, body);
       const message = { ...spec.create, disks: await withArtifacts(context, spec, trace) };
-      const id = random.uuid();
+      const id = newId();
       await router.ask(instanceRef(id), message, { trace });
       return json(instanceView(read, await placed(services, id)));
     },
@@ -139,7 +144,7 @@ function memberRoutes(services: ApiServices, object: FindInstance): Route[] {
       object,
       body: eventsBody,
       handle: async ({ object: { id }, body }) =>
-        json(await eventList(services, [instanceRef(id)], body)),
+        json(await eventList(services, [instanceRef(id)], body, () => services.usageOf(id))),
     }),
   ];
 }

@@ -1,12 +1,10 @@
 // An interface as clients see it (contract: networks 3.1).
+import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import type { InterfaceState } from '../../../actors/interface/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
 import { Metadata } from '../objects/metadata.ts';
 import type { ReadObject } from '../../read/collection.ts';
-
-/** Schema version that existing clients expect. */
-const VERSION = 3;
 
 export const InterfaceView = closed({
   uuid: Type.String(),
@@ -31,10 +29,10 @@ export function interfaceView({ id, state }: ReadObject<InterfaceState>): JsonOb
     ipv4: state.ipv4,
     order: state.order,
     model: state.model,
-    floating: state.floating,
+    floating: state.float?.address ?? null,
     // The API knows no state between wired up and gone.
     state: state.phase === 'delete-wait' ? 'created' : state.phase,
     metadata: state.metadata as JsonObject,
-    version: VERSION,
+    version: OBJECT_VERSIONS.networkinterface,
   };
 }

@@ -1,19 +1,22 @@
-// Interface routes (contract: networks 3.3).
+// Interface routes (contract: networks 3).
 import type { InterfaceState } from '../../../actors/interface/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { owns } from '../identity/access.ts';
+import { floatRoutes } from './floating.ts';
 import { InterfaceView, interfaceView } from './interface-view.ts';
 import { json, route, type Caller, type Route, finding, type Finder } from '../http/route.ts';
 import { notFound, type ApiServices } from '../services.ts';
 
 export function interfaceRoutes(services: ApiServices): Route[] {
+  const object = interfaceFinder(services);
   return [
     route('GET /interfaces/:interface_uuid', {
       summary: 'One interface',
       answer: { json: InterfaceView },
-      object: interfaceFinder(services),
-      handle: ({ object }) => json(interfaceView(object)),
+      object,
+      handle: (request) => json(interfaceView(request.object)),
     }),
+    ...floatRoutes(services, object),
   ];
 }
 

@@ -49,7 +49,9 @@ export function networkSpec(context: NetworkContext, spec: unknown, order: numbe
   const network = findNetwork(context, ref);
   const requested = requestedAddress(address, Object.hasOwn(spec, 'address'), network.state);
   checkUsable(network, context.namespace);
-  if (float) throw badRequest('floating addresses are not supported yet: leave float out');
+  if (float && requested === 'none') {
+    throw badRequest('network specification requests a floating address without an address');
+  }
   return {
     interfaceId: context.services.random.uuid(),
     networkId: network.id,
@@ -57,6 +59,7 @@ export function networkSpec(context: NetworkContext, spec: unknown, order: numbe
     model: modelOf(model),
     requested,
     requestedMac: macOf(macaddress),
+    float: Boolean(float),
     phase: 'none',
     mac: null,
     ipv4: null,

@@ -17,15 +17,17 @@ export function plugRoute(services: ApiServices, object: FindInstance): Route {
   return route('POST /instances/:instance_ref/interfaces', {
     summary: 'Give an instance one more interface; a running guest gets it while it runs',
     answer: { json: InterfaceView },
+    errors: [504, 507],
     object,
     body: { network: Type.Optional(Type.Unknown()) },
-    handle: async ({ object: { id, state }, body, caller, trace }) => {
+    handle: async ({ object: { id, state }, body, caller, newId, trace }) => {
       if (state.phase !== 'created') {
         const reason = `instance in invalid state for hot plug (${state.phase})`;
         throw new TroupeError('object/not-ready', reason);
       }
       const { namespace } = state;
-      const nic = networkSpec({ services, caller, namespace }, body.network, state.nics.length);
+      const spec = networkSpec({ services, caller, namespace }, body.network, state.nics.length);
+      const nic = { ...spec, interfaceId: newId() };
       await change(services, instanceRef(id), { kind: 'plug', nic }, trace);
       return json(interfaceView(await reserved(services, id, nic.interfaceId)));
     },

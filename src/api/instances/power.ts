@@ -27,12 +27,14 @@ export function powerRoutes(services: ApiServices, object: FindInstance): Route[
     route('POST /instances/:instance_ref/rebootsoft', {
       summary: 'Ask the guest to reboot',
       answer: NOTHING,
+      errors: [504],
       object,
       handle: handle('rebootsoft'),
     }),
     route('POST /instances/:instance_ref/reboothard', {
       summary: 'Reset the instance',
       answer: NOTHING,
+      errors: [504],
       object,
       handle: handle('reboothard'),
     }),
@@ -40,6 +42,7 @@ export function powerRoutes(services: ApiServices, object: FindInstance): Route[
     route('POST /instances/:instance_ref/reboot', {
       summary: 'Ask the guest to reboot, or reset it with `hard`',
       answer: NOTHING,
+      errors: [504],
       object,
       body: { hard: optional(Type.Boolean()) },
       handle: (request) =>
@@ -48,24 +51,28 @@ export function powerRoutes(services: ApiServices, object: FindInstance): Route[
     route('POST /instances/:instance_ref/poweroff', {
       summary: "Cut the instance's power",
       answer: NOTHING,
+      errors: [504],
       object,
       handle: handle('poweroff'),
     }),
     route('POST /instances/:instance_ref/poweron', {
       summary: 'Start an instance that is off',
       answer: NOTHING,
+      errors: [504],
       object,
       handle: handle('poweron'),
     }),
     route('POST /instances/:instance_ref/pause', {
       summary: 'Stand the instance still; its memory stays',
       answer: NOTHING,
+      errors: [504],
       object,
       handle: handle('pause'),
     }),
     route('POST /instances/:instance_ref/unpause', {
       summary: 'Let a paused instance go on',
       answer: NOTHING,
+      errors: [504],
       object,
       handle: handle('unpause'),
     }),

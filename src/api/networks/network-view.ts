@@ -1,11 +1,10 @@
 // A network as clients see it (contract: networks 1.1).
+import { OBJECT_VERSIONS } from '../objects/versions.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
 import { Metadata } from '../objects/metadata.ts';
 import type { NetworkState } from '../../../actors/network/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
-
-const VERSION = 6;
 
 export const NetworkView = closed({
   uuid: Type.String(),
@@ -46,6 +45,6 @@ export function networkView({ id, state }: ReadObject<NetworkState>): JsonObject
     vxlan_id: state.vni ?? 0,
     state: state.phase,
     metadata: state.metadata as JsonObject,
-    version: VERSION,
+    version: OBJECT_VERSIONS.network,
   };
 }

@@ -8,7 +8,11 @@ import type { ReadObject } from '../../read/collection.ts';
 import { checkNamespace, existingNamespace, owns } from '../identity/access.ts';
 import { eventList, eventsBody, EventView } from '../objects/events.ts';
 import { InterfaceView, interfaceView } from '../instances/interface-view.ts';
+import { deleteAllRoute } from './delete-all.ts';
+import { dnsRoutes } from './dns.ts';
 import { AddressView, NetworkView, networkView } from './network-view.ts';
+import { pingRoute } from './ping.ts';
+import { routedRoutes } from './routed.ts';
 import { finder, listed } from '../objects/reference.ts';
 import { networks } from '../objects/resources.ts';
 import {
@@ -34,7 +38,7 @@ const createBody = {
   namespace: optional(Type.String()),
 };
 
-type FindNetwork = Finder<ReadObject<NetworkState>>;
+export type FindNetwork = Finder<ReadObject<NetworkState>>;
 
 export function networkRoutes(services: ApiServices): Route[] {
   const { read } = services;
@@ -51,6 +55,7 @@ export function networkRoutes(services: ApiServices): Route[] {
       },
     }),
     createRoute(services),
+    deleteAllRoute(services),
     route('GET /networks/:network_ref', {
       summary: 'One network',
       answer: { json: NetworkView },
@@ -60,6 +65,9 @@ export function networkRoutes(services: ApiServices): Route[] {
     }),
     deleteRoute(services, object),
     ...memberRoutes(services, object),
+    ...routedRoutes(services, object),
+    ...dnsRoutes(services, object),
+    pingRoute(services, object),
   ];
 }
 
@@ -74,18 +82,18 @@ export function networkFinder({ read }: ApiServices): FindNetwork {
 }
 
 function createRoute(services: ApiServices): Route {
-  const { read, random } = services;
+  const { read } = services;
   return route('POST /networks', {
     summary: 'Make a virtual network; poll it until `created`',
     answer: { json: NetworkView },
     rule: 'own',
     body: createBody,
-    handle: async ({ body, caller, trace }) => {
+    handle: async ({ body, caller, newId, trace }) => {
       const namespace = body.namespace ?? caller.namespace;
       existingNamespace(services, namespace);
       const { cidr: netblock } = parseNetblock(body.netblock);
       checkOwn(caller, namespace);
-      const id = random.uuid();
+      const id = newId();
       const asked = { name: body.name ?? null, namespace, netblock };
       const [dhcp, nat, dns] = [
         body.provide_dhcp ?? true,

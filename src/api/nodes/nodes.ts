@@ -1,5 +1,8 @@
 // Node routes (contract: nodes 1), and draining, which is ours.
+import { OBJECT_VERSIONS } from '../objects/versions.ts';
+import { TroupeError, unlessGone } from '../../../actors/kernel/errors.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
+import { bootstrapKey, namespaceRef, SYSTEM } from '../../../actors/namespace/state.ts';
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
 import { Metadata } from '../objects/metadata.ts';
 import { hasRole } from '../../../actors/node/capacity.ts';
@@ -17,12 +20,10 @@ import {
 } from '../http/route.ts';
 import { change, notFound, type ApiServices } from '../services.ts';
 
-/** Schema version that existing clients expect. */
-const VERSION = 7;
-
 export const NodeView = closed({
   uuid: Type.String(),
   name: Type.String(),
+  /** `created`, `missing` (no member), `error`, `deleted`. */
   state: Type.String(),
   metadata: Metadata,
   version: Type.Integer(),
@@ -67,6 +68,7 @@ export function nodeRoutes(services: ApiServices): Route[] {
       object,
       handle: ({ object: found }) => json(nodeView(services, found)),
     }),
+    removeRoute(services),
     route('GET /nodes/:node/events', {
       summary: 'Events of a machine, newest first',
       answer: { json: Type.Array(EventView) },
@@ -74,6 +76,16 @@ export function nodeRoutes(services: ApiServices): Route[] {
       body: eventsBody,
       handle: async ({ params, body }) =>
         json(await eventList(services, [nodeRef(params['node'] ?? '')], body)),
+    }),
+    route('GET /nodes/:node/processmetrics', {
+      access: 'system',
+      summary: 'Show the processor time of the processes of the service on a machine',
+      answer: { json: Type.Record(Type.String(), Type.Number()) },
+      object,
+      handle: async ({ object: { id, state } }) => {
+        const isThere = stateOf(state, isMember(services, id)) === 'created';
+        return json(isThere ? await services.nodes.processes(id) : {});
+      },
     }),
     route('POST /nodes/:node/drain', {
       summary: 'Give a machine nothing new',
@@ -90,6 +102,33 @@ export function nodeRoutes(services: ApiServices): Route[] {
       handle: (request) => setDraining(services, request, false),
     }),
   ];
+}
+
+/** Repeating it is harmless (contract: nodes 1.4). */
+function removeRoute(services: ApiServices): Route {
+  return route('DELETE /nodes/:node', {
+    access: 'system',
+    summary: 'Take a machine that will not return out of the cluster, with all that was on it',
+    answer: { json: NodeView },
+    object: findNode(services),
+    handle: async ({ object: { id }, trace }) => {
+      await services.read.reached(await services.nodes.remove(id, trace));
+      await forgetLogin(services, id, trace);
+      return json(nodeView(services, services.read.nodes.get(id) ?? gone(id)));
+    },
+  });
+}
+
+/** The key that the machine's own administrator logs in with (src/daemon/bootstrap.ts). */
+async function forgetLogin(services: ApiServices, node: string, trace: string): Promise<void> {
+  const name = bootstrapKey(node);
+  if (!Object.hasOwn(services.read.namespaces.get(SYSTEM)?.state.keys ?? {}, name)) return;
+  const message = { kind: 'remove-key', name } as const;
+  await unlessGone(change(services, namespaceRef(SYSTEM), message, trace));
+}
+
+function gone(node: string): never {
+  throw new TroupeError('api/not-found', `node not found: ${node} was forgotten at once`);
 }
 
 async function setDraining(
@@ -110,26 +149,35 @@ function nodeView(
 ): JsonObject {
   const all = members();
   const member = all.find(({ node }) => node === id);
-  const maintainer = all.map(({ node }) => node).toSorted()[0];
+  const maintainer = maintainerOf(all);
   return {
     uuid: id,
     name: id,
     state: stateOf(state, member !== undefined),
     metadata: state.metadata as JsonObject,
-    version: VERSION,
+    version: OBJECT_VERSIONS.node,
     ip: state.machine?.vtep ?? '',
     lastseen: (member === undefined ? state.sinceMs : clock.nowMs()) / 1000,
     release: member?.version ?? null,
-    is_etcd_master: false,
+    is_etcd_master: state.machine?.versions['etcd'] !== undefined,
     is_hypervisor: hasRole(state, 'hypervisor'),
     // Every hypervisor routes for its own guests: no node does it for all.
     is_network_node: false,
-    is_eventlog_node: false,
+    is_eventlog_node: state.machine?.roles.some((role: string) => role === 'events') === true,
     is_cluster_maintainer: id === maintainer,
     is_draining: state.isDraining,
     roles: [...(state.machine?.roles ?? [])],
     instances: Object.keys(state.reservations).length,
   };
+}
+
+function isMember({ members }: ApiServices, node: string): boolean {
+  return members().some((one) => one.node === node);
+}
+
+/** Nobody is elected here: what has to be done once is done by whoever owns it. The least name stands for all. */
+export function maintainerOf(members: readonly { readonly node: string }[]): string | undefined {
+  return members.map(({ node }) => node).toSorted()[0];
 }
 
 function stateOf({ phase }: NodeState, isMember: boolean): string {

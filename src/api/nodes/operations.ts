@@ -64,6 +64,7 @@ function findAddresses(read: ReadModel, ref: string): Address[] {
     namespace: read.namespaces,
     network: read.networks,
     node: read.nodes,
+    upload: read.uploads,
   } as const;
   return Object.entries(kinds).flatMap(([kind, collection]) => {
     const ids = new Set(collection.named(ref, null).map(({ id }) => id));

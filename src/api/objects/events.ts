@@ -1,7 +1,7 @@
 // Events of an object (contract: conventions 11).
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
 import type { Address, EventType } from '../../../actors/kernel/kind.ts';
-import type { Json } from '../../../actors/kernel/json.ts';
+import type { Json, JsonObject } from '../../../actors/kernel/json.ts';
 import type { EventRecord } from '../../../actors/kernel/ports.ts';
 import { optional } from '../http/route.ts';
 import { badRequest, type ApiServices } from '../services.ts';
@@ -41,6 +41,8 @@ export async function eventList(
   services: ApiServices,
   addresses: readonly Address[],
   body: { readonly event_type?: string | null; readonly limit?: unknown },
+  /** Of the same story, kept elsewhere: `usage` of an instance. */
+  usage: () => Promise<readonly EventRecord[]> = () => Promise.resolve([]),
 ): Promise<Json> {
   const type = body.event_type ?? null;
   if (type !== null && !TYPES.some((one) => one === type)) {
@@ -48,12 +50,15 @@ export async function eventList(
   }
   const limit = wholeNumber(body.limit ?? DEFAULT_LIMIT);
   if (limit === undefined) throw badRequest('limit is not an integer');
-  const lists = await Promise.all(addresses.map((one) => services.events(one, limit, type)));
+  const lists = await Promise.all([
+    ...addresses.map((one) => services.events(one, limit, type)),
+    ...(limit !== 0 && (type === null || type === 'usage') ? [usage()] : []),
+  ]);
   const all = lists.flat().sort((a, b) => (a.id < b.id ? 1 : -1));
   return (limit < 0 ? all : all.slice(0, limit)).map(eventView);
 }
 
-export function eventView(event: EventRecord): Json {
+export function eventView(event: EventRecord): JsonObject {
   return {
     timestamp: event.atMs / 1000,
     type: event.type,

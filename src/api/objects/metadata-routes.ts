@@ -5,6 +5,8 @@ import { metadataRef } from '../../../actors/kernel/metadata.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import { interfaceFinder } from '../instances/interfaces.ts';
 import { checkScheduling, Metadata, plainPair } from './metadata.ts';
+import { artifactResources } from '../artifacts/artifacts.ts';
+import { blobFinder } from '../blobs/blobs.ts';
 import { findNamespace } from '../identity/namespaces.ts';
 import { networkFinder } from '../networks/networks.ts';
 import { findNode } from '../nodes/nodes.ts';
@@ -38,6 +40,8 @@ export function metadataRoutes(services: ApiServices): Route[] {
     ...ofNetworks(services),
     ...ofInterfaces(services),
     ...ofNodes(services),
+    ...ofArtifacts(services),
+    ...ofBlobs(services),
     ...ofNamespaces(services),
   ];
 }
@@ -175,6 +179,73 @@ function ofNamespaces(services: ApiServices): Route[] {
   ];
 }
 
+/** Reading is for whom the artifact can be read by, so that what is shared can be shown whole. */
+function ofArtifacts(services: ApiServices): Route[] {
+  const { readable, owned } = artifactResources(services);
+  const { get, rule: readRule } = handlers(services, 'artifact', finder(readable, 'artifact_ref'));
+  const { post, put, remove, rule } = handlers(services, 'artifact', finder(owned, 'artifact_ref'));
+  return [
+    route('GET /artifacts/:artifact_ref/metadata', {
+      summary: 'Metadata of an artifact',
+      answer: { json: Metadata },
+      rule: readRule,
+      handle: get,
+    }),
+    route('POST /artifacts/:artifact_ref/metadata', {
+      summary: "Set a pair of an artifact's metadata",
+      answer: NOTHING,
+      rule,
+      body: POST,
+      handle: post,
+    }),
+    route('PUT /artifacts/:artifact_ref/metadata/:key', {
+      summary: "Set a pair of an artifact's metadata",
+      answer: NOTHING,
+      rule,
+      body: PUT,
+      handle: put,
+    }),
+    route('DELETE /artifacts/:artifact_ref/metadata/:key', {
+      summary: "Remove a pair of an artifact's metadata",
+      answer: NOTHING,
+      rule,
+      handle: remove,
+    }),
+  ];
+}
+
+function ofBlobs(services: ApiServices): Route[] {
+  const { get, post, put, remove, rule } = handlers(services, 'blob', blobFinder(services));
+  return [
+    route('GET /blobs/:blob_uuid/metadata', {
+      summary: 'Metadata of a blob',
+      answer: { json: Metadata },
+      rule,
+      handle: get,
+    }),
+    route('POST /blobs/:blob_uuid/metadata', {
+      summary: "Set a pair of a blob's metadata",
+      answer: NOTHING,
+      rule,
+      body: POST,
+      handle: post,
+    }),
+    route('PUT /blobs/:blob_uuid/metadata/:key', {
+      summary: "Set a pair of a blob's metadata",
+      answer: NOTHING,
+      rule,
+      body: PUT,
+      handle: put,
+    }),
+    route('DELETE /blobs/:blob_uuid/metadata/:key', {
+      summary: "Remove a pair of a blob's metadata",
+      answer: NOTHING,
+      rule,
+      handle: remove,
+    }),
+  ];
+}
+
 /** Key and value are looked at before the node (contract: nodes 1.2). */
 function ofNodes(services: ApiServices): Route[] {
   const { get, post, put, remove, rule } = handlers(services, 'node', findNode(services));
@@ -230,7 +301,7 @@ function handlers(services: ApiServices, kind: string, find: Find, check: Check 
   };
   return {
     rule: find.rule,
-    get: (request: ApiRequest<unknown>) => json(find(request).state.metadata as JsonObject),
+    get: (request: ApiRequest<unknown>) => json(inOrder(find(request).state.metadata)),
     post: (request: ApiRequest<{ key?: unknown; value?: unknown }>) =>
       set(request, request.body.key, request.body.value),
     put: (request: ApiRequest<{ value?: unknown }>) =>
@@ -242,4 +313,10 @@ function handlers(services: ApiServices, kind: string, find: Find, check: Check 
       return json(null);
     },
   };
+}
+
+/** By key (contract: nodes 5). */
+function inOrder(metadata: Readonly<Record<string, unknown>>): JsonObject {
+  const pairs = Object.entries(metadata).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(pairs) as JsonObject;
 }

@@ -16,7 +16,7 @@ export function consoleSocketRoutes(services: ApiServices): Route[] {
   const object = finder(instances(services.read), 'instance_ref');
   const opens = (plain: Route, purpose: Purpose, which: ConsoleKind) =>
     socketRoute(plain, purpose, (request) => open(services, object(request), which));
-  const common = { answer: NOTHING, object, handle: onlyUpgrades };
+  const common = { answer: NOTHING, object, errors: [409, 426], handle: onlyUpgrades };
   return [
     opens(
       route('GET /instances/:instance_ref/console', {

@@ -40,6 +40,7 @@ export function streamRoutes(services: ApiServices): Route[] {
         summary: 'Events over WebSocket: from a revision on, or live',
         answer: NOTHING,
         rule: 'own',
+        errors: [426],
         handle: onlyUpgrades,
       }),
       'stream',

@@ -2,6 +2,7 @@
 //
 // E1  Looked at when something changes that decides it (a namespace, an artifact), and now and then, since keys can end by
 //     time. Not with every change of every object: there may be a thousand channels.
+import { liveKey } from '../../../actors/namespace/keys.ts';
 import { CLOSE } from '../http/channel.ts';
 import type { Caller } from '../http/route.ts';
 import type { ApiServices } from '../services.ts';
@@ -67,10 +68,10 @@ export class Sessions {
 
 /** The caller with its key as it is now; undefined: the key, or its namespace, is no more. */
 export function holderOf(
-  { read }: Pick<ApiServices, 'read'>,
+  { read, clock }: Pick<ApiServices, 'read' | 'clock'>,
   { namespace, keyName }: Caller,
 ): Holder | undefined {
   const state = read.namespaces.get(namespace)?.state;
-  const nonce = state?.phase === 'created' ? state.keys[keyName]?.nonce : undefined;
-  return nonce === undefined ? undefined : { namespace, keyName, nonce };
+  const key = state?.phase === 'created' ? liveKey(state, keyName, clock.nowMs()) : undefined;
+  return key && { namespace, keyName, nonce: key.nonce };
 }

@@ -35,6 +35,8 @@ export interface ConvergeTools {
   readonly hostTag: string;
   readonly consoleListen: string;
   readonly vdiListen: string;
+  /** libvirt has a certificate to show to viewers. */
+  readonly hasSpiceTls: boolean;
   readonly bootId: string;
   /** The instance's folder on this machine. */
   readonly folder: (instanceId: string) => string;
@@ -68,8 +70,7 @@ export async function reportDomain(
     offReason: isOff ? offReason(observed.reason, record, tools.bootId) : null,
     consolePort: isOff ? null : record.consolePort,
     vdiPort: isOff ? null : record.vdiPort,
-    // No certificate of the node's own to offer TLS with.
-    vdiTlsPort: null,
+    vdiTlsPort: isOff || record.vdiTlsPort === 0 ? null : record.vdiTlsPort,
     accelerator: tools.machine.capabilities.accelerator,
   };
 }
@@ -90,8 +91,9 @@ class Convergence {
   async run(): Promise<DomainReport> {
     const { records, own } = this.#tools;
     const [current, transient] = await Promise.all([own.find(this.#id), own.transient()]);
-    const { consolePort } = records.claim(this.#id, this.#by, this.#spec);
+    const { consolePort, vdiTlsPort } = records.claim(this.#id, this.#by, this.#spec);
     if (consolePort === 0) await this.#choosePorts();
+    else if (this.#showsTls() && vdiTlsPort === 0) await this.#chooseTlsPort(current);
     const ref = await this.#define(transient.has(this.#id) ? undefined : current);
     if (await this.#power(ref)) await this.#plug(ref);
     return await reportDomain(this.#tools, ref, this.#record());
@@ -102,8 +104,8 @@ class Convergence {
     this.#checkpoint();
     const { machine, hostTag, log, folder, consoleListen, vdiListen, libvirt } = this.#tools;
     const home = folder(this.#id);
-    const { consolePort, vdiPort } = this.#record();
-    const consoles = { consoleListen, consolePort, vdiListen, vdiPort };
+    const { consolePort, vdiPort, vdiTlsPort } = this.#record();
+    const consoles = { consoleListen, consolePort, vdiListen, vdiPort, vdiTlsPort };
     const domain = defineDomain(this.#spec, machine, home, consoles);
     const digest = digestOf(domain);
     if (current?.digest === digest) return current.ref;
@@ -209,9 +211,22 @@ class Convergence {
 
   async #choosePorts(): Promise<void> {
     const { ports, records, consoleListen, vdiListen } = this.#tools;
-    await ports.choose([consoleListen, vdiListen], ([consolePort = 0, vdiPort = 0]) =>
-      records.update(this.#id, { consolePort, vdiPort }),
+    const listens = [consoleListen, vdiListen, ...(this.#showsTls() ? [vdiListen] : [])];
+    await ports.choose(listens, ([consolePort = 0, vdiPort = 0, vdiTlsPort = 0]) =>
+      records.update(this.#id, { consolePort, vdiPort, vdiTlsPort }),
     );
+  }
+
+  /** Of a domain from before the machine had a certificate. One that runs goes on without until it is off. */
+  async #chooseTlsPort(current: OwnDomain | undefined): Promise<void> {
+    if (current !== undefined && (await this.#observe(current.ref)).power !== 'off') return;
+    const { ports, records, vdiListen } = this.#tools;
+    await ports.choose([vdiListen], ([vdiTlsPort = 0]) => records.update(this.#id, { vdiTlsPort }));
+  }
+
+  #showsTls(): boolean {
+    const { machine, hasSpiceTls } = this.#tools;
+    return hasSpiceTls && graphicsKind(this.#spec.video.vdi, machine) === 'spice';
   }
 
   async #observe(ref: DomainRef): Promise<Observed> {

@@ -21,6 +21,8 @@ export interface Consoles {
   /** Address that the graphical console listens on. */
   readonly vdiListen: string;
   readonly vdiPort: number;
+  /** 0: no TLS. */
+  readonly vdiTlsPort: number;
 }
 
 export const AGENT_CHANNEL = 'org.qemu.guest_agent.0';
@@ -143,8 +145,11 @@ function toDisk(disk: DomainDisk, order: ReadonlyMap<DomainDisk, number>): DiskS
   };
 }
 
-function graphicsSpec(kind: 'vnc' | 'spice', { vdiListen, vdiPort }: Consoles): GraphicsSpec {
-  return { kind, listen: vdiListen, port: vdiPort };
+function graphicsSpec(
+  kind: 'vnc' | 'spice',
+  { vdiListen, vdiPort, vdiTlsPort: tlsPort }: Consoles,
+): GraphicsSpec {
+  return { kind, listen: vdiListen, port: vdiPort, ...(tlsPort === 0 ? {} : { tlsPort }) };
 }
 
 function channels(spec: DomainSpec, folder: string, graphics: 'vnc' | 'spice'): ChannelSpec[] {

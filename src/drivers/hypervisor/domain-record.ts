@@ -21,6 +21,8 @@ export interface DomainRecord {
   /** TCP ports of its consoles; 0 before they were chosen. */
   readonly consolePort: number;
   readonly vdiPort: number;
+  /** 0 also when its screen is shown without TLS. */
+  readonly vdiTlsPort: number;
 }
 
 /** The ledger's word for a domain. */
@@ -37,6 +39,7 @@ const UNSTARTED: Omit<DomainRecord, 'hardReboots' | 'softReboots'> = {
   bootId: '',
   consolePort: 0,
   vdiPort: 0,
+  vdiTlsPort: 0,
 };
 
 /** The domains of one ledger. */
@@ -99,6 +102,7 @@ export class DomainRecords {
       this.#entries().flatMap(({ detail }) => [
         Number(detail['consolePort']),
         Number(detail['vdiPort']),
+        Number(detail['vdiTlsPort'] ?? 0),
       ]),
     );
   }
@@ -117,6 +121,8 @@ function toRecord({ detail }: LedgerEntry): DomainRecord {
     bootId: String(detail['bootId']),
     consolePort: Number(detail['consolePort']),
     vdiPort: Number(detail['vdiPort']),
+    // Records of before there was TLS have none.
+    vdiTlsPort: Number(detail['vdiTlsPort'] ?? 0),
   };
 }
 

@@ -7,6 +7,7 @@
 // E3  What happened while libvirtd was away is not replayed by anyone, so after each reconnect every
 //     domain of ours is looked at and told.
 import type { DomainReport } from '../../../actors/instance/ports.ts';
+import { plainEqual } from '../../../actors/kernel/equal.ts';
 import { reasonOf } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type { LibvirtEvent } from '../libvirt/link.ts';
@@ -47,6 +48,11 @@ export class DomainWatch {
   lookAgain(isMeant: (instanceId: string) => boolean): void {
     for (const { instanceId } of this.#options.records.list())
       if (isMeant(instanceId)) this.#lookAgain(instanceId, true);
+  }
+
+  /** What is reported with a domain has changed, though libvirt tells nothing of it. */
+  changed(instanceId: string): void {
+    this.#lookAgain(instanceId, false);
   }
 
   /** Takes one event of the libvirt client. */
@@ -135,6 +141,7 @@ function isSame(a: DomainReport, b: DomainReport): boolean {
     a.offReason === b.offReason &&
     a.consolePort === b.consolePort &&
     a.vdiPort === b.vdiPort &&
-    a.vdiTlsPort === b.vdiTlsPort
+    a.vdiTlsPort === b.vdiTlsPort &&
+    plainEqual(a.agent ?? null, b.agent ?? null)
   );
 }

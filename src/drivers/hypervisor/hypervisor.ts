@@ -7,7 +7,7 @@
 // Y3  In the ledger before libvirt hears of it, out of the ledger after libvirt has forgotten it.
 // Y4  Only domains with this daemon's mark are ever changed (own-domains.ts).
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type {
@@ -15,12 +15,15 @@ import type {
   DomainSpec,
   Hypervisor,
   HypervisorCapabilities,
+  Screenshot,
 } from '../../../actors/instance/ports.ts';
+import type { GuestAgent } from '../../../actors/instance/guest-agent.ts';
 import type { Clock } from '../../../actors/kernel/clock.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { formatAddress } from '../../../actors/kernel/kind.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type { Drift, WantedBy } from '../../../actors/network/ports.ts';
+import { AGENT_SIDE_CHANNEL, AgentWatch } from '../guest/agent-watch.ts';
 import type { Ledger } from '../ledger.ts';
 import { connectLibvirt, type Libvirt } from '../libvirt/client.ts';
 import { isLibvirtError } from '../libvirt/errors.ts';
@@ -29,18 +32,20 @@ import { readBootId } from './boot-id.ts';
 import { auditDomains, type IsWanted } from './audit.ts';
 import { clearLog, readLog } from './console-log.ts';
 import { converge, reportDomain, type ConvergeTools } from './converge.ts';
-import { consoleLog, nvramFile, socketFolder } from './definition.ts';
+import { channelSocket, consoleLog, graphicsKind, nvramFile, socketFolder } from './definition.ts';
 import { domainName, DomainRecords } from './domain-record.ts';
 import { DomainWatch, type ChangeListener } from './domain-watch.ts';
 import { toTroupeError } from './failure.ts';
 import { inspectMachine, type Machine } from './machine.ts';
 import { OwnDomains } from './own-domains.ts';
+import { qemuAgentCall } from './qemu-agent-call.ts';
 import { PortPool, type PortRange } from './port-pool.ts';
 import type { Probed } from './probe.ts';
 import { undefineDomain } from './remove.ts';
 import { dialConsole, SerialLines } from './serial-line.ts';
 import { explainStillborn } from './stillborn.ts';
 import { Turns } from '../turns.ts';
+import { UsageReader, type DomainUsage } from './usage.ts';
 
 export interface LibvirtHypervisorOptions {
   /** libvirtd's read-write socket. */
@@ -60,6 +65,8 @@ export interface LibvirtHypervisorOptions {
   readonly consoleListen: string;
   /** Address that graphical consoles listen on. */
   readonly vdiListen: string;
+  /** libvirt has a certificate to show to viewers of SPICE screens, which then get TLS alone. False unless told. */
+  readonly hasSpiceTls?: boolean;
   /** 30000 to 50000 unless told. */
   readonly portRange?: PortRange;
   /** Tells this daemon's domains from another's on the same libvirt: cluster and node. */
@@ -82,6 +89,12 @@ const START_PAUSE_MS = 200;
 const IO_RETRY_MS = 30_000;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
+interface Running {
+  readonly libvirt: Libvirt;
+  readonly tools: ConvergeTools;
+  readonly usage: UsageReader;
+}
+
 /** Call start() before anything else and close() at the end. */
 export class LibvirtHypervisor implements Hypervisor {
   readonly #options: LibvirtHypervisorOptions;
@@ -90,9 +103,10 @@ export class LibvirtHypervisor implements Hypervisor {
   readonly #ports: PortPool;
   readonly #watch: DomainWatch;
   readonly #lines = new SerialLines();
+  readonly #agents: AgentWatch;
   readonly #ioRetriedAt = new Map<string, number>();
   #deafen: () => void = () => undefined;
-  #running: { readonly libvirt: Libvirt; readonly tools: ConvergeTools } | undefined;
+  #running: Running | undefined;
 
   constructor(options: LibvirtHypervisorOptions) {
     const { ledger, log, random, portRange: range = DEFAULT_PORTS } = options;
@@ -104,6 +118,12 @@ export class LibvirtHypervisor implements Hypervisor {
       turns: this.#turns,
       log,
       look: (instanceId) => this.#look(instanceId),
+    });
+    this.#agents = new AgentWatch({
+      clock: options.clock,
+      qemuCall: (instanceId) => qemuAgentCall(() => this.#tools().libvirt, instanceId),
+      socketPath: (id) => channelSocket(this.#folder(id), AGENT_SIDE_CHANNEL),
+      onChange: (instanceId) => this.#watch.changed(instanceId),
     });
   }
 
@@ -117,8 +137,16 @@ export class LibvirtHypervisor implements Hypervisor {
     const libvirt = await this.#connect(signal);
     try {
       const machine = await inspectMachine(libvirt, probed, machineType);
-      this.#running = { libvirt, tools: this.#toolsFor(libvirt, machine, bootId) };
-      this.#deafen = libvirt.subscribe((event) => this.#watch.hear(event));
+      const tools = this.#toolsFor(libvirt, machine, bootId);
+      const pidDir = join(dirname(this.#options.socketPath), 'qemu');
+      const usage = new UsageReader({ libvirt, records: this.#records, pidDir });
+      this.#running = { libvirt, tools, usage };
+      this.#deafen = libvirt.subscribe((event) => {
+        if (event.kind === 'agent') {
+          this.#agents.channelChanged(event.domain.uuid, event.state === 'connected');
+        }
+        this.#watch.hear(event);
+      });
     } catch (error) {
       await libvirt.close();
       throw toTroupeError(error, 'asking libvirt what it can do');
@@ -129,6 +157,7 @@ export class LibvirtHypervisor implements Hypervisor {
   async close(): Promise<void> {
     const running = this.#running;
     this.#running = undefined;
+    this.#agents.stop();
     await this.#turns.idle();
     // The end of the connection is our own doing: nobody has to hear of it.
     this.#deafen();
@@ -142,7 +171,9 @@ export class LibvirtHypervisor implements Hypervisor {
 
   async ensureDomain(spec: DomainSpec, by: WantedBy): Promise<DomainReport> {
     return await this.#turn(spec.instanceId, by, async () => {
-      const report = await converge(this.#tools(), spec, by);
+      const converged = await converge(this.#tools(), spec, by);
+      this.#agents.expect(spec.instanceId, spec.sideChannels);
+      const report = this.#agents.reported(spec.instanceId, converged);
       this.#watch.remember(spec.instanceId, report);
       return report;
     });
@@ -165,12 +196,39 @@ export class LibvirtHypervisor implements Hypervisor {
     this.#watch.lookAgain(isMeant);
   }
 
+  /** How a screen is shown here that was asked for as `vdi`. */
+  screenKind(vdi: string): 'vnc' | 'spice' {
+    return graphicsKind(vdi, this.#tools().machine);
+  }
+
   async readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array> {
     return await readLog(consoleLog(this.#folder(instanceId)), lengthBytes);
   }
 
   async clearConsole(instanceId: string): Promise<void> {
     await clearLog(consoleLog(this.#folder(instanceId)));
+  }
+
+  /** What the guests here use, those that run or are paused. */
+  async usage(): Promise<readonly DomainUsage[]> {
+    return await translated('counting what guests use', () => this.#started().usage.read());
+  }
+
+  async screenshot(instanceId: string): Promise<Screenshot> {
+    const domain = domainRef(instanceId, domainName(instanceId));
+    return await translated(`screen of instance ${instanceId}`, () =>
+      this.#tools()
+        .libvirt.guest.screenshot(domain)
+        .catch((error: unknown) => {
+          if (!isLibvirtError(error, 'operation-invalid')) throw error;
+          const reason = 'Invalid lifecycle state: the guest does not run, and has no screen';
+          throw new TroupeError('object/wrong-phase', reason, {}, error);
+        }),
+    );
+  }
+
+  agentOf(instanceId: string): GuestAgent {
+    return this.#agents.agentOf(instanceId);
   }
 
   /**
@@ -230,6 +288,7 @@ export class LibvirtHypervisor implements Hypervisor {
     await undefineDomain(this.#tools(), instanceId);
     await rm(socketFolder(folder), { recursive: true, force: true });
     await rm(nvramFile(folder), { force: true });
+    this.#agents.forget(instanceId);
     this.#watch.forget(instanceId);
     this.#ioRetriedAt.delete(instanceId);
     this.#records.forget(instanceId);
@@ -240,7 +299,8 @@ export class LibvirtHypervisor implements Hypervisor {
     if (this.#running === undefined || record === undefined) return undefined;
     const { tools } = this.#running;
     const domain = await tools.own.find(instanceId);
-    return domain === undefined ? undefined : await reportDomain(tools, domain.ref, record);
+    if (domain === undefined) return undefined;
+    return this.#agents.reported(instanceId, await reportDomain(tools, domain.ref, record));
   }
 
   async #connect(signal?: AbortSignal): Promise<Libvirt> {
@@ -264,7 +324,7 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   #toolsFor(libvirt: Libvirt, machine: Machine, bootId: string): ConvergeTools {
-    const { hostTag, consoleListen, vdiListen, log } = this.#options;
+    const { hostTag, consoleListen, vdiListen, hasSpiceTls = false, log } = this.#options;
     return {
       libvirt,
       machine,
@@ -272,6 +332,7 @@ export class LibvirtHypervisor implements Hypervisor {
       hostTag,
       consoleListen,
       vdiListen,
+      hasSpiceTls,
       bootId,
       own: new OwnDomains(libvirt, hostTag),
       records: this.#records,
@@ -282,7 +343,11 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   #tools(): ConvergeTools {
-    if (this.#running !== undefined) return this.#running.tools;
+    return this.#started().tools;
+  }
+
+  #started(): Running {
+    if (this.#running !== undefined) return this.#running;
     throw new TroupeError('hypervisor/unavailable', 'the hypervisor driver is not started');
   }
 

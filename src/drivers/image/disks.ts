@@ -34,7 +34,7 @@ export interface DisksOptions {
 
 interface Base {
   readonly path: string;
-  readonly format: 'qcow2' | 'iso';
+  readonly format: 'qcow2' | 'iso' | 'raw';
   readonly virtualSizeBytes: number;
 }
 
@@ -134,7 +134,7 @@ export class Disks implements DiskStore {
     const request = { trace: by.trace, signal: by.signal };
     try {
       if (disk.base === null) await qemuImg.createBlank(half, disk.virtualSizeBytes, request);
-      else await qemuImg.createOverlay(half, disk.base.path, disk.virtualSizeBytes, request);
+      else await qemuImg.createOverlay(half, disk.base, disk.virtualSizeBytes, request);
       await chmod(half, 0o600);
       await sync(half);
       await publish(half, path);

@@ -21,6 +21,7 @@ import { Layout } from './layout.ts';
 import type { Peers } from './peer-copy.ts';
 import { QemuImg } from './qemu-img.ts';
 import { Replicas, type Verdict } from './replicas.ts';
+import { Spool } from './spool.ts';
 import { limitedTools } from './tool.ts';
 
 export interface ImageLimits {
@@ -53,6 +54,7 @@ export class ImageDriver implements BlobStore, DiskStore {
   readonly layout: Layout;
   readonly #replicas: Replicas;
   readonly #disks: Disks;
+  readonly spool: Spool;
 
   /** Throws `config/invalid` for a relative directory or a fetch policy that cannot be read. */
   constructor(options: ImageDriverOptions) {
@@ -65,17 +67,19 @@ export class ImageDriver implements BlobStore, DiskStore {
     const timing = { ...DEFAULT_TIMING, ...options.timing };
     this.#replicas = new Replicas({ ...tools, log, policy, timing });
     this.#disks = new Disks({ ...tools, replicas: this.#replicas });
+    this.spool = new Spool(this.layout, limits.minFreeBytes);
   }
 
   /** Makes the directories and removes what a killed daemon left half made. */
   async start(): Promise<void> {
     await this.#replicas.start();
     await this.#disks.start();
+    await this.spool.start();
   }
 
   /** Calls off what runs, waits for its end. Downloads go on after the next start. */
   async close(): Promise<void> {
-    await Promise.all([this.#replicas.close(), this.#disks.close()]);
+    await Promise.all([this.#replicas.close(), this.#disks.close(), this.spool.close()]);
   }
 
   ensureReplica(

@@ -11,7 +11,7 @@ import type {
   ReplicaReport,
   ReplicaSpec,
 } from '../../../actors/blob/ports.ts';
-import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { codeOf, TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type { DownloadTiming } from './download.ts';
 import type { FetchPolicy } from './fetch-policy.ts';
@@ -76,6 +76,7 @@ export class Ingest {
 
   async run(): Promise<ReplicaReport> {
     await this.#prepare();
+    if (this.#spec.source.kind === 'spool') return await this.#keepSpooled(this.#spec.source.id);
     const came = await this.#fetch();
     this.#step('checking', 0, null);
     const { path, mimeType, inspection } = await this.#check();
@@ -106,6 +107,67 @@ export class Ingest {
     return report;
   }
 
+  /** What it is decides only what it can be used for: its owner gets back the bytes that were sent. */
+  async #keepSpooled(id: string): Promise<ReplicaReport> {
+    const spooled = this.#tools.layout.spooled(id);
+    const ready = join(this.#dir, 'ready');
+    await mkdir(ready);
+    const { format, mimeType } = await this.#kindOf(spooled, id);
+    const image = join(ready, imageName(format));
+    await link(spooled, image);
+    const { signal } = this.#request;
+    const [sha256, kept] = await together(
+      signal,
+      (inner) =>
+        hashApart({ path: image, algorithm: 'sha256' }, { signal: inner, onProgress: ignore }),
+      (inner) => this.#settle(image, inner),
+    );
+    this.#requireExpected(kept.digest);
+    const report: ReplicaReport = {
+      sizeBytes: kept.sizeBytes,
+      sha512: kept.digest,
+      sourceSizeBytes: kept.sizeBytes,
+      sourceSha256: sha256.digest,
+      sourceFormat: format,
+      format,
+      mimeType,
+      virtualSizeBytes:
+        format === 'qcow2' ? await virtualSizeOf(image) : wholeSectors(kept.sizeBytes),
+      etag: null,
+      lastModified: null,
+    };
+    const done = { dir: ready, report, chunkDigests: kept.chunkDigests };
+    await publishReplica(this.#tools.layout, this.#spec.blobId, done, signal);
+    await rm(spooled, { force: true });
+    return report;
+  }
+
+  /** A clean qcow2 or an ISO when it is one; else raw, which QEMU is told, so that nothing in it is ever followed. */
+  async #kindOf(path: string, id: string): Promise<{ format: KeptFormat; mimeType: string }> {
+    let found;
+    try {
+      found = await identify(path);
+    } catch (error) {
+      if (isAbsent(error)) {
+        const text = `the bytes of ${id} are not on this node any more: bring them again`;
+        throw new TroupeError('image/refused', text, {}, error);
+      }
+      if (codeOf(error) !== 'image/refused') throw error;
+      return { format: 'raw', mimeType: UNKNOWN };
+    }
+    const { mimeType } = found;
+    if (found.kind === 'packed' || found.format === 'raw') return { format: 'raw', mimeType };
+    if (found.format === 'iso') return { format: 'iso', mimeType };
+    if (found.format !== 'qcow2') return { format: 'raw', mimeType };
+    try {
+      const { isKept } = await inspect(path, found, { ...this.#tools, ...this.#request });
+      return { format: isKept ? 'qcow2' : 'raw', mimeType };
+    } catch (error) {
+      if (codeOf(error) !== 'image/refused') throw error;
+      return { format: 'raw', mimeType };
+    }
+  }
+
   /** Whatever an earlier attempt left, but for the source and its note. */
   async #prepare(): Promise<void> {
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
@@ -120,6 +182,7 @@ export class Ingest {
     const { source, maxSizeBytes } = this.#spec;
     const { minFreeBytes, policy, timing, log, run } = this.#tools;
     const { signal, trace } = this.#request;
+    if (source.kind === 'spool') throw new TroupeError('actor/bad-message', 'nothing to fetch');
     if (source.kind === 'file') {
       await rm(join(this.#dir, NOTE), { force: true });
       const onProgress = (done: number, total: number) => this.#step('copying', done, total);
@@ -245,6 +308,17 @@ interface Hashes {
 
 function hashesOf(sha256: string, { digest, sizeBytes, chunkDigests }: Hashed): Hashes {
   return { sha256, sha512: digest, sizeBytes, chunkDigests };
+}
+
+const UNKNOWN = 'application/octet-stream';
+const SECTOR = 512;
+
+function wholeSectors(bytes: number): number {
+  return Math.ceil(bytes / SECTOR) * SECTOR;
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
 const SOURCE = 'source';

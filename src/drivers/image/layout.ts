@@ -1,18 +1,20 @@
 // Where the image driver keeps things under its directory, and nowhere else.
 //
-//   blobs/<blob>/image.qcow2 | image.iso   a replica: read-only, complete
+//   blobs/<blob>/image.qcow2 | image.iso | image.raw   a replica: read-only, complete
 //   blobs/<blob>/replica.json              what is known of it
 //   blobs/<blob>/chunks.sha256             the digest of each chunk, for who copies it
 //   blobs/.partial/<blob>/                 one replica being made; nothing else is ever in there
 //   instances/<instance>/<device>.qcow2    an instance's own disk
 //   instances/<instance>/config-drive.iso
+//   spool/<id>                             bytes that are to become a blob
 //
 // P1  An id becomes a path only after isPathSafe(): no slash, no leading dot, so nothing climbs out of the directory.
 // P2  Names that start with a dot are work in progress: never listed, removed when the daemon starts.
 import { isAbsolute, join } from 'node:path';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 
-export type KeptFormat = 'qcow2' | 'iso';
+/** 'raw': bytes as they came; to a guest, a raw disk. */
+export type KeptFormat = 'qcow2' | 'iso' | 'raw';
 
 /** Paths as strings; makes nothing on the disk. */
 export class Layout {
@@ -20,6 +22,7 @@ export class Layout {
   readonly blobs: string;
   readonly partials: string;
   readonly instances: string;
+  readonly spool: string;
 
   /** Refuses a relative directory: qemu-img resolves a relative backing file against the overlay. */
   constructor(dir: string) {
@@ -30,6 +33,7 @@ export class Layout {
     this.blobs = join(dir, 'blobs');
     this.partials = join(this.blobs, '.partial');
     this.instances = join(dir, 'instances');
+    this.spool = join(dir, 'spool');
   }
 
   replica(blobId: string): string {
@@ -46,6 +50,10 @@ export class Layout {
 
   partial(blobId: string): string {
     return join(this.partials, pathSafe(blobId));
+  }
+
+  spooled(id: string): string {
+    return join(this.spool, pathSafe(id));
   }
 
   instance(instanceId: string): string {

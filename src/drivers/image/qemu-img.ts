@@ -63,8 +63,13 @@ export class QemuImg {
     await this.#run('qemu-img', args, request);
   }
 
-  async createOverlay(path: string, base: string, sizeBytes: number, request: Request) {
-    const backing = ['-b', base, '-F', 'qcow2'];
+  async createOverlay(
+    path: string,
+    base: { readonly path: string; readonly format: string },
+    sizeBytes: number,
+    request: Request,
+  ) {
+    const backing = ['-b', base.path, '-F', base.format];
     const args = ['create', '-q', '-f', 'qcow2', ...backing, path, String(sizeBytes)];
     await this.#run('qemu-img', args, { ...request, limits: QUICK });
   }

@@ -15,7 +15,7 @@ const decodeReport = decoder(
     sourceSizeBytes: Type.Integer({ minimum: 0 }),
     sourceSha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
     sourceFormat: Type.String(),
-    format: oneOf(['qcow2', 'iso']),
+    format: oneOf(['qcow2', 'iso', 'raw']),
     mimeType: Type.String(),
     virtualSizeBytes: Type.Integer({ minimum: 0 }),
     etag: nullable(Type.String()),

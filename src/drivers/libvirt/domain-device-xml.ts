@@ -174,10 +174,12 @@ export function graphicsXml(graphics: GraphicsSpec): XmlElement {
     const listen = element('listen', { type: 'socket', socket: graphics.socket });
     return element('graphics', { type: kind }, listen);
   }
-  const { listen = LOOPBACK, port, password } = graphics;
+  const { listen = LOOPBACK, port, tlsPort, password } = graphics;
+  const autoport = port === undefined ? 'yes' : 'no';
+  const tls = tlsPort === undefined ? {} : { tlsPort, defaultMode: 'secure' };
   return element(
     'graphics',
-    { type: kind, port: port ?? -1, autoport: port === undefined ? 'yes' : 'no', passwd: password },
+    { type: kind, port: port ?? -1, autoport, ...tls, passwd: password },
     element('listen', { type: 'address', address: listen }),
   );
 }

@@ -139,6 +139,8 @@ export type GraphicsSpec =
       readonly kind: 'vnc' | 'spice';
       readonly listen?: string;
       readonly port?: number;
+      /** SPICE: where TLS is spoken; given, no channel is served without. */
+      readonly tlsPort?: number;
       readonly password?: string;
     }
   | { readonly kind: 'vnc' | 'spice'; readonly socket: string };

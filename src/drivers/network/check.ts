@@ -3,6 +3,7 @@
 // V1  Accepted values consist of characters that none of the tools gives a meaning; there is no escaping.
 // V2  Traces and owners are for people: what does not fit in them is replaced, never refused.
 import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { isDNSName } from '../../../actors/network/dns-entries.ts';
 import { contains, gatewayOf, isAddress, parseNetblock } from '../../../actors/network/netblock.ts';
 import type { SegmentPort, SegmentSpec, TapSpec } from '../../../actors/network/ports.ts';
 
@@ -25,7 +26,7 @@ export function checkSegment(spec: SegmentSpec): SegmentSpec {
   need(UUID.test(spec.networkId), 'networkId', spec.networkId);
   need(parseVni(spec.vni) > 0, 'vni', spec.vni);
   const block = parseNetblock(spec.netblock);
-  parseNetblock(spec.floatingBlock);
+  const outside = parseNetblock(spec.floatingBlock);
   need(spec.gateway === gatewayOf(block), 'gateway', spec.gateway);
   need(isUnicastMac(spec.gatewayMac), 'gatewayMac', spec.gatewayMac);
   need(DOMAIN.test(spec.domain) && spec.domain.length <= 253, 'domain', spec.domain);
@@ -40,6 +41,12 @@ export function checkSegment(spec: SegmentSpec): SegmentSpec {
       'port.ipv4',
       port.ipv4,
     );
+  }
+  for (const address of spec.routed) need(contains(outside, address), 'routed', address);
+  need(new Set(spec.routed).size === spec.routed.length, 'routed (twice)', spec.routed.join(' '));
+  for (const { name, address } of spec.dnsEntries) {
+    need(isDNSName(name), 'dnsEntries.name', name);
+    need(isAddress(address), 'dnsEntries.address', address);
   }
   const held = [spec.gateway, ...ports.flatMap((port) => port.ipv4 ?? [])];
   need(new Set(held).size === held.length, 'ports (an address twice)', held.join(' '));

@@ -22,7 +22,7 @@ export interface ServiceWanted {
   /** `MAC,address,name,lease` per port: DHCP. */
   readonly hosts: string;
   readonly namesFile: string;
-  /** `address name…` per port: DNS. */
+  /** `address name…` per port and entry: DNS. */
   readonly names: string;
   readonly pidFile: string;
 }
@@ -112,9 +112,14 @@ function hostLines({ spec }: SegmentWanted): string {
   return lines.sort().join('');
 }
 
+/** A name without dots is also one of the network's domain. */
 function nameLines({ spec }: SegmentWanted): string {
   const lines = spec.ports.flatMap((port) =>
     port.ipv4 === null ? [] : [`${port.ipv4} ${port.hostname}.${spec.domain} ${port.hostname}\n`],
   );
+  for (const { name, address } of spec.dnsEntries) {
+    const names = name.includes('.') ? name : `${name}.${spec.domain} ${name}`;
+    lines.push(`${address} ${names}\n`);
+  }
   return lines.sort().join('');
 }

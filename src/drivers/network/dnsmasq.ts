@@ -62,7 +62,7 @@ export function planService(
   if (!isKnown || !linesOf(hosts).every((line) => linesOf(wanted.hosts).includes(line))) {
     return restart('a port was removed or changed');
   }
-  return { action: 'reload', reason: 'a port was added' };
+  return { action: 'reload', reason: 'a port was added, or a name changed' };
 }
 
 /** Carries out the plan; the caller then records hostsDigest() and the device. */

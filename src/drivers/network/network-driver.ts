@@ -10,6 +10,7 @@ import type { Log } from '../../../actors/kernel/ports.ts';
 import type {
   Dataplane,
   Drift,
+  PingOutput,
   SegmentReport,
   SegmentSpec,
   TapReport,
@@ -17,6 +18,7 @@ import type {
   WantedBy,
 } from '../../../actors/network/ports.ts';
 import { segmentMtu } from '../../../actors/network/mtu.ts';
+import { isAddress } from '../../../actors/network/netblock.ts';
 import type { Exec } from '../exec.ts';
 import type { Ledger } from '../ledger.ts';
 import { audit } from './audit.ts';
@@ -128,6 +130,25 @@ export class NetworkDriver implements Dataplane {
         await this.#removeTap(tap, by);
       });
     }
+  }
+
+  async ping(networkId: string, address: string, trace: string): Promise<PingOutput> {
+    checkId(networkId);
+    if (!isAddress(address)) throw new TroupeError('actor/bad-message', 'no IPv4 address to ping');
+    const segment = this.#register.segment(networkId);
+    if (segment === undefined) {
+      throw new TroupeError(
+        'hypervisor/segment-missing',
+        `the segment of network ${networkId} is not on this machine`,
+        { networkId },
+      );
+    }
+    const { namespace } = segmentNames(this.#options.hostTag, segment.vni);
+    const command = ['ping', '-n', '-c', '10', '-W', '1', address] as const;
+    // 1: some or all were not answered; 2: it could not even be asked, and says why.
+    const okCodes = [0, 1, 2];
+    const output = await this.#host.runInside(namespace, [...command], { trace }, { okCodes });
+    return { stdout: output.stdout, stderr: output.stderr };
   }
 
   audit(

@@ -62,6 +62,8 @@ const decodeSpec = decoder(
     floatingBlock: Type.String(),
     ports: Type.Array(port),
     peers: Type.Array(closed({ node: Type.String(), vtep: Type.String() })),
+    routed: Type.Array(Type.String()),
+    dnsEntries: Type.Array(closed({ name: Type.String(), address: Type.String() })),
   }),
   'actor/bad-snapshot',
 );
@@ -160,7 +162,8 @@ function segmentOf(entry: LedgerEntry): RecordedSegment {
 
 function specOf(text: string): SegmentSpec | undefined {
   try {
-    return decodeSpec(JSON.parse(text));
+    // What was recorded before there was anything of the sort has none of it.
+    return decodeSpec({ routed: [], dnsEntries: [], ...JSON.parse(text) });
   } catch (error) {
     if (error instanceof SyntaxError || codeOf(error) === 'actor/bad-snapshot') return undefined;
     throw error;

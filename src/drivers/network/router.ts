@@ -4,6 +4,7 @@
 // G2  Gateway address and MAC are the same on every machine; the bridge's rules keep both on the machine.
 // G3  The way out has no subnet: one next hop, the host's egress bridge, and the router's own
 //     addresses as /32. Networks reach each other only through the host, where rules apply.
+// G4  A routed address is a /32 towards the guests: the router asks them for it by ARP, and takes whoever answers.
 import { parseNetblock } from '../../../actors/network/netblock.ts';
 import { shapeLines, type ShapeWanted } from './link.ts';
 import type { DeviceSettings, Link, Route } from './listing.ts';
@@ -55,14 +56,13 @@ export function planRouter(wanted: SegmentWanted, seen: RouterSeen): Repair[] {
   };
   const lines = seen.links.get('lo')?.isUp === true ? [] : ['link set dev lo up'];
   lines.push(...device(inside, [`${spec.gateway}/${prefix}`]));
+  lines.push(...insideRouteLines(wayOut?.routed ?? [], seen.routes));
   if (wayOut !== null) {
-    lines.push(
-      ...device(
-        outside,
-        outsideAddresses(wayOut).map((address) => `${address}/32`),
-      ),
-    );
-    lines.push(...routeLines(wayOut, seen.routes));
+    const addresses = outsideAddresses(wayOut).map((address) => `${address}/32`);
+    lines.push(...device(outside, addresses));
+    // With its last address a device loses all its routes.
+    const isEmptied = addresses.length === 0 && seen.links.get(OUTSIDE)?.addresses.length !== 0;
+    lines.push(...routeLines(wayOut, isEmptied ? [] : seen.routes));
   }
   return [...asRepair(wanted, lines), ...planSettings(wanted, seen)];
 }
@@ -75,6 +75,18 @@ function addressLines(name: string, seen: Link | undefined, wanted: readonly str
   const add = wanted
     .filter((address) => !there.includes(address))
     .map((address) => `addr add ${address} dev ${name}`);
+  return [...drop, ...add];
+}
+
+/** Routed addresses; the netblock's own route comes with the gateway's address. */
+function insideRouteLines(routed: readonly string[], seen: readonly Route[]): string[] {
+  const there = seen.filter(({ device, to }) => device === INSIDE && !to.includes('/'));
+  const drop = there
+    .filter(({ to }) => !routed.includes(to))
+    .map(({ to }) => `route del ${to} dev ${INSIDE}`);
+  const add = routed
+    .filter((address) => !there.some(({ to }) => to === address))
+    .map((address) => `route replace ${address} dev ${INSIDE} scope link`);
   return [...drop, ...add];
 }
 

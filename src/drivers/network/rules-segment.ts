@@ -4,7 +4,7 @@
 //     address the network gave to nobody is allowed: routed addresses and nested guests need it.
 // P2  Nothing on a segment reaches the host through its bridge; the way out is the router.
 // P3  The gateway is on every machine, so its frames, and DHCP, never cross the underlay.
-// P4  Nobody outside opens a connection into a network but to a floating address.
+// P4  Nobody outside opens a connection into a network but to a floating or a routed address.
 import type { TableName, TableWanted } from './nft.ts';
 import { INSIDE, OUTSIDE } from './names.ts';
 import type { SegmentWanted, WayOut } from './segment-wanted.ts';
@@ -90,13 +90,25 @@ export function routerTable(wanted: SegmentWanted): TableWanted {
   }
   chain forward {
     type filter hook forward priority filter; policy drop;
-    tcp flags syn tcp option maxseg size set rt mtu
+    tcp flags syn tcp option maxseg size set rt mtu${routedRules(wayOut?.routed ?? [])}
     ct state established,related accept
     ct state invalid drop
     ct status dnat oifname "${INSIDE}" accept
     ${spec.egressAddress === null ? '' : `iifname "${INSIDE}" oifname "${OUTSIDE}" ip saddr ${spec.netblock} accept`}
   }${wayOut === null ? '' : translations(wanted, wayOut)}`;
   return { ...routerTableName(wanted), body, comment: commentOf(wanted) };
+}
+
+/**
+ * Before connections are looked at: a neighbour's answer from a routed address need not come through the router, which
+ * then sees half of the connection.
+ */
+function routedRules(routed: readonly string[]): string {
+  if (routed.length === 0) return '';
+  const addresses = `{ ${routed.join(', ')} }`;
+  return `
+    oifname "${INSIDE}" ip daddr ${addresses} accept
+    iifname "${INSIDE}" oifname "${OUTSIDE}" ip saddr ${addresses} accept`;
 }
 
 /** A guest that reaches its neighbour by its floating address is translated too, or the reply would bypass us. */

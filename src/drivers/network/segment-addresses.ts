@@ -69,13 +69,13 @@ function planVtepFdb(wanted: SegmentWanted, seen: AddressesSeen): Repair[] {
   return fdbRepair(names.vtep, 'the FDB of', [...drop, ...add]);
 }
 
-/** What the bridge answers ARP with; and, on the egress bridge, where the router's own addresses are. */
+/** What the bridge answers ARP with; and, on the egress bridge, where what the router takes in is. */
 function planNeighbours(wanted: SegmentWanted, seen: AddressesSeen): Repair[] {
   const { names, shared, spec, wayOut, machine } = wanted;
   const onBridge = new Map([[spec.gateway, spec.gatewayMac]]);
   for (const port of spec.ports) if (port.ipv4 !== null) onBridge.set(port.ipv4, port.mac);
   const mac = egressMac(machine.hostTag, spec.vni);
-  const outside = wayOut === null ? [] : outsideAddresses(wayOut);
+  const outside = wayOut === null ? [] : [...outsideAddresses(wayOut), ...wayOut.routed];
   const onEgress = new Map(outside.map((address) => [address, mac]));
   return [
     ...neighbourLines(names.bridge, onBridge, seen.neighbours, () => true),

@@ -34,7 +34,7 @@ export interface TapWanted {
   readonly owner: string;
 }
 
-/** The router's way out; null when the segment neither has NAT nor a floating address on this machine. */
+/** The router's way out; null when the segment has no NAT, no routed address, and no floating one on this machine. */
 export interface WayOut {
   /** The host's address in the floating block: next hop of every router. */
   readonly router: string;
@@ -42,6 +42,8 @@ export interface WayOut {
   readonly egress: string | null;
   /** External to inner address, of this machine's ports. */
   readonly floating: readonly (readonly [string, string])[];
+  /** External addresses that are inner ones as well. */
+  readonly routed: readonly string[];
 }
 
 export interface SegmentWanted {
@@ -82,8 +84,9 @@ export function wayOutOf(spec: SegmentSpec, node: string): WayOut | null {
       ? [[port.floating, port.ipv4]]
       : [],
   );
-  if (spec.egressAddress === null && floating.length === 0) return null;
-  return { router: floatingRouter(spec), egress: spec.egressAddress, floating };
+  const { egressAddress: egress, routed } = spec;
+  if (egress === null && floating.length === 0 && routed.length === 0) return null;
+  return { router: floatingRouter(spec), egress, floating, routed };
 }
 
 /** Index 1 of the floating block: the address that each host has on its egress bridge. */

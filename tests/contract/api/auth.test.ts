@@ -2,6 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { waitUntil } from '../../support/wait.ts';
 import { openApiWorld, SECRETS, type ApiWorld, type View } from '../../support/api-world.ts';
 
 const test = suite('api: authentication');
@@ -26,7 +27,7 @@ function encode(value: unknown): string {
 function forge(
   claims: object | string,
   header: object = { alg: 'HS256', typ: 'JWT' },
-  secret = world.services.tokenSecret,
+  secret = world.services.tokenSecrets.signing(),
 ): string {
   const text = `${encode(header)}.${encode(claims)}`;
   return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`;
@@ -255,6 +256,97 @@ test('administrators see what an actor does, and call it off', async () => {
   assert.is(again.status, 409);
   const nobody = await world.call('POST', '/actors/instance/nobody/cancel', { as: 'system' });
   assert.equal(nobody.json, { error: 'instance/nobody not found', status: 404 });
+});
+
+test('a rotation of the secret ends no token; one at once ends all', async () => {
+  const before = forge(claims());
+  await world.ok('POST', '/admin/rotatetokensecret', { as: 'system' });
+  assert.is((await withHeader(`Bearer ${before}`)).status, 200);
+  const body = { at_once: true };
+  const token = world.token('system');
+  const headers = { Authorization: `Bearer ${token}` };
+  await world.ok('POST', '/admin/rotatetokensecret', { as: null, headers, body });
+  await refused(`Bearer ${before}`, 'invalid JWT in Authorization header');
+  await refused(`Bearer ${token}`, 'invalid JWT in Authorization header');
+  world.forgetTokens();
+  assert.is((await world.call('POST', '/admin/rotatetokensecret')).status, 401);
+  const [status] = await login({ namespace: 'lab', key: SECRETS.lab });
+  assert.is(status, 200);
+});
+
+const events = async (namespace: string) =>
+  (await world.ok<View[]>('GET', `/auth/namespaces/${namespace}/events`, { as: 'system' })).map(
+    ({ message, extra }) => [String(message), extra as View] as const,
+  );
+
+test('a key with an end works until then, and is nowhere to be seen afterwards', async () => {
+  const ends = Math.round(world.clock.nowMs() / 1000) + 3_600;
+  const body = { key_name: 'ci', key: 'ci-secret', expires_at: ends };
+  await world.ok('POST', '/auth/namespaces/lab/keys', { body });
+  const answer = await world.ok('POST', '/auth', {
+    as: null,
+    body: { namespace: 'lab', key: 'ci-secret' },
+  });
+  const token = `Bearer ${String(answer['access_token'])}`;
+  assert.is((await withHeader(token)).status, 200);
+  assert.equal(await world.ok('GET', '/auth/namespaces/lab/keys'), ['ci', 'key']);
+  const system = { as: 'system' } as const;
+  world.clock.shiftMs += 3_601_000;
+  try {
+    world.forgetTokens();
+    await refused(token, 'Signature has expired');
+    await refused(`Bearer ${forge(claims({ sub: ['lab', 'ci'], nonce: nonceOf('ci') }))}`, '');
+    assert.equal(await login({ namespace: 'lab', key: 'ci-secret' }), [401, 'unauthorized']);
+    assert.equal(await world.ok('GET', '/auth/namespaces/lab/keys'), ['key']);
+    const view = await world.ok('GET', '/auth/namespaces/lab', system);
+    assert.equal(view['keys'], ['key']);
+    const path = '/auth/namespaces/lab/keys/ci';
+    assert.is((await world.call('DELETE', path)).status, 404);
+    assert.is((await world.call('PUT', path, { body: { key: 'again' } })).status, 404);
+  } finally {
+    world.clock.shiftMs -= 3_601_000;
+    world.forgetTokens();
+  }
+  for (const wrong of [1, 'soon', ends * 1_000_000_000, {}]) {
+    const refusal = await world.call('POST', '/auth/namespaces/lab/keys', {
+      body: { ...body, expires_at: wrong },
+    });
+    assert.is(refusal.status, 400, JSON.stringify(wrong));
+  }
+});
+
+const nonceOf = (name: string) => world.read.namespaces.get('lab')?.state.keys[name]?.nonce;
+
+test('logins, refused ones, and changes are events of the namespace, a window of them as one', async () => {
+  const key = { namespace: 'other', key: 'new-secret' };
+  for (let n = 0; n < 3; n++) await login(key);
+  for (let n = 0; n < 2; n++) await login({ namespace: 'other', key: 'guess' });
+  for (let n = 0; n < 2; n++) {
+    const body = { key: 'owner', value: 'secret-value' };
+    await world.ok('POST', '/auth/namespaces/other/metadata', { as: 'other', body });
+  }
+  const use = async (wanted: string) =>
+    (await events('other')).filter(([message]) => message === wanted);
+  await waitUntil('the last is there', async () => (await use('key used for changes')).length > 0);
+  const fingerprint = world.read.namespaces.get('other')?.state.keys['key']?.nonce.slice(0, 8);
+  const [login1, ...more] = await use('login');
+  const { remote, 'request-id': _, ...extra } = login1?.[1] ?? {};
+  assert.equal([extra, more.length], [{ key: 'key', fingerprint }, 1], 'that of an earlier key');
+  assert.match(String(remote), '127.0.0.1');
+  assert.equal(
+    (await use('login refused')).map(([, one]) => one['key']),
+    [undefined],
+  );
+  assert.is((await use('key used for changes')).length, 1);
+  const all = JSON.stringify(await events('other'));
+  for (const secret of ['new-secret', 'guess', 'secret-value'])
+    assert.not.match(all, secret, 'never a secret');
+});
+
+test('the events of a namespace are for who may act on it', async () => {
+  const path = '/auth/namespaces/other/events';
+  assert.is((await world.call('GET', path)).status, 404);
+  assert.is((await world.call('GET', path, { as: 'other' })).status, 200);
 });
 
 test.run();

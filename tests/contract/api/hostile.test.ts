@@ -171,6 +171,38 @@ test('paths that climb, lie or are too long lead nowhere', async () => {
   for (const path of paths) assert.is((await world.call('GET', path)).status, 404, path);
 });
 
+test('HTML: no page repeats what was asked for, and none but the API browser runs anything', async () => {
+  const script = encodeURIComponent('"><script>alert(1)</script>');
+  const name = '<img src=x onerror=alert(1)>';
+  await world.network({ name, netblock: '10.66.0.0/24' });
+  const asked: [method: string, path: string][] = [
+    ['GET', `/${script}`],
+    ['GET', `/instances/a/b/${script}`],
+    ['GET', `/?${script}`],
+    ['GET', `/apidocs/?${script}`],
+    ['GET', `/compat/0.4?${script}`],
+    ['PUT', `/instances?${script}`],
+  ];
+  for (const [method, path] of asked) {
+    const headers = { 'X-Request-ID': '<script>', Accept: 'text/html' };
+    const { text } = await world.call(method, path, { headers });
+    assert.not.match(text, /alert\(1\)|onerror/, path);
+    const scripts = text.match(/<script[^>]*>/g) ?? [];
+    assert.ok(
+      scripts.every((one) => /src="browser\.js"/.test(one)),
+      path,
+    );
+  }
+  // What tenants chose comes as JSON, which no browser takes for a page.
+  const list = await world.call('GET', '/networks', { headers: { Accept: 'text/html' } });
+  assert.is(list.headers['content-type'], 'application/json');
+  assert.ok(list.text.includes(JSON.stringify(name)));
+  const unknown = await world.call('GET', `/networks/${script}`, {
+    headers: { Accept: 'text/html' },
+  });
+  assert.is(unknown.headers['content-type'], 'application/json');
+});
+
 test('ids that do not exist are 404 on every route', async () => {
   const uuid = '00000000-0000-4000-8000-000000000000';
   const paths = ['instances', 'networks', 'artifacts'].flatMap((kind) => [
@@ -181,6 +213,34 @@ test('ids that do not exist are 404 on every route', async () => {
     assert.is((await world.call('GET', path)).status, 404);
   for (const kind of ['instances', 'networks', 'artifacts']) {
     assert.is((await world.call('DELETE', `/${kind}/${uuid}`)).status, 404);
+  }
+});
+
+test('one thing deleted by many at once is deleted, and gone for the rest of them', async () => {
+  const network = await world.network({ name: 'fought-over', netblock: '10.67.0.0/24' });
+  const guest = await world.instance({ name: 'fought-over' });
+  const url = 'http://images.test/fought-over';
+  const image = await world.ok('POST', '/artifacts', { body: { url } });
+  const as = 'system';
+  await world.ok('POST', '/auth/namespaces', { as, body: { namespace: 'fought-over' } });
+  await world.ok('POST', '/auth/namespaces/lab/keys', { body: { key_name: 'fought', key: 'x' } });
+  const paths = [
+    `/networks/${String(network['uuid'])}`,
+    `/instances/${String(guest['uuid'])}`,
+    `/artifacts/${String(image['uuid'])}`,
+    '/auth/namespaces/fought-over',
+    '/auth/namespaces/lab/keys/fought',
+  ];
+  for (const path of paths) {
+    const replies = await Promise.all(
+      Array.from({ length: 12 }, () => world.call('DELETE', path, { as })),
+    );
+    const statuses = replies.map(({ status }) => status);
+    assert.ok(statuses.includes(200), path);
+    assert.ok(
+      statuses.every((status) => [200, 404, 409].includes(status)),
+      `${path}: ${statuses.join()}`,
+    );
   }
 });
 

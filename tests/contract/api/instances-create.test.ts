@@ -108,7 +108,7 @@ test('once it runs the view has power state, devices and ports', async () => {
     path,
     'created',
   );
-  assert.equal([power_state, console_port, vdi_port, vdi_tls_port], ['on', 31_001, 31_002, null]);
+  assert.equal([power_state, console_port, vdi_port, vdi_tls_port], ['on', 31_001, 31_002, 31_003]);
   assert.equal(disks, [
     { device: 'vda', bus: 'virtio', size: 3, blob_uuid: null, snapshot_ignores: false },
     { device: 'vdb', bus: 'virtio', size: null, blob_uuid: null, snapshot_ignores: true },

@@ -2,7 +2,13 @@
 // 11, conventions 7 to 12).
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openApiWorld, type ApiWorld, type View } from '../../support/api-world.ts';
+import {
+  CONSOLE_AUTHORITY,
+  openApiWorld,
+  refusedByMachine,
+  type ApiWorld,
+  type View,
+} from '../../support/api-world.ts';
 
 const test = suite('api: instances');
 let world: ApiWorld;
@@ -219,6 +225,75 @@ test('an interface whose network is forgotten is not found, nor is the list it i
   const notFound = { error: 'interface network not found', status: 404 };
   assert.equal((await world.call('GET', `/interfaces/${String(nic?.['uuid'])}`)).json, notFound);
   assert.equal((await world.call('GET', `/instances/${uuid}/interfaces`)).json, notFound);
+});
+
+test('one that failed before it ever ran is off once it is deleted', async () => {
+  world.machine.before = (resource, spec) => {
+    if (resource === 'domain' && spec !== null) throw refusedByMachine('no');
+  };
+  const { uuid } = await world.instance({ name: 'never-ran' });
+  const path = `/instances/${String(uuid)}`;
+  assert.is((await world.settled(path, 'error'))['power_state'], 'initial');
+  world.machine.before = () => undefined;
+  await world.ok('DELETE', path);
+  assert.is((await world.settled(path, 'deleted'))['power_state'], 'off');
+});
+
+test('the viewer’s file says where the screen is, how it is shown, and who vouches for it', async () => {
+  const uuid = await made({
+    name: 'screen',
+    video: { model: 'qxl', memory: 65536, vdi: 'spiceconcurrent' },
+  });
+  const file = async (id: string) => await world.call('GET', `/instances/${id}/vdiconsolehelper`);
+  const { status, headers, text } = await file(uuid);
+  assert.is(status, 200);
+  assert.is(headers['content-type'], 'application/x-virt-viewer');
+  const ca = CONSOLE_AUTHORITY.replaceAll('\n', '\\n');
+  const where = 'host=n1\nport=31002\ntls-port=31003\n';
+  assert.is(text, `[virt-viewer]\ntype=spice\n${where}delete-this-file=1\nca=${ca}\n`);
+  // A machine without SPICE shows by VNC what was asked for otherwise.
+  world.machine.hasSpice = false;
+  assert.match((await file(uuid)).text, 'type=vnc\n');
+  world.machine.hasSpice = true;
+  const plain = await made({ name: 'vnc', video: { model: 'vga', memory: 16384, vdi: 'vnc' } });
+  assert.match((await file(plain)).text, /type=vnc\nhost=n1\nport=31002\ndelete/);
+  await world.ok('POST', `/instances/${uuid}/poweroff`);
+  assert.match((await file(uuid)).text, /type=spice\nhost=n1\ndelete/, 'off: no ports');
+  await world.ok('DELETE', `/instances/${uuid}`);
+  await world.settled(`/instances/${uuid}`, 'deleted');
+  assert.is((await file(uuid)).status, 200, 'no state required');
+});
+
+test('anybody with a token may read the authority of the consoles', async () => {
+  const reply = await world.call('GET', '/admin/cacert', { as: 'other' });
+  assert.equal([reply.status, reply.text], [200, CONSOLE_AUTHORITY]);
+  assert.is((await world.call('GET', '/admin/cacert', { as: null })).status, 401);
+});
+
+test('what an instance used lately is asked of its machine, and told among its events', async () => {
+  const uuid = await made({ name: 'measured' });
+  const usage = { type: 'usage', message: 'usage', node: 'n1', trace: 'minute' } as const;
+  const at = (id: string, atMs: number) => ({ ...usage, id, atMs, extra: { 'cpu usage': {} } });
+  const later = `7ZZZZZZZZZ${'0'.repeat(16)}`;
+  world.machine.usageEvents.set(uuid, [at('0'.repeat(26), 1_000), at(later, Date.now() + 60_000)]);
+  const path = `/instances/${uuid}/events`;
+  const types = async (body: View) =>
+    (await world.ok<View[]>('GET', path, { body })).map(({ type }) => type);
+  const all = await types({ limit: -1 });
+  assert.is(all[0], 'usage');
+  assert.is(all.at(-1), 'usage', 'by time');
+  assert.ok(all.length > 2);
+  assert.equal(await types({ event_type: 'usage' }), ['usage', 'usage']);
+  assert.equal(await types({ event_type: 'usage', limit: 1 }), ['usage']);
+  assert.not((await types({ event_type: 'audit' })).includes('usage'));
+  world.machine.usageFailure = new Error('away');
+  assert.equal(
+    await types({ event_type: 'usage' }),
+    [],
+    'a machine that is away keeps back nothing else',
+  );
+  assert.is((await types({ limit: -1 })).length, all.length - 2);
+  world.machine.usageFailure = undefined;
 });
 
 test('events come newest first, by type, and as many as asked for', async () => {

@@ -48,6 +48,10 @@ test('what is wrong with a new one is told before anything is made', async () =>
     [{}, 400, 'no namespace specified'],
     [{ namespace: '' }, 400, 'no namespace specified'],
     [{ namespace: 'a/b' }, 400, 'a namespace is named by up to 63 letters'],
+    // They become part of DNS names, which have no empty labels, and none that begin or end with a hyphen.
+    [{ namespace: 'a..b' }, 400, 'a namespace is named by up to 63 letters'],
+    [{ namespace: 'a.-b' }, 400, 'a namespace is named by up to 63 letters'],
+    [{ namespace: 'a-.b' }, 400, 'a namespace is named by up to 63 letters'],
     [{ namespace: 'lab' }, 403, 'namespace exists'],
     [{ namespace: 'half', key_name: 'k' }, 400, 'no key specified'],
     [{ namespace: 'half', key_name: 'k', key: 7 }, 400, 'key is not a string'],

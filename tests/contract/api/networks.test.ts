@@ -1,6 +1,7 @@
 // Network routes (contract: networks 1 and 2, conventions 7).
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { waitUntil } from '../../support/wait.ts';
 import { openApiWorld, type ApiWorld, type View } from '../../support/api-world.ts';
 
 const test = suite('api: networks');
@@ -234,6 +235,135 @@ test('addresses are listed by text, with who holds them, also in the halo', asyn
     ['10.60.0.9', null, 'deletion-halo', ''],
   ]);
   for (const { when } of addresses) assert.ok(Math.abs(Number(when) * 1000 - Date.now()) < 60_000);
+});
+
+const addresses = (as: 'system' | 'lab', network: unknown) =>
+  world.ok<View[]>('GET', `/networks/${String(network)}/addresses`, { as });
+
+test('a routed address is answered, held in the pool, and given back once', async () => {
+  const { uuid } = await world.network({ name: 'routing' });
+  const address = await world.ok<unknown>('POST', '/networks/routing/route');
+  assert.match(String(address), /^192\.0\.2\.\d+$/);
+  const held = async () =>
+    (await addresses('system', 'floating')).find((one) => one['address'] === address);
+  const { type, user } = (await held()) ?? {};
+  assert.equal([type, user], ['routed', ['network', uuid]]);
+  const path = `/networks/routing/route/${String(address)}`;
+  const reply = await world.call('DELETE', path);
+  assert.equal([reply.status, reply.text], [200, 'null\n']);
+  assert.is((await held())?.['type'], 'deletion-halo');
+  const notRouted = { error: 'address not routed', status: 404 };
+  assert.equal((await world.call('DELETE', path)).json, notRouted);
+});
+
+test('what is not routed by this network is not unrouted by it', async () => {
+  const gateway = String((await world.network({ name: 'one' }))['floating_gateway']);
+  await world.network({ name: 'two' });
+  const other = String(await world.ok<unknown>('POST', '/networks/two/route'));
+  const unroute = async (address: string) =>
+    (await world.call('DELETE', `/networks/one/route/${encodeURIComponent(address)}`)).json;
+  const foreign = { error: 'address not routed by this network', status: 403 };
+  assert.equal(await unroute(other), foreign);
+  assert.equal(await unroute(gateway), foreign);
+  for (const address of ['203.0.113.77', 'nonsense', '__proto__', '../one'])
+    assert.is(((await unroute(address)) as View)['status'], 404, address);
+  await world.ok('DELETE', '/networks/two');
+  await world.settled(`/networks/${await idOf('two')}`, 'deleted');
+  const left = await addresses('system', 'floating');
+  assert.is(left.find((one) => one['address'] === other)?.['type'], 'deletion-halo');
+});
+
+async function idOf(name: string): Promise<string> {
+  const all = [...world.read.networks.all()].filter(({ state }) => state.name === name);
+  return all.at(-1)?.id ?? '';
+}
+
+test('DNS entries are added, replaced and removed, and reach the segment', async () => {
+  const specs: View[] = [];
+  world.machine.before = (resource, spec) => {
+    if (resource === 'segment' && spec !== null) specs.push(spec);
+  };
+  await world.network({ name: 'named', provide_dns: true });
+  await world.instance({ name: 'speaker', network: [{ network_uuid: 'named' }] });
+  const post = (body: object) => world.call('POST', '/networks/named/dns', { body });
+  assert.equal((await post({ name: 'WWW', value: '10.0.0.7' })).text, 'null\n');
+  await post({ name: 'www', value: '10.0.0.8' });
+  await post({ name: 'db.example', value: '10.0.0.9' });
+  const remove = { name: 'db.example' };
+  for (const _ of [1, 2])
+    assert.is((await world.call('DELETE', '/networks/named/dns', { body: remove })).text, 'null\n');
+  const wanted = JSON.stringify([{ name: 'www', address: '10.0.0.8' }]);
+  const isThere = () => JSON.stringify(specs.at(-1)?.['dnsEntries']) === wanted;
+  await waitUntil('the segment has the entry', isThere, 10_000);
+  world.machine.before = () => undefined;
+});
+
+test('what is no name, no address, or has no DNS is refused', async () => {
+  await world.network({ name: 'strict', provide_dns: true });
+  await world.network({ name: 'dumb' });
+  const error = async (network: string, body: object) => {
+    const { json } = await world.call('POST', `/networks/${network}/dns`, { body });
+    return json;
+  };
+  const badName = { error: 'invalid DNS name', status: 400 };
+  const names = ['', 'a b', 'a\n10.0.0.1 x', '10.0.0.1', 'a:53', '-x', 'a/b', 'ä', 'a;b', '#'];
+  for (const name of [...names, undefined, null])
+    assert.equal(await error('strict', { name, value: '10.0.0.1' }), badName, String(name));
+  for (const value of ['', 'x', '10.0.0.1\naddress=/#/6.6.6.6', '::1', undefined])
+    assert.is(((await error('strict', { name: 'a', value })) as View)['status'], 400);
+  const noDNS = { error: 'network does not provide DNS', status: 400 };
+  assert.equal(await error('dumb', { name: 'a', value: '10.0.0.1' }), noDNS);
+});
+
+test('ping answers what was printed, line by line', async () => {
+  await world.network({ name: 'pinged' });
+  const ping = (address: string) => world.call('GET', `/networks/pinged/ping/${address}`);
+  const nobody = (await ping('10.0.0.9')).json as { stdout: string[]; stderr: string[] };
+  assert.equal([nobody.stdout, nobody.stderr.length], [[''], 1], 'on no machine yet');
+  await world.instance({ name: 'answering', network: [{ network_uuid: 'pinged' }] });
+  await waitUntil('the network is on a machine', async () => {
+    const { stdout } = (await ping('10.0.0.9')).json as { stdout: string[] };
+    return stdout.includes('10 packets transmitted, 10 received, 0% packet loss');
+  });
+  const invalid = { error: 'invalid address', status: 400 };
+  for (const address of ['x', '10.0.0', '10.0.0.9;id', '-f', '%2e%2e'])
+    assert.equal((await ping(encodeURIComponent(address))).json, invalid, address);
+  const outside = { error: 'ping request for address outside network block', status: 400 };
+  assert.equal((await ping('10.9.0.9')).json, outside);
+});
+
+test('a network that is waiting for its end, and the pool, are not ready for any of it', async () => {
+  const { uuid } = await world.network({ name: 'waiting', provide_dns: true });
+  await world.instance({ name: 'last', network: [{ network_uuid: 'waiting' }] });
+  await world.ok('DELETE', '/networks/waiting');
+  const calls = [
+    ['POST', 'route', {}],
+    ['DELETE', 'route/192.0.2.1', {}],
+    ['POST', 'dns', { name: 'a', value: '10.0.0.1' }],
+    ['DELETE', 'dns', { name: 'a' }],
+    ['GET', 'ping/10.0.0.1', {}],
+  ] as const;
+  for (const [method, path, body] of calls) {
+    const waiting = await world.call(method, `/networks/waiting/${path}`, { body });
+    const error = `network ${String(uuid)} is not ready (delete-wait)`;
+    assert.equal(waiting.json, { error, status: 406 }, path);
+    const pool = await world.call(method, `/networks/floating/${path}`, { body, as: 'system' });
+    const poolError = 'network floating is not ready (initial)';
+    assert.equal(pool.json, { error: poolError, status: 406 }, path);
+    const hidden = await world.call(method, `/networks/floating/${path}`, { body, as: 'other' });
+    assert.is(hidden.status, 404, path);
+  }
+});
+
+test('a network in error can be deleted', async () => {
+  const { uuid } = await world.network({ name: 'broken' });
+  const state = world.read.networks.get(String(uuid))?.state;
+  const small = { ...state, phase: 'initial', vni: null, vniTries: 31 };
+  world.put('network', 'b0000000-0000-4000-8000-000000000000', { ...small, phase: 'error' });
+  const path = '/networks/b0000000-0000-4000-8000-000000000000';
+  assert.is((await world.ok('GET', path))['state'], 'error');
+  await world.ok('DELETE', path);
+  await world.settled(path, 'deleted');
 });
 
 test('metadata of a network can be read: the client does so after each create', async () => {

@@ -43,6 +43,16 @@ test('an instance gets one more interface, address and order decided, which gets
   assert.ok(events.some((event) => event['message'] === 'hot plugged interface'));
 });
 
+test('a plugged interface that is to float has its floating address', async () => {
+  const uuid = await made();
+  const { status, json } = await plug(uuid, { network_uuid: 'front', float: true });
+  assert.is(status, 200);
+  const view = await world.settled(`/interfaces/${String((json as View)['uuid'])}`, 'created');
+  assert.match(String(view['floating']), /^192\.0\.2\.\d+$/);
+  await world.ok('DELETE', `/instances/${uuid}`);
+  await world.settled(`/instances/${uuid}`, 'deleted');
+});
+
 test('the machine is told of the domain with it', async () => {
   const uuid = await made();
   const told: number[] = [];

@@ -172,10 +172,13 @@ test('the front page answers without a token and lists capabilities that exist',
     'list-addresses',
     'get-instance-namespace',
     'provide-dns',
+    'route-addresses',
+    'extra-dns-entries',
   ]) {
     assert.ok(reply.text.includes(word), word);
   }
-  assert.not.ok(reply.text.includes('instance-screenshot'));
+  assert.ok(reply.text.includes('instance-screenshot'));
+  assert.not.ok(reply.text.includes('blob-data-limit'));
 });
 
 test('a daemon without its store says that reads may be stale', async () => {
@@ -209,6 +212,29 @@ test('a breakdown of ours is a 500 that says so, and is logged once with its tra
     ({ fields }) => fields['trace'] === 'broken-1' && fields['error'] !== undefined,
   );
   assert.is(logged.length, 1);
+});
+
+test('an idempotency key makes the same wish one object, for each caller and route', async () => {
+  const headers = { 'Idempotency-Key': 'once' };
+  const body = { netblock: '10.50.0.0/24', name: 'once' };
+  const first = await world.ok('POST', '/networks', { body, headers });
+  assert.is((await world.ok('POST', '/networks', { body, headers }))['uuid'], first['uuid']);
+  const theirs = await world.ok('POST', '/networks', { as: 'other', body, headers });
+  assert.is.not(theirs['uuid'], first['uuid']);
+  assert.is.not((await world.ok('POST', '/networks', { body }))['uuid'], first['uuid']);
+  const upload = await world.ok('POST', '/upload', { headers });
+  assert.is((await world.ok('POST', '/upload', { headers }))['uuid'], upload['uuid']);
+  const odd = { 'Idempotency-Key': 'a b' };
+  assert.is((await world.call('POST', '/upload', { headers: odd })).status, 400);
+});
+
+test('a POST that stands for a GET is one', async () => {
+  const headers = { 'X-HTTP-Method-Override': 'GET' };
+  const listed = await world.call('POST', '/instances', { headers, body: { all: true } });
+  assert.is(listed.status, 200);
+  assert.ok(Array.isArray(listed.json));
+  const removal = { 'X-HTTP-Method-Override': 'DELETE' };
+  assert.is((await world.call('POST', '/instances', { headers: removal })).status, 400);
 });
 
 test.run();

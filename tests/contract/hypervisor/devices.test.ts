@@ -3,11 +3,17 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { connect as secureConnect } from 'node:tls';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DomainDisk, DomainReport, DomainSpec } from '../../../actors/instance/ports.ts';
+import { systemClock } from '../../../actors/kernel/clock.ts';
+import { consoleAuthority, ensureConsoleCertificate } from '../../../src/daemon/console-tls.ts';
+import { clusterKeys } from '../../../transport/store/keys.ts';
+import { MemoryCluster } from '../../../transport/store/memory-cluster.ts';
+import { MemoryStore } from '../../../transport/store/memory-store.ts';
 import { boots, until, wantedBy } from './lab.ts';
 import { LibvirtLab } from './libvirt-lab.ts';
 
@@ -63,6 +69,68 @@ test('the serial console is a telnet server that talks to the guest, and VNC ans
   await remove(spec);
 });
 
+test('SPICE speaks TLS alone where there is a certificate, and shows that one', async () => {
+  const dataDir = join(lab.libvirtd.directory, 'etc');
+  const trace = 't';
+  const authority = await consoleAuthority({
+    store: new MemoryStore({ cluster: new MemoryCluster({ clock: systemClock }) }),
+    keys: clusterKeys('test'),
+    cluster: 'test',
+    dataDir,
+    trace,
+  });
+  const machine = { dataDir, node: 'hv-02', addresses: [], nowMs: Date.now(), trace };
+  await ensureConsoleCertificate(authority, machine);
+  const withTls = lab.newDaemon({ hasSpiceTls: true });
+  await withTls.start();
+  const video = { model: 'qxl', memoryKiB: 65_536, vdi: 'spice' };
+  const spec = await lab.newSpec({ video });
+  const wish = (change: Partial<DomainSpec> = {}) =>
+    withTls.ensureDomain({ ...spec, ...change }, wantedBy(spec.instanceId, ++generation));
+  try {
+    // One that was started before the machine had a certificate gets its port with the next start.
+    assert.is((await ensure(spec)).vdiTlsPort, null);
+    assert.is((await wish()).vdiTlsPort, null);
+    await wish({ power: 'off' });
+    const { vdiPort, vdiTlsPort } = await wish({ powerOns: 2 });
+    assert.is(withTls.screenKind('spiceconcurrent'), 'spice');
+    assert.is.not(vdiTlsPort, null);
+    const secured = secureConnect({
+      host: '127.0.0.1',
+      port: Number(vdiTlsPort),
+      ca: authority.certificate,
+      servername: 'hv-02',
+    });
+    await once(secured, 'secureConnect');
+    assert.ok(secured.authorized);
+    assert.is(await linkResult(secured), 0);
+    const plain = connect(Number(vdiPort), '127.0.0.1');
+    assert.is(await linkResult(plain), NEED_SECURED);
+  } finally {
+    await remove(spec);
+    await withTls.close();
+  }
+});
+
+const NEED_SECURED = 5;
+
+/** What a SPICE server says to a client that wants its main channel. */
+async function linkResult(socket: Socket): Promise<number> {
+  const link = Buffer.alloc(34);
+  link.write('REDQ', 0, 'latin1');
+  link.writeUInt32LE(2, 4);
+  link.writeUInt32LE(2, 8);
+  link.writeUInt32LE(18, 12);
+  // No connection yet; channel 1 is the main one, number 0; no capabilities, which would begin after this.
+  link.writeUInt8(1, 20);
+  link.writeUInt32LE(18, 30);
+  socket.write(link);
+  const [reply] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  assert.is(reply.toString('latin1', 0, 4), 'REDQ');
+  return reply.readUInt32LE(16);
+}
+
 test('SPICE is what an instance gets when it asks for it and QEMU has it', async () => {
   const spec = await lab.newSpec({ video: { model: 'qxl', memoryKiB: 65_536, vdi: 'spice' } });
   const { vdiPort } = await ensure(spec);
@@ -114,6 +182,41 @@ test('a NIC takes the tap that somebody else made, and leaves it there', async (
     assert.match(xmlOf(spec), /<mtu size='1450'\/>/);
     await remove(spec);
     await run('ip', ['link', 'show', tap]);
+  } finally {
+    await run('ip', ['link', 'del', tap]);
+  }
+});
+
+test('what a running guest uses is counted: processor, memory, disk and NIC by their names', async () => {
+  const tap = `hyp${process.pid}u`.slice(-15);
+  const mac = '02:00:00:4e:91:0d';
+  const spec = await lab.newSpec({ nics: [{ tap, mac, model: 'virtio', mtu: 1450 }] });
+  const off = await lab.newSpec({ power: 'off', powerOns: 0 });
+  await run('ip', ['tuntap', 'add', 'dev', tap, 'mode', 'tap', 'vnet_hdr']);
+  try {
+    await ensure(off);
+    await ensure(spec);
+    await booted(spec, 1);
+    const all = await lab.hypervisor.usage();
+    assert.equal(
+      all.map(({ instanceId }) => instanceId),
+      [spec.instanceId],
+      'one that is off uses nothing',
+    );
+    const [usage] = all;
+    assert.ok(Number(usage?.cpu.totalNs) > 1_000_000);
+    assert.ok(Number(usage?.residentBytes) > 2 ** 20);
+    const [disk] = usage?.disks ?? [];
+    assert.is(disk?.device, 'vda');
+    assert.ok(Number(disk?.readBytes) >= 512, 'the firmware has read the boot sector');
+    assert.ok(Number(disk?.usedBytes) > 0);
+    const nothing = { bytes: 0, packets: 0, errors: 0, drops: 0 };
+    assert.is(usage?.nics[0]?.mac, mac);
+    assert.equal(Object.keys(usage?.nics[0]?.read ?? {}), Object.keys(nothing));
+    assert.is(usage?.oom, null, 'this libvirtd counts processes otherwise than we do');
+    await remove(spec);
+    assert.equal(await lab.hypervisor.usage(), []);
+    await remove(off);
   } finally {
     await run('ip', ['link', 'del', tap]);
   }

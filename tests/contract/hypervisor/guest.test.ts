@@ -1,6 +1,8 @@
 // The real driver with a real guest: Linux from deploy/guest, which has ACPI, an agent and firmware that
 // takes its time. Building it needs Debian's packages once; they are cached.
+import { rejects } from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +10,7 @@ import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DomainReport, DomainSpec } from '../../../actors/instance/ports.ts';
+import { encodePacket } from '../../../src/drivers/guest/sf-frame.ts';
 import { Changes, consoleText, countOf, until, wantedBy } from './lab.ts';
 import { LibvirtLab } from './libvirt-lab.ts';
 
@@ -16,6 +19,7 @@ const test = suite('hypervisor over libvirt: a Linux guest');
 const folder = mkdtempSync(join(tmpdir(), `troupe-hyp-${process.pid}-`));
 const image = join(folder, 'guest.qcow2');
 const BOOT_TIMEOUT_MS = 100_000;
+const never = new AbortController().signal;
 let lab: LibvirtLab;
 let changes: Changes;
 
@@ -55,15 +59,12 @@ test('it boots, its agent answers, a soft reboot and a shutdown are its own', as
   await ensure(spec);
   await says(spec, 'troupe-guest: ready');
   const { instanceId } = spec;
-  await until('the agent to answer', () => {
-    try {
-      return (
-        lab.libvirtd.virsh('qemu-agent-command', instanceId, '{"execute":"guest-ping"}') !== ''
-      );
-    } catch {
-      return false;
-    }
-  });
+  const isReady = ({ agent }: DomainReport) => agent?.state === 'ready';
+  const { agent } = await changes.next(instanceId, isReady);
+  const bootedAtMs = agent?.bootedAtMs ?? 0;
+  assert.ok(Math.abs(Date.now() - bootedAtMs) < 600_000, `booted at ${bootedAtMs}`);
+  await carriesOut(instanceId);
+  await speaksForItself(spec);
   await ensure({ ...spec, softReboots: 1 });
   await says(spec, 'power button pressed');
   await says(spec, 'troupe-guest: ready', 2);
@@ -71,7 +72,75 @@ test('it boots, its agent answers, a soft reboot and a shutdown are its own', as
   await lab.type(instanceId, '\npoweroff\n', 'troupe-guest: stopping');
   const report = await changes.next(instanceId, ({ power }) => power === 'off');
   assert.is(report.offReason, 'guest');
+  assert.is(report.agent, null);
+  assert.throws(() => lab.hypervisor.agentOf(instanceId), /does not run/);
+  await rejects(lab.hypervisor.screenshot(instanceId), /Invalid lifecycle state/);
   await remove(spec);
+});
+
+/** What the agent in the guest is asked for. */
+async function carriesOut(instanceId: string): Promise<void> {
+  const guest = lab.hypervisor.agentOf(instanceId);
+  const run = await guest.execute("echo 'to stdout'; echo 'to stderr' >&2; exit 3", never);
+  const [stdout, stderr] = [run.stdout, run.stderr].map((bytes) => Buffer.from(bytes).toString());
+  assert.equal([run.returnCode, stdout, stderr], [3, 'to stdout\n', 'to stderr\n']);
+  assert.is((await guest.execute('yes | head -c 300000', never)).stdout.length, 300_000);
+
+  const bytes = randomBytes(700_001);
+  const path = "/root/-it's $(odd)\n.bin";
+  await guest.writeFile(path, piecesOf(bytes), never);
+  await guest.changeMode(path, 0o100_640, never);
+  const file = await guest.readFile(path, never);
+  assert.is(file.stat.mode, 0o100_640);
+  assert.is(file.stat.size, bytes.length);
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of file.chunks) chunks.push(chunk);
+  assert.ok(Buffer.concat(chunks).equals(bytes), 'the file came back as it went');
+  await guest.changeMode(path, 'u+x,g=', never);
+  assert.is((await guest.readFile(path, never)).stat.mode, 0o100_700);
+  await rejects(guest.readFile('/nowhere', never), /path does not exist/);
+  await rejects(guest.readFile('/root', never), /path is not a file/);
+  await rejects(guest.writeFile('/nowhere/x', piecesOf(bytes), never), /No such file/);
+  const { mime, image: picture } = await lab.hypervisor.screenshot(instanceId);
+  assert.match(mime, /^image\//);
+  assert.ok(picture.length > 1_000, `${picture.length} bytes`);
+}
+
+async function* piecesOf(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += 300_000) yield bytes.subarray(at, at + 300_000);
+}
+
+/** Frames of the other agent, written by the guest into its own port: that one is ready from then on. */
+async function speaksForItself({ instanceId }: DomainSpec): Promise<void> {
+  const about = { command: 'is-system-running-response', result: true, message: 'running' };
+  const frame = encodePacket({ ...about, system_boot_time: 1_000_000_007 }).toString('base64');
+  const port = '$(grep -lx sf-agent /sys/class/virtio-ports/*/name | cut -d/ -f5)';
+  const line = `echo ${frame} | base64 -d >/dev/${port}`;
+  const written = await lab.hypervisor.agentOf(instanceId).execute(line, never);
+  assert.is(written.returnCode, 0, Buffer.from(written.stderr).toString());
+  await changes.next(instanceId, ({ agent }) => agent?.bootedAtMs === 1_000_000_007_000);
+}
+test('it finds a NIC that is plugged in while it runs, and has it after power off and on', async () => {
+  const tap = `hyp${process.pid}g`.slice(-15);
+  const mac = '02:00:00:4e:91:0e';
+  const spec = await linux();
+  const plugged = { ...spec, nics: [{ tap, mac, model: 'virtio', mtu: 1450 }] };
+  // What is typed, and echoed, is not the whole of what is looked for.
+  const look = '\nuntil cat /sys/class/net/*/address | grep 4e:91:0e; do sleep 0.2; done\n';
+  await run('ip', ['tuntap', 'add', 'dev', tap, 'mode', 'tap', 'vnet_hdr']);
+  try {
+    await ensure(spec);
+    await says(spec, 'troupe-guest: ready');
+    await ensure(plugged);
+    await lab.type(spec.instanceId, look, mac);
+    await ensure({ ...plugged, power: 'off' });
+    await ensure({ ...plugged, powerOns: 2 });
+    await says(spec, 'troupe-guest: ready', 2);
+    await lab.type(spec.instanceId, look, mac);
+    await remove(spec);
+  } finally {
+    await run('ip', ['link', 'del', tap]);
+  }
 });
 
 test('it boots from UEFI firmware', async () => {

@@ -46,7 +46,7 @@ for (const when of ['before', 'during', 'after']) {
 
       await rig.driver.removeDisks('i', wantedBy('instance/i'));
       await rig.driver.removeReplica('b', wantedBy('blob/b'));
-      assert.equal(tree(home), ['blobs', 'blobs/.partial', 'instances']);
+      assert.equal(tree(home), ['blobs', 'blobs/.partial', 'instances', 'spool']);
       assert.equal(rig.ledger.list(), []);
       await rig.close();
     });

@@ -5,6 +5,7 @@ import type { Kind, Message, Turn } from '../../../actors/kernel/kind.ts';
 import type { Journal } from '../../../actors/kernel/ports.ts';
 import type { Service } from '../../../actors/kernel/router.ts';
 import type { NetworkState } from '../../../actors/network/state.ts';
+import type { Archive } from '../../../src/archive/archive.ts';
 import type { ReadModel } from '../../../src/read/read-model.ts';
 import { GroupCommit, type GroupCommitOptions } from '../../../transport/store/group-commit.ts';
 import type { Write } from '../../../transport/store/write-group.ts';
@@ -24,6 +25,8 @@ export interface Bug {
   readonly kind?: <S, M extends Message, E extends string>(real: Kind<S, M, E>) => Kind<S, M, E>;
   /** In place of the machine's executors. */
   readonly service?: (real: Service) => Service;
+  /** In place of the machine's archive. */
+  readonly archive?: (real: Archive, clock: Clock) => Archive;
   /** A daemon starts on the machine. */
   readonly booted?: (where: Where) => void;
   /** A daemon has joined: what it does now and then. */
@@ -137,6 +140,20 @@ const hastyAnswer: Bug = {
   }),
 };
 
+const hastyCursor: Bug = {
+  name: 'hasty-cursor',
+  what: 'an archive moves its cursor before what it passes over is in the file',
+  archive: (real, clock) => ({
+    ...real,
+    record: async (batch) => {
+      await real.advance(batch.revision);
+      await new Promise<void>((resolve) => clock.after(100, resolve));
+      await real.fill(batch.rows, batch.gaps);
+      return [...batch.rows];
+    },
+  }),
+};
+
 /** Made afresh for each run: some of them remember. */
 export const BUGS: readonly (() => Bug)[] = [
   () => noFence,
@@ -145,4 +162,5 @@ export const BUGS: readonly (() => Bug)[] = [
   () => destroyer,
   ungenerated,
   () => hastyAnswer,
+  () => hastyCursor,
 ];

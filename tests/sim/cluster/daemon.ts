@@ -4,10 +4,11 @@
 // D1  A daemon that has died decides, sends and acts no more, however far its promises had come: its time has
 //     ended, its store and mesh are cut, its drivers stand still.
 // D2  What the machine was told before goes on, as libvirt and the kernel do.
+import { codeOf } from '../../../actors/kernel/errors.ts';
 import type { Boundary } from '../../../actors/kernel/environment.ts';
 import type { Address, Kind, Message } from '../../../actors/kernel/kind.ts';
 import type { Journal, Log, Performers, Random, Router } from '../../../actors/kernel/ports.ts';
-import { localRouter } from '../../../actors/kernel/router.ts';
+import { localRouter, type Service } from '../../../actors/kernel/router.ts';
 import { Runtime } from '../../../actors/kernel/runtime.ts';
 import { instanceRef } from '../../../actors/instance/state.ts';
 import { namespaceRef, SYSTEM } from '../../../actors/namespace/state.ts';
@@ -19,21 +20,29 @@ import { replicaConverger } from '../../../actors/node/replica.ts';
 import { segmentConverger } from '../../../actors/node/segment.ts';
 import { LIMITS } from '../../../actors/node/capacity.ts';
 import { nodeRef, ROLES, type Machine } from '../../../actors/node/state.ts';
+import type { ArchiveFile } from '../../../src/archive/archive-file.ts';
+import { ARCHIVE } from '../../../src/archive/archive-message.ts';
+import { archiveOver } from '../../../src/archive/archive.ts';
+import { NodeHistory } from '../../../src/daemon/archive.ts';
 import { Audits } from '../../../src/daemon/audits.ts';
 import { Cluster } from '../../../src/daemon/cluster.ts';
 import { DomainNews } from '../../../src/daemon/domain-news.ts';
 import { feedReadModel } from '../../../src/daemon/feed.ts';
 import { FenceSweep } from '../../../src/daemon/fence-sweep.ts';
 import { Measuring } from '../../../src/daemon/gauges.ts';
+import { giveUpMachine } from '../../../src/daemon/give-up-machine.ts';
 import { Inventory } from '../../../src/daemon/inventory.ts';
 import { registerKinds } from '../../../src/daemon/kinds.ts';
+import { NodeRemoval } from '../../../src/daemon/node-removal.ts';
 import { Presence } from '../../../src/daemon/presence.ts';
+import { reportResources } from '../../../src/daemon/resource-reports.ts';
 import { ReservationAudit } from '../../../src/daemon/reservation-audit.ts';
 import { ReadModel } from '../../../src/read/read-model.ts';
 import { StoreClaims, StoreJournal } from '../../../transport/sharding/journal.ts';
 import { clusterRouter } from '../../../transport/sharding/router.ts';
 import type { Follow } from '../../../transport/store/follow.ts';
 import { GroupCommit } from '../../../transport/store/group-commit.ts';
+import { FOR_EVER } from '../../support/history-world.ts';
 import { SimDataplane } from '../../support/sim-dataplane.ts';
 import { SimHypervisor } from '../../support/sim-hypervisor.ts';
 import { SimImageDriver } from '../../support/sim-images.ts';
@@ -85,6 +94,8 @@ export interface Host {
   readonly machine: SimMachine;
   /** CPUs. */
   readonly cpus: number;
+  /** On its disk. */
+  readonly archive: ArchiveFile;
   /** Stands still while the machine is paused. */
   readonly clock: LocalClock;
 }
@@ -106,11 +117,14 @@ export class SimDaemon {
   readonly #clock: LocalClock;
   readonly #commits: GroupCommit;
   readonly #journal: StoreJournal;
+  /** As its API removes other nodes. */
+  readonly removal: NodeRemoval;
   readonly #dataplane: SimDataplane;
   readonly #hypervisor: SimHypervisor;
   readonly #onDeath: (reason: string) => void;
   readonly #leaveMesh: () => void;
   readonly #news: DomainNews;
+  readonly #past: NodeHistory;
   #feed: Follow | null = null;
   /** What runs beside the actors, from the joining on. */
   #watches: readonly { stop(): Promise<void> }[] = [];
@@ -131,8 +145,17 @@ export class SimDaemon {
     this.read = new ReadModel(this.#clock, this.#log);
     const commits = { store: this.store, clock: this.#clock };
     this.#commits = site.bug?.commits?.(commits) ?? new GroupCommit(commits);
-    this.#journal = new StoreJournal(this.store, this.#commits, site.keys);
     this.cluster = this.#makeCluster();
+    this.#past = this.#makeHistory();
+    this.#journal = new StoreJournal(this.store, this.#commits, site.keys, this.#past.outbox);
+    this.removal = new NodeRemoval({
+      node,
+      store: this.store,
+      keys: site.keys,
+      journal: this.#journal,
+      clock: this.#clock,
+      random: this.#random,
+    });
     this.runtime = this.#makeRuntime(site.bug?.journal?.(this.#journal) ?? this.#journal);
     this.#dataplane = new SimDataplane(machine, this.#isAlive);
     this.#hypervisor = new SimHypervisor(machine.hypervisor, this.#log);
@@ -156,7 +179,13 @@ export class SimDaemon {
     const feed = { store: this.store, keys, read, ...timing, log: this.#log, onFailed };
     this.#feed = feedReadModel(feed);
     await this.#feed.ready();
-    await this.cluster.join(this.runtime);
+    await this.#past.start(this.router);
+    try {
+      await this.cluster.join(this.runtime);
+    } catch (error) {
+      if (codeOf(error) === 'node/removed') await this.#giveUp();
+      throw error;
+    }
     this.#hypervisor.lookAgain((id) => this.cluster.epochOf(instanceRef(id)) === null);
     this.#watches = this.#watch();
     bug?.patrol?.({ read, clock: this.#clock, ...whereOf(this.#host) });
@@ -183,6 +212,7 @@ export class SimDaemon {
     await this.executors.stop();
     await this.cluster.leave();
     this.#news.stop();
+    await this.#past.close();
     await this.#commits.close();
     await this.#feed?.close();
     await this.store.close();
@@ -212,7 +242,34 @@ export class SimDaemon {
       random: this.#number,
       membership: { store, keys, ...timing, member, leaseTtlMs: LEASE_TTL_MS },
       onJoined: () => this.#introduce(),
+      onRemoved: (error) => void this.#giveUp().then(() => this.#onDeath(error.message)),
     });
+  }
+
+  #makeHistory(): NodeHistory {
+    const { keys, bug } = this.#site;
+    const { name: node, archive: file } = this.#host;
+    const archive = archiveOver(file, this.#isAlive);
+    return new NodeHistory({
+      node,
+      path: ':memory:',
+      cluster: 'sim',
+      retention: FOR_EVER,
+      store: this.store,
+      keys,
+      standpoint: this.cluster,
+      clock: this.#clock,
+      random: this.#site.random(`history ${this.bootId}`),
+      log: this.#log,
+      archive: () => bug?.archive?.(archive, this.#clock) ?? archive,
+    });
+  }
+
+  /** As src/daemon/daemon.ts does. */
+  #giveUp(): Promise<void> {
+    const { machine, name: node } = this.#host;
+    const parts = { node, log: this.#log, trace: this.#random.uuid() };
+    return giveUpMachine({ ...parts, ledger: machine.ledger, executors: this.executors });
   }
 
   #makeRuntime(journal: Journal): Runtime {
@@ -232,7 +289,9 @@ export class SimDaemon {
     const handle = (to: Address, message: Message, trace: string) =>
       this.isDead ? new Promise<never>(() => {}) : this.executors.handle(to, message, trace);
     const executor = this.#site.bug?.service?.(handle) ?? handle;
-    return localRouter(this.runtime, { [EXECUTOR]: executor });
+    const archive: Service = (...ask) =>
+      this.isDead ? new Promise<never>(() => {}) : this.#past.service(...ask);
+    return localRouter(this.runtime, { [EXECUTOR]: executor, [ARCHIVE]: archive });
   }
 
   #clusterRouter(local: Router): { peer: Peer; router: Router } {
@@ -284,6 +343,7 @@ export class SimDaemon {
       this.#makeAudits(),
       new Measuring({ ...common, gauges: () => GAUGES }),
       new ReservationAudit(common),
+      reportResources({ ...common, resources: () => ({ cpu_max: 8 }), processes: () => ({}) }),
     ];
   }
 

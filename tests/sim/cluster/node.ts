@@ -1,4 +1,5 @@
 // One simulated machine and whoever runs on it: domains, segments, replicas and the ledger outlive its daemons.
+import { ArchiveFile } from '../../../src/archive/archive-file.ts';
 import { SimMachine } from '../../support/sim-machine.ts';
 import { SimDaemon, type Host } from './daemon.ts';
 import type { Site } from './site.ts';
@@ -16,11 +17,14 @@ export class SimNode implements Host {
   readonly vtep: string;
   readonly cpus: number;
   readonly machine: SimMachine;
+  readonly archive = new ArchiveFile({ path: ':memory:', cluster: 'sim' });
   readonly clock: LocalClock;
   /** Domains whose loss is nobody's fault but the simulation's. */
   readonly lossExpected = new Set<string>();
   readonly #site: Site;
   #daemon: SimDaemon | null = null;
+  /** It is not started again by itself. */
+  isOut = false;
   #boots = 0;
 
   constructor(site: Site, index: number, cpus = CPUS) {
@@ -47,7 +51,7 @@ export class SimNode implements Host {
 
   /** Starts a daemon unless one runs; one that cannot start gives up what it has taken, and ends. */
   boot(): void {
-    if (this.#daemon !== null) return;
+    if (this.#daemon !== null || this.isOut) return;
     const { trace } = this.#site;
     const daemon: SimDaemon = new SimDaemon(this.#site, this, ++this.#boots, (reason) => {
       if (this.#daemon === daemon) this.kill(reason);

@@ -2,6 +2,7 @@
 // still there, then after all of it was deleted. The numbers are those of the architecture page.
 import type { ArtifactState } from '../../../actors/artifact/state.ts';
 import { artifact } from '../../../actors/artifact/artifact.ts';
+import { isGood } from '../../../actors/blob/copies.ts';
 import { blob } from '../../../actors/blob/blob.ts';
 import type { BlobState } from '../../../actors/blob/state.ts';
 import { instance } from '../../../actors/instance/instance.ts';
@@ -11,7 +12,11 @@ import type { InterfaceState } from '../../../actors/interface/state.ts';
 import type { NamespaceState } from '../../../actors/namespace/state.ts';
 import { network } from '../../../actors/network/network.ts';
 import { isInUse } from '../../../actors/network/places.ts';
+import { routedAddresses } from '../../../actors/network/routes.ts';
 import { FLOATING, type NetworkState } from '../../../actors/network/state.ts';
+import type { ArchiveFile } from '../../../src/archive/archive-file.ts';
+import type { HistoryItem, HistoryPage } from '../../../src/archive/history.ts';
+import type { NodeState } from '../../../actors/node/state.ts';
 import type { SimNode } from './node.ts';
 import type { Site } from './site.ts';
 import type { Watch } from './watch.ts';
@@ -35,18 +40,31 @@ export function underWay({ view }: Site): string[] {
     if (KEPT_KINDS.includes(kind) || id === FLOATING) continue;
     const { phase } = state as { readonly phase: string };
     const waits = kind === 'network' && phase === 'delete-wait' && isInUse(state as NetworkState);
-    if (!ENDED.includes(phase) && !waits) left.push(`${kind}/${id} ${phase}`);
+    const isUnderWay = !ENDED.includes(phase) || outsideIsUnderWay(kind, state);
+    if (isUnderWay && !waits) left.push(`${kind}/${id} ${phase}`);
   }
   return left;
 }
 
-/** 2, 4, 5, 7 and 9: with everything healed and quiet. */
+/** Whether it is getting, or giving back, an address of the pool. */
+function outsideIsUnderWay(kind: string, state: unknown): boolean {
+  if (kind === 'interface') {
+    const { float, phase } = state as InterfaceState;
+    return phase === 'created' && float !== null && float.phase !== 'held';
+  }
+  if (kind !== 'network') return false;
+  const { routes, phase } = state as NetworkState;
+  return phase === 'created' && Object.values(routes).some((route) => route.phase !== 'held');
+}
+
+/** 2, 4, 5, 7, 9 and 10: with everything healed and quiet. */
 export function checkAtRest(checked: Checked): void {
   checkEnded(checked);
   checkAcknowledged(checked);
   checkGuests(checked);
   checkPlaces(checked);
   checkBlobs(checked);
+  checkHistory(checked);
 }
 
 /** 5: whatever was begun has ended, and nobody is stuck. */
@@ -100,8 +118,8 @@ function checkAcknowledged({ site: { view }, workload, watch }: Checked): void {
     const held = view.stateOf<NamespaceState>('namespace', id)?.keys ?? {};
     for (const key of keys)
       if (!Object.hasOwn(held, key)) watch.broken(2, `namespace/${id}`, `lost its key ${key}`);
-    const events = view.events.get(`namespace/${id}`)?.size ?? 0;
-    if (events <= keys.size && events < 900)
+    const events = view.told.filter(({ name }) => name === `namespace/${id}`).length;
+    if (events <= keys.size)
       watch.broken(2, `namespace/${id}`, `${keys.size} keys were set, ${events} events tell of it`);
   }
 }
@@ -124,6 +142,34 @@ function checkGuests({ site: { view }, nodes, watch }: Checked): void {
     }
 }
 
+/** 5 and 6: nothing refers any more to a node that was removed, but for the place of last copies. */
+export function checkRemoved({ site: { view }, watch }: Checked, gone: string): void {
+  if (view.stateOf<NodeState>('node', gone)?.phase !== 'deleted')
+    watch.broken(2, `node/${gone}`, 'was removed, and is not deleted');
+  for (const [id, { phase, node }] of view.all<InstanceState>('instance'))
+    if (node === gone && phase !== 'deleted')
+      watch.broken(5, `instance/${id}`, `is ${phase} on ${gone}, which was removed`);
+  for (const [id, { nodes, ports }] of view.all<NetworkState>('network')) {
+    const isThere = Object.values(ports).some(({ node }) => node === gone);
+    if (isThere || nodes.includes(gone))
+      watch.broken(6, `network/${id}`, `has something on ${gone}, which was removed`);
+  }
+  for (const [id, { phase, replicas }] of view.all<BlobState>('blob')) {
+    const copy = phase === 'deleted' ? undefined : replicas[gone];
+    if (copy !== undefined && copy.phase !== 'lost')
+      watch.broken(6, `blob/${id}`, `has a copy on ${gone}, which was removed: ${copy.phase}`);
+  }
+}
+
+/** 6 and 9: a machine that was removed and is back runs nothing, and decides nothing. */
+export function checkGivenUp({ watch }: Checked, { name, isServing, machine }: SimNode): void {
+  if (isServing) watch.broken(1, `node/${name}`, 'was removed, and takes part again');
+  for (const id of machine.hypervisor.domains.keys())
+    watch.broken(9, `instance/${id}`, `has a domain on ${name}, which was removed`);
+  for (const id of machine.net.segments.keys())
+    watch.broken(6, `network/${id}`, `has a segment on ${name}, which was removed`);
+}
+
 /** What a network's state says of its machines is so. */
 function checkPlaces({ site: { view }, nodes, watch }: Checked): void {
   const machines = new Map(nodes.map(({ name, machine }) => [name, machine]));
@@ -131,9 +177,21 @@ function checkPlaces({ site: { view }, nodes, watch }: Checked): void {
     if (state.phase !== 'created') continue;
     for (const [interfaceId, { node }] of Object.entries(state.ports)) {
       const segment = machines.get(node)?.net.segments.get(id);
-      const isServed = segment?.ports.some((port) => port.interfaceId === interfaceId) ?? false;
-      if (!isServed)
+      const port = segment?.ports.find((one) => one.interfaceId === interfaceId);
+      if (port === undefined)
         watch.broken(7, `network/${id}`, `does not serve ${interfaceId} on ${node} at rest`);
+      const { phase, float } = view.stateOf<InterfaceState>('interface', interfaceId) ?? {
+        phase: 'none',
+        float: null,
+      };
+      if (phase === 'created' && port?.floating !== (float?.address ?? null))
+        watch.broken(7, `interface/${interfaceId}`, `floats as ${port?.floating} at rest`);
+      if (String(segment?.routed) !== String(routedAddresses(state)))
+        watch.broken(
+          7,
+          `network/${id}`,
+          `has ${String(segment?.routed)} routed on ${node} at rest`,
+        );
     }
   }
   for (const [id, { phase, networkId }] of view.all<InterfaceState>('interface')) {
@@ -144,7 +202,7 @@ function checkPlaces({ site: { view }, nodes, watch }: Checked): void {
   }
 }
 
-/** 4: what refers to a blob finds it, with a good copy; where disks are based on it, on that machine. */
+/** 4: what refers to a blob finds it, with a good copy; where disks are based on it, on that machine. What counts is there. */
 function checkBlobs({ site: { view }, nodes, watch }: Checked): void {
   const holders = (blobId: string) =>
     nodes.filter(({ machine }) => machine.images.replicas.has(blobId)).map(({ name }) => name);
@@ -156,11 +214,64 @@ function checkBlobs({ site: { view }, nodes, watch }: Checked): void {
         watch.broken(4, `blob/${blobId}`, `artifact ${id} has it; ${state}, no good copy`);
     }
   }
+  for (const [id, { phase, replicas }] of view.all<BlobState>('blob')) {
+    if (phase !== 'created') continue;
+    for (const { name } of nodes) {
+      const copy = replicas[name];
+      if (copy !== undefined && isGood(copy) && !holders(id).includes(name))
+        watch.broken(4, `blob/${id}`, `counts on the copy of ${name}, which has none`);
+    }
+  }
   for (const [id, { phase, node, disks }] of view.all<InstanceState>('instance')) {
     if (phase !== 'created' || node === null) continue;
     for (const { blobId } of disks)
       if (blobId !== null && !holders(blobId).includes(node))
         watch.broken(4, `blob/${blobId}`, `instance ${id} on ${node} has lost its base`);
+  }
+}
+
+/** 10 and 2: every archive has every event, in order and once, or says what it misses; the outbox has forgotten them. */
+function checkHistory({ site, nodes, watch }: Checked): void {
+  const { view } = site;
+  for (const { name: node, archive } of nodes) {
+    const items = replayed(archive);
+    const gaps = items.filter((item) => item.what === 'gap');
+    const told = items.filter((item) => item.what === 'event');
+    const known = new Set(told.map(({ event }) => event.id));
+    if (known.size < told.length) watch.broken(10, node, 'its archive tells something twice');
+    if (told.some(({ revision }, at) => revision < (told[at - 1]?.revision ?? 0)))
+      watch.broken(10, node, 'its archive is not in order');
+    for (const { name, event, revision } of view.told) {
+      const isTold =
+        known.has(event) || gaps.some(({ from, to }) => from <= revision && revision <= to);
+      if (!isTold) watch.broken(10, name, `${node} misses its event ${event} of ${revision}`);
+    }
+    if (told.length > view.told.length)
+      watch.broken(10, node, 'its archive tells what has never been stored');
+  }
+  for (const name of keptTooLong(site)) watch.broken(10, name, 'is still in the outbox');
+}
+
+/** Until all archives have recorded an event and said so, and its owner has heard of that. */
+const OUTBOX_MS = 60_000;
+
+function keptTooLong({ view, clock }: Site): string[] {
+  const kept = [...view.events].flatMap(([name, events]) =>
+    [...events].map((event) => `${name} ${event}`),
+  );
+  const now = clock.monoMs();
+  return kept.filter((one) => now - (view.toldAtMono.get(one) ?? 0) > OUTBOX_MS);
+}
+
+function replayed(archive: ArchiveFile): HistoryItem[] {
+  const items: HistoryItem[] = [];
+  const filter = { namespace: null, of: null, id: null, types: null };
+  for (let after = 0; ;) {
+    const asked = { kind: 'page', after, upTo: archive.cursor, ...filter, limit: 1_000 } as const;
+    const page = archive.answer(asked) as unknown as HistoryPage;
+    items.push(...page.items);
+    after = page.through;
+    if (!page.more) return items;
   }
 }
 
@@ -187,14 +298,16 @@ export function checkGone({ site, nodes, watch }: Checked): void {
 }
 
 /** 3 and 6: after the time that deleted objects stay readable, nothing of them is stored any more. */
-export function checkForgotten({ site: { view }, watch }: Checked): void {
+export function checkForgotten({ site, watch }: Checked): void {
+  const { view } = site;
   for (const { kind, id, state } of view.objects.values())
     if (!KEPT_KINDS.includes(kind) && id !== FLOATING)
       watch.broken(6, `${kind}/${id}`, `is still stored after its time: ${JSON.stringify(state)}`);
-  for (const [value, holder] of view.claims) watch.broken(3, value, `is still held by ${holder}`);
+  for (const [value, holder] of view.claims)
+    // Who was admitted, or removed, stays so.
+    if (!value.startsWith('node/')) watch.broken(3, value, `is still held by ${holder}`);
   for (const row of view.names) watch.broken(6, row, 'is still in the index of names');
-  for (const name of view.events.keys())
-    if (!view.objects.has(name)) watch.broken(6, name, 'is gone, and its events are not');
+  for (const name of keptTooLong(site)) watch.broken(6, name, 'is still in the outbox');
   const pool = view.stateOf<NetworkState>('network', FLOATING);
   for (const [address, { owner }] of Object.entries(pool?.reservations ?? {}))
     if (owner !== null && owner !== `network/${FLOATING}`)

@@ -12,7 +12,9 @@ import { SimNode } from './node.ts';
 import {
   checkAtRest,
   checkForgotten,
+  checkGivenUp,
   checkGone,
+  checkRemoved,
   isGone,
   underWay,
   type Checked,
@@ -26,6 +28,8 @@ export interface RunOptions {
   readonly nodes: number;
   readonly steps: number;
   readonly bug?: Bug | null;
+  /** The last node is lost at the end of all faults, and removed. */
+  readonly removes?: boolean;
   readonly print?: (line: string) => void;
 }
 
@@ -85,6 +89,12 @@ class Simulation {
       this.#site.trace.note(`${node} logs an error: ${message}: ${String(error)}`);
     };
     this.#nodes = Array.from({ length: nodes }, (_, index) => new SimNode(this.#site, index + 1));
+    for (const node of this.#nodes) {
+      const others = this.#nodes.filter((other) => other !== node);
+      node.machine.images.peers = new Map(
+        others.map(({ name, machine }) => [name, machine.images]),
+      );
+    }
     this.#choices = new Choices(this.#site.numbers('choices'));
     this.#watch = new Watch(this.#site, this.#nodes);
     this.#workload = new Workload(this.#site, this.#nodes, this.#choices, this.#watch);
@@ -95,8 +105,10 @@ class Simulation {
     return this.#watch.violations.length > 0;
   }
 
+  /** Of the nodes that are in the cluster. */
   get #checked(): Checked {
-    const [site, nodes, workload, watch] = [this.#site, this.#nodes, this.#workload, this.#watch];
+    const nodes = this.#nodes.filter((node) => !node.isOut);
+    const [site, workload, watch] = [this.#site, this.#workload, this.#watch];
     return { site, nodes, workload, watch };
   }
 
@@ -111,6 +123,7 @@ class Simulation {
     if (this.#isBroken) return;
     checkAtRest(this.#checked);
     this.#countEnds();
+    if (this.#options.removes) await this.#removeLast();
     if (this.#isBroken) return;
     await this.#deleteAll();
   }
@@ -131,6 +144,35 @@ class Simulation {
       errors: [...this.#errors],
       explanation: this.#explanation(),
     };
+  }
+
+  /** Its machine is lost with all that runs on it, and is removed; then it comes back after all. */
+  async #removeLast(): Promise<void> {
+    const [first, lost] = [this.#nodes[0], this.#nodes.at(-1)];
+    if (first?.daemon === null || first === undefined || lost === undefined) return;
+    const { daemon } = first;
+    lost.isOut = true;
+    lost.kill('lost for good');
+    for (const { machine } of this.#nodes) machine.images.peers.delete(lost.name);
+    for (const id of lost.machine.hypervisor.domains.keys()) lost.lossExpected.add(id);
+    let isRemoved = false;
+    await this.#until(() => {
+      daemon.removal.remove(lost.name, 'removal').then(
+        () => (isRemoved = true),
+        (error: unknown) => this.#site.trace.note(`not removed yet: ${String(error)}`),
+      );
+      return isRemoved;
+    }, LONGEST_START_MS);
+    await this.#until(() => this.#isOver(), LONGEST_END_MS);
+    await this.#pass(QUIET_MS);
+    if (this.#isBroken) return;
+    checkAtRest(this.#checked);
+    checkRemoved(this.#checked, lost.name);
+    lost.isOut = false;
+    lost.boot();
+    lost.isOut = true;
+    await this.#pass(QUIET_MS);
+    checkGivenUp(this.#checked, lost);
   }
 
   #explanation(): string[] {
@@ -174,7 +216,7 @@ class Simulation {
   }
 
   #isOver(): boolean {
-    const isServed = this.#nodes.every((node) => node.isServing);
+    const isServed = this.#nodes.every((node) => node.isServing || node.isOut);
     return isServed && underWay(this.#site).length === 0;
   }
 

@@ -75,13 +75,20 @@ export class StoreView {
   readonly claims = new Map<string, string>();
   /** Event keys by `kind/id`. */
   readonly events = new Map<string, Set<string>>();
+  /** Event keys with when they were stored, by `kind/id event`. */
+  readonly toldAtMono = new Map<string, number>();
+  /** Every event that was ever stored, in order. */
+  readonly told: { readonly name: string; readonly event: string; readonly revision: number }[] =
+    [];
   /** Index rows, `namespace/kind/name/id`. */
   readonly names = new Set<string>();
   /** Called after an object has changed. */
   onObject: (object: StoredObject) => void = () => {};
   readonly #keys: Keys;
+  readonly #server: MemoryCluster;
 
   constructor(server: MemoryCluster, keys: Keys) {
+    this.#server = server;
     this.#keys = keys;
     server.listen((changes) => {
       for (const change of changes) this.#take(change);
@@ -116,7 +123,11 @@ export class StoreView {
         const name = `${parsed.kind}/${parsed.id}`;
         const held = this.events.get(name) ?? new Set();
         if (entry === null) held.delete(parsed.event);
-        else held.add(parsed.event);
+        else {
+          held.add(parsed.event);
+          this.toldAtMono.set(`${name} ${parsed.event}`, this.#server.clock.monoMs());
+          this.told.push({ name, event: parsed.event, revision: entry.modRevision });
+        }
         return put(this.events, name, held.size > 0 ? held : null);
       }
       case 'names': {

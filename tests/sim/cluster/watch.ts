@@ -3,12 +3,14 @@
 // The numbers are those of the architecture page's promises.
 // 1  Whatever the store takes in for an object was sent by the daemon that owns it at that revision.
 // 2  What is acknowledged is stored; an event is stored with a state.
-// 3  No address, MAC, VNI or egress address has two holders, and who believes to hold one does.
+// 3  No address, MAC, VNI or address of the pool has two holders, and who believes to hold one does.
 // 6  No machine acts on a wish older than one it has seen.
 // 7  A guest that is wanted runs on, whatever becomes of daemons and store.
 // 9  No instance runs on two machines.
 import type { InstanceState } from '../../../actors/instance/state.ts';
 import type { InterfaceState } from '../../../actors/interface/state.ts';
+import { floatOwner } from '../../../actors/interface/float.ts';
+import { routeOwner } from '../../../actors/network/routes.ts';
 import { FLOATING, type NetworkState } from '../../../actors/network/state.ts';
 import { shardOf } from '../../../transport/sharding/shard.ts';
 import type { Txn, WriteOp } from '../../../transport/store/store.ts';
@@ -67,18 +69,33 @@ export class Watch {
       if (mac !== null) this.#hold(macs, mac, id);
       this.#checkHolds(id, state);
     }
+    const outside = new Map<string, string>();
+    for (const [id, { phase, float }] of view.all<InterfaceState>('interface')) {
+      // What is being given back may be another's before its holder has heard so.
+      if (!HOLDING.includes(phase) || float?.phase !== 'held' || float.address === null) continue;
+      this.#hold(outside, float.address, `interface/${id}`);
+      this.#checkPool(float.address, floatOwner(id, float));
+    }
     const vnis = new Map<string, string>();
-    const egress = new Map<string, string>();
     for (const [id, state] of view.all<NetworkState>('network')) {
       if (id === FLOATING || state.phase !== 'created') continue;
       this.#hold(vnis, `VNI ${state.vni}`, id);
       const holder = view.claims.get(`vni/${state.vni}`);
       if (holder !== `network/${id}`)
         this.broken(3, `network/${id}`, `its VNI ${state.vni} is held by ${holder ?? 'nobody'}`);
-      const { egressAddress } = state;
-      if (egressAddress === null) continue;
-      this.#hold(egress, egressAddress, id);
-      this.#checkPool(egressAddress, `network/${id}`);
+      this.#checkOutside(outside, id, state);
+    }
+  }
+
+  #checkOutside(outside: Map<string, string>, id: string, state: NetworkState): void {
+    const { egressAddress, routes } = state;
+    const held = Object.entries(routes).flatMap(([number, { phase, address }]) =>
+      phase === 'held' && address !== null ? [[address, routeOwner(id, number)] as const] : [],
+    );
+    if (egressAddress !== null) held.push([egressAddress, `network/${id}`]);
+    for (const [address, owner] of held) {
+      this.#hold(outside, address, owner);
+      this.#checkPool(address, owner);
     }
   }
 
@@ -140,6 +157,8 @@ export class Watch {
     const member = members.get(node);
     const isOwner = owner?.node === node && owner.lease === member?.lease;
     if (isOwner && member?.bootId === bootId) return;
+    // Who removes a node writes its record while nobody is a member under its name.
+    if (kind === 'node' && owner === undefined && member?.bootId === bootId) return;
     const by =
       owner === undefined ? 'nobody' : `${owner.node} as ${members.get(owner.node)?.bootId}`;
     this.broken(1, `${kind}/${id}`, `${bootId} wrote it while ${by} owned it`);

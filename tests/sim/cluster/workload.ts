@@ -5,6 +5,7 @@
 // L3  A client keeps to the order that any client has to: it deletes only what it has asked for.
 import { artifactRef } from '../../../actors/artifact/state.ts';
 import { instanceRef } from '../../../actors/instance/state.ts';
+import { interfaceRef } from '../../../actors/interface/state.ts';
 import { codeOf, TroupeError } from '../../../actors/kernel/errors.ts';
 import {
   formatAddress,
@@ -14,7 +15,8 @@ import {
 } from '../../../actors/kernel/kind.ts';
 import type { AskReply } from '../../../actors/kernel/ports.ts';
 import { namespaceRef } from '../../../actors/namespace/state.ts';
-import { FLOATING, networkRef } from '../../../actors/network/state.ts';
+import { routedAddresses } from '../../../actors/network/routes.ts';
+import { FLOATING, networkRef, type NetworkState } from '../../../actors/network/state.ts';
 import { instanceMessage } from '../main-path.ts';
 import type { Choices } from './choices.ts';
 import { URLS, type SimNode } from './node.ts';
@@ -76,6 +78,8 @@ export class Workload {
       [3, () => this.#setPower()],
       [3, () => this.#reserveFloating()],
       [3, () => this.#releaseFloating()],
+      [3, () => this.#float()],
+      [2, () => this.#route()],
       [4, () => this.#delete()],
       [3, () => this.#askAgain()],
     ]);
@@ -119,7 +123,8 @@ export class Workload {
       message.nics.map((nic) => {
         // Few networks with many instances, so that addresses change hands.
         const networkId = this.#choices.pick(this.networks.slice(-2));
-        return { ...nic, interfaceId: `nic${order}-of-${id}`, networkId, order };
+        const float = this.#choices.chance(0.15);
+        return { ...nic, interfaceId: `nic${order}-of-${id}`, networkId, order, float };
       }),
     );
     const disks = message.disks.map((disk) => ({ ...disk, artifactId: artifact.id }));
@@ -142,7 +147,7 @@ export class Workload {
     if (this.namespaces.length === 0) return this.#createNamespace();
     const id = this.#choices.pick(this.namespaces);
     const name = `key-${this.#counts.asked}`;
-    const key = { hash: 'hash', salt: 'salt', nonce: name };
+    const key = { hash: 'hash', salt: 'salt', nonce: name, expiresAtMs: null };
     this.#ask(namespaceRef(id), { kind: 'set-key', name, key }, () => {
       this.keys.set(id, (this.keys.get(id) ?? new Set()).add(name));
     });
@@ -177,6 +182,26 @@ export class Workload {
     this.floating.delete(owner);
     this.leaving.add(owner);
     this.#ask(networkRef(FLOATING), { kind: 'release', owner }, () => {});
+  }
+
+  /** Of what may not be there, or not any more. */
+  #float(): void {
+    if (this.instances.length === 0) return;
+    const nic = interfaceRef(`nic0-of-${this.#choices.pick(this.instances.slice(-6))}`);
+    this.#ask(nic, { kind: this.#choices.chance(0.6) ? 'float' : 'defloat' }, () => {});
+  }
+
+  #route(): void {
+    if (this.networks.length === 0) return;
+    const id = this.#choices.pick(this.networks.slice(-3));
+    const state = this.#site.view.stateOf<NetworkState>('network', id);
+    const routed = state === undefined ? [] : routedAddresses(state);
+    const [address] = routed;
+    if (address === undefined || (routed.length < 2 && this.#choices.chance(0.5))) {
+      this.#ask(networkRef(id), { kind: 'route' }, () => {});
+    } else {
+      this.#ask(networkRef(id), { kind: 'unroute', address }, () => {});
+    }
   }
 
   /** What was not acknowledged is asked again, sooner or later. */

@@ -46,6 +46,27 @@ test('an instance of a missing node can be deleted: the deletion waits for the n
   assert.equal(vm.effects, ['remove-domain'], 'it is back: nothing to pause for');
 });
 
+const gone = (node = 'n1') => ({ kind: 'node-gone', node }) as const;
+
+test('an instance whose node was removed is deleted with it: nothing is asked of that node', () => {
+  const vm = up().send(nodeIs('boot-1')).send(nodeIs(MISSING)).send(gone('n9'));
+  assert.is(vm.state.phase, 'created', 'another node');
+  vm.send(gone());
+  assert.is(vm.state.phase, 'delete-wait');
+  assert.equal(vm.effects, ['delete-interfaces']);
+  assert.ok(vm.events.includes('deleted with its node'));
+  vm.send({ kind: 'interfaces-gone' }).send({ kind: 'images-released' });
+  assert.is(vm.state.phase, 'deleted');
+  const { length } = vm.events;
+  assert.is(vm.send(gone()).events.length, length, 'told again: quiet');
+});
+
+test('a deletion that waits for a node ends when the node is removed', () => {
+  const vm = up().send({ kind: 'delete' }).fail('mesh/unreachable', 'no such member');
+  vm.send(gone());
+  assert.equal([vm.state.setback, vm.effects], [null, ['delete-interfaces']]);
+});
+
 const port = (node: string) => ({ mac: `02:${node}`, hostname: 'vm', node, instanceId: 'vm' });
 
 function joined() {
@@ -114,6 +135,17 @@ test('what is known of a node goes with its segment', () => {
   const net = joined().send({ kind: 'release', owner: 'interface/n2' });
   net.send({ kind: 'segments-synced', generation: net.state.generation, absent: ['n2'] });
   assert.equal(net.state.boots, { n1: 'b1' });
+});
+
+test('a network forgets a node that was removed, and what was plugged in there', () => {
+  const net = joined();
+  const { generation } = net.state;
+  net.send(nodeIs(MISSING, 'n2')).send(gone('n2'));
+  const { nodes, boots, ports } = net.state;
+  assert.equal([nodes, boots, Object.keys(ports)], [['n1'], { n1: 'b1' }, ['n1']]);
+  assert.ok(net.state.generation > generation, 'the others are told');
+  const { length } = net.events;
+  assert.is(net.send(gone('n2')).events.length, length);
 });
 
 test.run();

@@ -13,7 +13,7 @@ for (const [words, complaint] of [
   ['network del', 'did you mean `delete`?'],
   [
     'instance',
-    'takes list, show, create, delete, delete-all, add-interface, console, consoledata, events',
+    'takes list, show, create, delete, delete-all, add-interface, console, consoledata, vdiconsole, vdiconsolefile, events',
   ],
   ['instance show', 'needs REF'],
   ['instance show a b', 'does not take "b"'],

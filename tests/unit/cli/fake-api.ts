@@ -61,7 +61,11 @@ export class FakeApi {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
-        const text = Buffer.concat(chunks).toString();
+        const isRaw = request.headers['content-type'] === 'application/octet-stream';
+        const bytes = Buffer.concat(chunks);
+        const text = isRaw
+          ? JSON.stringify({ base64: bytes.toString('base64') })
+          : bytes.toString();
         const at = `${request.method} ${decodeURIComponent(request.url ?? '')}`;
         const body = (text === '' ? {} : JSON.parse(text)) as Record<string, unknown>;
         if (api.isOut) return void request.socket.destroy();

@@ -1,6 +1,7 @@
 // `troupe namespace`, `key`, `trust`, `node` and power: what they ask of the API, and what they print.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { View } from '../../../src/client/client.ts';
 import { FakeApi, Refusal, run } from './fake-api.ts';
 
 const test = suite('cli: namespaces, nodes, power');
@@ -81,6 +82,43 @@ test('power says what was done; a refusal is told as it is', async () => {
   const refused = await run(api, 'instance pause vm');
   assert.is(refused.code, 1);
   assert.match(refused.err, 'Invalid lifecycle state: no');
+});
+
+test('a node is deleted; resources and hogs are shown', async () => {
+  api.on('DELETE /nodes/n3', () => node({ name: 'n3', state: 'deleted' }));
+  api.on('GET /nodes', () => [node(), node({ name: 'n3', state: 'deleted' })]);
+  const row = { cpu_available: 60, cpu_load_1: 0.5, ram_available: 4_096 };
+  api.on('GET /admin/resources', () => ({ total: {}, per_node: { n2: row } }));
+  const shares = { process_cpu_fraction_etcd: 0.5, process_cpu_fraction_troupe: 0.01 };
+  api.on('GET /nodes/n2/processmetrics', () => ({ process_age_etcd: 90, ...shares }));
+  assert.match((await run(api, 'node delete n3')).out, /state: +deleted\n/);
+  assert.match((await run(api, 'node resources')).out, /\nn2 +60 +0\.5 +4096 MiB /);
+  assert.match((await run(api, 'node cpuhogs')).out, /^NODE .*\nn2 +etcd +0\.50\n$/);
+  assert.match((await run(api, 'node cpuhogs n2 --threshold 0')).out, /troupe +0\.01/);
+  assert.is((await run(api, 'node cpuhogs --threshold much')).code, 2);
+});
+
+test('a key with an end, and another secret for tokens', async () => {
+  api.on('POST /auth/namespaces/lab/keys', () => 'ci');
+  await run(api, 'key add lab ci --key secret --days 30');
+  const [{ expires_at: ends } = {}] = api.bodies('POST /auth/namespaces/lab/keys') as View[];
+  const days = (Number(ends) - Date.now() / 1000) / 86_400;
+  assert.ok(days > 29.9 && days < 30.1, `${days}`);
+  api.on('POST /admin/rotatetokensecret', () => null);
+  assert.match((await run(api, 'token rotate')).err, /tokens of before run out/);
+  assert.match((await run(api, 'token rotate --at-once')).err, /have ended/);
+  assert.equal(api.bodies('POST /admin/rotatetokensecret'), [
+    { at_once: false },
+    { at_once: true },
+  ]);
+});
+
+test('events of a node and of a namespace', async () => {
+  const event = { timestamp: 1_700_000_000, fqdn: 'n1', duration: 0, message: 'login', extra: {} };
+  api.on('GET /auth/namespaces/lab/events', () => [{ ...event, type: 'audit' }]);
+  api.on('GET /nodes/n2/events', () => [{ ...event, type: 'audit', message: 'daemon started' }]);
+  assert.match((await run(api, 'namespace events lab')).out, /login/);
+  assert.match((await run(api, 'node events n2 --type audit')).out, /daemon started/);
 });
 
 test.run();

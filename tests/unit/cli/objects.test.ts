@@ -44,6 +44,80 @@ test('deleting a network that is deleted already is done', async () => {
   assert.is(out, 'network front is deleted already\n');
 });
 
+test('network delete-all lets what is in use wait', async () => {
+  api.on('DELETE /networks', () => ['n-1', 'n-2']);
+  assert.is((await run(api, 'network delete-all')).code, 2);
+  assert.is((await run(api, 'network delete-all --confirm')).out, 'n-1\nn-2\n');
+  assert.equal(api.bodies('DELETE /networks'), [{ confirm: true, clean_wait: true }]);
+});
+
+test('addresses and interfaces of a network are tables', async () => {
+  api.on('GET /networks/front/addresses', () => [
+    { address: '10.20.0.9', type: 'instance', user: ['instance', 'i-1'], when: 1, comment: '' },
+    { address: '10.20.0.8', type: 'deletion-halo', user: null, when: 1, comment: '' },
+  ]);
+  const { out } = await run(api, 'network addresses front');
+  assert.match(out, /10\.20\.0\.9 +instance +instance i-1\n10\.20\.0\.8 +deletion-halo +-\n/);
+  api.on('GET /networks/front/interfaces', () => [nic({ floating: '192.168.20.9' })]);
+  const listed = await run(api, 'network interfaces front');
+  assert.match(listed.out, /nic-1 +i-1 +10\.20\.0\.57 +192\.168\.20\.9/);
+});
+
+test('a routed address is printed alone, and taken back by name', async () => {
+  api.on('POST /networks/front/route', () => '192.168.20.9');
+  api.on('DELETE /networks/front/route/192.168.20.9', () => null);
+  assert.is((await run(api, 'network route front')).out, '192.168.20.9\n');
+  assert.is((await run(api, 'network route front --json')).out, '"192.168.20.9"\n');
+  assert.is((await run(api, 'network unroute front 192.168.20.9')).code, 0);
+});
+
+test('DNS entries are set and removed', async () => {
+  api.on('POST /networks/front/dns', () => null);
+  api.on('DELETE /networks/front/dns', () => null);
+  assert.is((await run(api, 'network dns-set front www 10.20.0.9')).code, 0);
+  assert.is((await run(api, 'network dns-remove front www')).code, 0);
+  assert.equal(api.bodies('POST /networks/front/dns'), [{ name: 'www', value: '10.20.0.9' }]);
+  assert.equal(api.bodies('DELETE /networks/front/dns'), [{ name: 'www' }]);
+});
+
+test('ping prints its lines, and its problems to standard error', async () => {
+  const stdout = ['PING 10.20.0.9', '0% packet loss', ''];
+  api.on('GET /networks/front/ping/10.20.0.9', () => ({ stdout, stderr: ['a\u001b[2Jb'] }));
+  const { out, err, code } = await run(api, 'network ping front 10.20.0.9');
+  assert.equal([out, code], ['PING 10.20.0.9\n0% packet loss\n', 0]);
+  assert.is(err, 'a\\x1b[2Jb\n');
+});
+
+const nic = (members: object = {}) => ({
+  uuid: 'nic-1',
+  network_uuid: 'n-1',
+  instance_uuid: 'i-1',
+  macaddr: '02:00:00:4e:91:0b',
+  ipv4: '10.20.0.57',
+  order: 0,
+  model: 'virtio',
+  floating: null,
+  state: 'created',
+  metadata: {},
+  version: 3,
+  ...members,
+});
+
+test('an interface is shown, floats with its address printed, and floats no more', async () => {
+  let floating: string | null = null;
+  api.on('GET /interfaces/nic-1', () => nic({ floating }));
+  api.on('POST /interfaces/nic-1/float', () => {
+    floating = '192.168.20.9';
+    return null;
+  });
+  api.on('POST /interfaces/nic-1/defloat', () => null);
+  assert.match((await run(api, 'interface show nic-1')).out, /MAC: +02:00:00:4e:91:0b/);
+  assert.is((await run(api, 'interface float nic-1')).out, '192.168.20.9\n');
+  assert.is((await run(api, 'interface defloat nic-1')).code, 0);
+  api.on('POST /interfaces/nic-1/float', () => new Refusal(409, 'it is already floating'));
+  assert.is((await run(api, 'interface float nic-1')).code, 1);
+});
+
 test('what is not there names the list to look at', async () => {
   api.on('GET /networks/nope', () => new Refusal(404, 'network not found'));
   const { code, err } = await run(api, 'network show nope');

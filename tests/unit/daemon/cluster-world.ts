@@ -46,6 +46,7 @@ export function world() {
       random: () => 0.5,
       membership,
       onJoined,
+      onRemoved: () => undefined,
     });
     const journal = new StoreJournal(store, new GroupCommit({ store, clock }), keys);
     const random = seededRandom(boots);

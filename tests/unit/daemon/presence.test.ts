@@ -1,6 +1,7 @@
 // Which daemons are there: told to what has something on their machines, again until it is heard.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { blob, initial as newBlob } from '../../../actors/blob/blob.ts';
 import { instance, initial as newInstance } from '../../../actors/instance/instance.ts';
 import { network, initial as newNetwork } from '../../../actors/network/network.ts';
 import { node, initial as newNode } from '../../../actors/node/node.ts';
@@ -19,7 +20,12 @@ function world() {
   const { log } = keptLog();
   const read = new ReadModel(clock, log);
   const told: string[] = [];
-  const state = { members: [] as Member[] | null, owned: true, isDeaf: false };
+  const state = {
+    members: [] as Member[] | null,
+    owned: true,
+    isDeaf: false,
+    answer: null as ((kind: string, id: string) => void) | null,
+  };
   let changed = () => {};
   let revision = 0;
   const put = (kind: string, id: string, schema: number, value: object) => {
@@ -29,10 +35,11 @@ function world() {
   const router: Router = {
     tell: () => assert.unreachable(),
     ask: (to: Address, message: Message) => {
-      const { node: name, boot } = message as unknown as { node: string; boot: string };
+      const { node: name, boot = 'gone' } = message as unknown as { node: string; boot?: string };
       told.push(`${to.kind}/${to.id}: ${name} ${boot}`);
       if (state.isDeaf) return Promise.reject(new Error('not now'));
-      if (to.kind === 'instance') put('instance', to.id, instance.snapshot.schema, vm(boot));
+      if (state.answer !== null) state.answer(to.kind, to.id);
+      else if (to.kind === 'instance') put('instance', to.id, instance.snapshot.schema, vm(boot));
       else put('network', to.id, network.snapshot.schema, net(boot));
       return Promise.resolve({ value: null, revision });
     },
@@ -188,6 +195,31 @@ test('who owns nothing, or is no member, tells nobody', async () => {
   assert.equal(told, []);
   await presence.stop();
   assert.is(clock.pending, 0);
+});
+
+test('who has something on a node that was removed hears that it is gone, until it has nothing there', async () => {
+  const { clock, told, members, put, state } = standing('b1');
+  const copy = { phase: 'verified', generation: 1, awayUntilMs: null, isInUse: false } as const;
+  const replica = { ...copy, failure: null, failures: 0, retryAtMs: null };
+  const stored = { ...newBlob, phase: 'created', replicas: { n1: replica, n2: replica } };
+  put('blob', 'b', blob.snapshot.schema, stored);
+  members();
+  await clock.advance(LOST_MS / 2);
+  state.answer = (kind, id) => {
+    if (kind === 'instance')
+      put(kind, id, instance.snapshot.schema, { ...vm('b1'), phase: 'deleted' });
+    if (kind === 'network') put(kind, id, network.snapshot.schema, { ...net('b1'), nodes: [] });
+    if (kind === 'blob')
+      put(kind, id, blob.snapshot.schema, { ...stored, replicas: { n1: replica } });
+  };
+  put('node', 'n2', node.snapshot.schema, { ...newNode, phase: 'deleted' });
+  await clock.advance(2 * LOST_MS);
+  assert.equal(told, ['instance/i: n2 gone', 'network/n: n2 gone', 'blob/b: n2 gone']);
+  assert.is(clock.pending, 0);
+  const lost = { ...replica, phase: 'lost', awayUntilMs: 1 };
+  put('blob', 'b', blob.snapshot.schema, { ...stored, replicas: { n2: lost } });
+  await clock.advance(LOST_MS);
+  assert.is(told.length, 3, 'the last trace of the bytes is kept');
 });
 
 test.run();

@@ -5,7 +5,7 @@ import { backoffMs } from '../../../actors/kernel/backoff.ts';
 import { plainEqual } from '../../../actors/kernel/equal.ts';
 import { codeOf, isErrorCode, reasonOf, TroupeError } from '../../../actors/kernel/errors.ts';
 import { formatAddress, parseAddress } from '../../../actors/kernel/kind.ts';
-import { jsonLog, withFields } from '../../../actors/kernel/log.ts';
+import { jsonLog, textLog, withFields } from '../../../actors/kernel/log.ts';
 import { Mailbox } from '../../../actors/kernel/mailbox.ts';
 import { Restarts } from '../../../actors/kernel/restarts.ts';
 import { ulidFactory } from '../../../actors/kernel/ulid.ts';
@@ -119,6 +119,16 @@ test('a log line is one JSON object, with what is bound, the error and its cause
   assert.is(logged.code, 'store/unavailable');
   assert.is(logged.cause.message, 'socket closed');
   assert.match(String(unloggable?.['message']), /unloggable: .*circular/i);
+});
+
+test('in a log for people a value cannot look like another field, or another line', () => {
+  const lines: string[] = [];
+  const log = textLog({ clock: new ManualClock(), sink: (line) => lines.push(line) });
+  log('debug', 'left out');
+  log('warn', 'request', { status: 200, path: '/a b\nlevel=error', trace: 't-1', none: undefined });
+  assert.equal(lines, [
+    String.raw`1970-01-01T00:16:40.000Z WARN  request status=200 path="/a b\nlevel=error" trace=t-1`,
+  ]);
 });
 
 test('whatever is thrown has a code and a reason', () => {

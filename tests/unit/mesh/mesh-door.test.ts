@@ -1,5 +1,6 @@
 // Who is let in, and what becomes of who breaks the protocol.
 import { rejects } from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -58,6 +59,26 @@ test('a certificate of another authority is let in on neither side, and one name
       failure('mesh/unreachable', /b answers there/),
     );
     assert.equal(b.heard, []);
+  }));
+
+test('who is not admitted any more gets in by neither way, and loses its link', () =>
+  inCluster(async (world) => {
+    const barred = new Set<string>();
+    const keys: string[] = [];
+    const admits = (name: string, publicKey: string) => {
+      keys.push(publicKey);
+      return !barred.has(name);
+    };
+    const b = await world.start('b', { admits });
+    const a = await world.start('a');
+    await a.mesh.ask('b', to, 1, options);
+    const { publicKey } = new X509Certificate(identityOf('a').certificate);
+    assert.equal(keys, [publicKey.export({ type: 'spki', format: 'pem' })]);
+    barred.add('a');
+    b.mesh.cut('a', 'removed from the cluster');
+    await waitUntil('the link has ended', () => a.mesh.linkCount === 0);
+    await rejects(a.mesh.ask('b', to, 1, options), failure('mesh/unreachable'));
+    assert.is(b.heard.length, 1);
   }));
 
 /** A client with a good certificate that says what it likes. */

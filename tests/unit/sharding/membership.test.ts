@@ -227,7 +227,7 @@ test('snapshot, events and name go in and out together', async () => {
   const loaded = await journal.load(address);
   assert.is(loaded?.revision, revision);
   assert.equal(
-    (await journal.events(address, ALL)).map(({ message }) => message),
+    (await journal.events(address, ALL)).map(({ event }) => event.message),
     ['changed', 'made'],
   );
   assert.is((await store.range({ prefix: keys.names('lab', 'network') })).entries.length, 1);

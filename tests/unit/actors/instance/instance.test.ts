@@ -170,6 +170,13 @@ test('others are told whether they are still wanted', () => {
   assert.is(vm.try(blobIs).reply, false);
 });
 
+// An interface whose create was overtaken by its delete was told that it was wanted, and stayed in error for ever.
+test('an interface that comes to be while the instance gives up is not wanted', () => {
+  const vm = preflight().send(remove);
+  assert.is(vm.try(interfaceIs('error')).reply, false);
+  assert.is(vm.try(interfaceIs('initial')).reply, false);
+});
+
 test('what an interface told late does not bring it back', () => {
   const vm = preflight().send(interfaceIs('created'));
   vm.send(interfaceIs('initial'));
@@ -236,13 +243,15 @@ function forward(pick: Pick, state: InstanceState): InstanceMessage {
   );
 }
 
+const READY = { state: 'ready', startedAtMs: 1, bootedAtMs: null };
+
 type Power = Observed['power'];
 
 function anything(pick: Pick, state: InstanceState): InstanceMessage {
   const generation = pick(state.generation, state.generation - 1);
   const power = pick<Power>('on', 'off', 'paused', 'crashed');
   const offReason = power === 'off' ? pick('guest', 'lost', 'requested') : null;
-  const observed: Observed = { ...ON, power, offReason };
+  const observed: Observed = { ...ON, power, offReason, agent: pick(null, READY) };
   const nicPhase = pick('initial', 'created', 'created', 'delete-wait', 'deleted', 'error');
   const stages = [{ stage: 'load', candidates: ['n1'], dropped: { n2: 'load 3' } }];
   const action = pick('poweron', 'poweroff', 'pause', 'unpause', 'reboothard', 'rebootsoft');
@@ -265,6 +274,23 @@ function anything(pick: Pick, state: InstanceState): InstanceMessage {
     { kind: 'set-power', action },
     pick<InstanceMessage>({ kind: 'domain-removed' }, { kind: 'interfaces-gone' }),
     pick<InstanceMessage>({ kind: 'images-released' }, remove, { kind: 'forgotten' }),
+    guestMessage(pick, state),
+  );
+}
+
+function guestMessage(pick: Pick, { operations, screenshots }: InstanceState): InstanceMessage {
+  const operationId = pick('o1', 'o2', 'o3');
+  const operationIds = pick(
+    operations.map(({ id }) => id),
+    [operationId],
+  );
+  return pick<InstanceMessage>(
+    { kind: 'enlist', operationId },
+    { kind: pick('operation-ready', 'operation-started'), operationId },
+    { kind: 'operation-over', operationId, isGone: pick(true, false) },
+    { kind: 'operations-dropped', operationIds },
+    { kind: 'keep-screenshot', blobId: pick('s1', 's2') },
+    { kind: 'screenshots-dropped', blobIds: pick(screenshots, ['s1']) },
   );
 }
 
@@ -274,6 +300,7 @@ test('random messages keep to the table, are harmless repeated, and leave it ali
     if (state.phase !== 'deleted') return;
     assert.ok(state.areImagesReleased && (state.isDomainGone || state.powerOns === 0));
     assert.ok(state.nics.every((nic) => nic.phase === 'deleted'));
+    assert.equal([...state.operations, ...state.screenshots], [], 'nothing is left to anybody');
   };
   const counting = ['set-power', 'account-for'];
   const subject = { kind: instance, phases: PHASES, rest, message, check, counting };

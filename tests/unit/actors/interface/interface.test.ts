@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { interfaceKind } from '../../../../actors/interface/interface.ts';
+import { readSnapshot } from '../../../../actors/kernel/snapshot.ts';
 import { PHASES } from '../../../../actors/interface/phases.ts';
 import type { InterfaceMessage, InterfaceState } from '../../../../actors/interface/state.ts';
 import { movesOf, stepper, walk, type Pick } from '../random-walk.ts';
@@ -18,10 +19,19 @@ const CREATE = {
   model: 'virtio',
   requested: 'auto',
   requestedMac: null,
+  float: false,
 } as const;
 const reserved = { kind: 'reserved', mac: '02:00:00:00:00:01', ipv4: '10.0.0.2' } as const;
 const place = { kind: 'place', node: 'n1' } as const;
 const attached = { kind: 'attached' } as const;
+const float = { kind: 'float' } as const;
+const defloat = { kind: 'defloat' } as const;
+const floatReserved = (number: number) =>
+  ({ kind: 'float-reserved', number, address: '192.0.2.7' }) as const;
+const failed = (effect: string, key: string) => {
+  const why = { code: 'network/no-free-address', reason: 'no' } as const;
+  return { kind: 'effect-failed', effect, key, ...why } as const;
+};
 const remove = { kind: 'delete' } as const;
 const released = { kind: 'released' } as const;
 
@@ -116,11 +126,107 @@ test('a late outcome or an old failure changes nothing', () => {
   assert.is(nic.state.setback, null);
 });
 
+test('a float is recorded, reserved, brought to the network, and given back', () => {
+  const nic = up();
+  assert.is(nic.try(float).reply, 1);
+  assert.equal(nic.effects, ['reserve-float', 'tell-instance']);
+  assert.match(interfaceKind.passing(nic.state)?.reason ?? '', /reserving a floating address/);
+  nic.send(floatReserved(1));
+  assert.equal(nic.effects, ['join-float', 'tell-instance']);
+  assert.is(nic.state.float?.address, '192.0.2.7');
+  assert.is(interfaceKind.passing(nic.state), null);
+  nic.send(defloat);
+  assert.equal(nic.effects, ['drop-float', 'tell-instance']);
+  assert.is(nic.state.float?.address, '192.0.2.7', 'it is the interface’s until the pool has it');
+  nic.send({ kind: 'float-released', number: 1 });
+  assert.is(nic.state.float, null);
+  assert.is(nic.try(float).reply, 2, 'a number is used once');
+});
+
+test('who floats, or is still giving back, is refused; who does not is defloated quietly', () => {
+  const nic = up().send(defloat).send(float);
+  const refusal = () => nic.try(float).refusal;
+  assert.equal(refusal(), {
+    code: 'object/wrong-phase',
+    reason: 'interface self is already floating',
+  });
+  nic.send(floatReserved(1));
+  assert.match(refusal()?.reason ?? '', /already floating/);
+  nic.send(defloat);
+  assert.match(refusal()?.reason ?? '', /still giving its floating address back/);
+  const { state } = nic;
+  assert.is(nic.send(defloat).state, state);
+  const none = stepper(interfaceKind).send({ ...CREATE, requested: 'none' });
+  assert.is(none.try(float).refusal?.code, 'actor/bad-message');
+  assert.is(up().send(remove).try(float).refusal?.code, 'object/wrong-phase');
+});
+
+test('news of an older float change nothing', () => {
+  const nic = up().send(float).send(defloat).send(floatReserved(1));
+  assert.is(nic.state.float?.phase, 'leaving', 'what it brought is given back all the same');
+  nic.send({ kind: 'float-released', number: 1 }).send(float);
+  nic.send({ kind: 'float-released', number: 1 }).send(floatReserved(1));
+  assert.equal([nic.state.float?.number, nic.state.float?.phase], [2, 'reserving']);
+});
+
+test('a float that gets no address says why, and what it may have got is given back', () => {
+  const nic = up().send(float);
+  nic.send(failed('reserve-float', '1'));
+  assert.equal(nic.state.floatFailure, {
+    number: 1,
+    code: 'network/no-free-address',
+    reason: 'no',
+  });
+  assert.equal(nic.effects, ['drop-float', 'tell-instance']);
+  assert.is(nic.state.phase, 'created', 'the interface lives on');
+  const late = up().send(float).pass(90_000).time();
+  assert.is(late.state.floatFailure?.code, 'object/deadline');
+  assert.equal(late.effects, ['drop-float', 'tell-instance']);
+});
+
+test('an interface that comes with a floating address is not used without it', () => {
+  const made = stepper(interfaceKind).send({ ...CREATE, float: true });
+  assert.equal(made.effects, ['reserve']);
+  made.send(reserved);
+  assert.equal(made.effects, ['reserve-float'], 'its instance hears of it with the address only');
+  made.send(floatReserved(1));
+  assert.equal(made.effects, ['tell-instance']);
+  made.send(place).send(attached);
+  assert.equal(made.effects, ['join-float', 'tell-instance']);
+  const poor = stepper(interfaceKind)
+    .send({ ...CREATE, float: true })
+    .send(reserved);
+  poor.send(failed('reserve-float', '1'));
+  assert.is(poor.state.phase, 'error');
+  assert.is(poor.state.failure?.code, 'network/no-free-address');
+  poor.send(remove);
+  assert.equal(poor.effects, ['release']);
+  assert.ok(poor.state.float, 'what it may have got is still to be given back');
+  assert.is(poor.send(released).state.float, null);
+});
+
+test('a floating interface that is deleted knows what it has to give back until it has', () => {
+  const nic = up().send(float).send(floatReserved(1)).send(remove).send(defloat);
+  assert.equal(nic.effects, ['release']);
+  assert.is(nic.state.float?.phase, 'held');
+  assert.is(nic.send(released).state.float, null);
+});
+
+test('an interface stored before there were floats has none', () => {
+  const { float: _, floats: __, floatFailure: ___, ...rest } = up().state;
+  const stored = { schema: 1, state: { ...rest, floating: null } };
+  assert.equal(readSnapshot(interfaceKind.snapshot, stored), up().state);
+});
+
 function message(pick: Pick, state: InterfaceState): InterfaceMessage {
   const mac = pick(state.macCandidate ?? 'x', 'another');
+  const number = pick(state.floats, state.floats - 1);
   return pick<InterfaceMessage>(
     CREATE,
-    { ...CREATE, requestedMac: 'chosen' },
+    pick({ ...CREATE, requestedMac: 'chosen' }, { ...CREATE, float: true }),
+    pick<InterfaceMessage>(float, defloat),
+    floatReserved(number),
+    { kind: 'float-released', number },
     { kind: 'reserved', mac, ipv4: pick(null, '10.0.0.2') },
     { kind: 'mac-taken', mac },
     { kind: 'place', node: pick('n1', 'n2') },

@@ -1,6 +1,7 @@
 // A namespace: there from its creation on, with keys under any name.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { liveKey, liveKeys } from '../../../../actors/namespace/keys.ts';
 import { namespace } from '../../../../actors/namespace/namespace.ts';
 import { PHASES } from '../../../../actors/namespace/phases.ts';
 import type { NamespaceMessage } from '../../../../actors/namespace/state.ts';
@@ -9,7 +10,7 @@ import { movesOf, stepper, walk, type Pick } from '../random-walk.ts';
 const test = suite('namespace');
 
 const create = { kind: 'create' } as const;
-const key = { hash: 'h', salt: 's', nonce: 'n' };
+const key = { hash: 'h', salt: 's', nonce: 'n', expiresAtMs: null };
 const setKey = (name: string, nonce = 'n') =>
   ({ kind: 'set-key', name, key: { ...key, nonce } }) as const;
 
@@ -68,6 +69,43 @@ test('keys go by name, trusts both ways, but for that in the system', () => {
   one.send({ kind: 'untrust', namespace: 'system' }).send({ kind: 'untrust', namespace: 'nobody' });
   assert.equal(one.state.trusts, ['system', 'b']);
   assert.equal(one.send({ kind: 'untrust', namespace: 'b' }).state.trusts, ['system']);
+});
+
+test('a key that has ended counts no more, goes by itself, and says so', () => {
+  const one = stepper(namespace).send(create).send(setKey('lasting'));
+  const ending = { ...key, nonce: '0123456789abcdef', expiresAtMs: 1_060_000 };
+  one.send({ kind: 'set-key', name: 'ci', key: ending });
+  assert.is(namespace.timer(one.state), 1_060_000);
+  assert.ok(liveKey(one.state, 'ci', 1_059_999) !== undefined);
+  assert.is(liveKey(one.state, 'ci', 1_060_000), undefined);
+  assert.equal(
+    liveKeys(one.state, 1_060_000).map(([name]) => name),
+    ['lasting'],
+  );
+  one.pass(60_000).time();
+  assert.equal(Object.keys(one.state.keys), ['lasting']);
+  assert.is(one.events.at(-1), 'key has ended');
+  assert.is(namespace.timer(one.state), null);
+});
+
+test('events of a key name it and its setting, and nothing of the secret', () => {
+  const one = stepper(namespace).send(create).send(setKey('first'));
+  const named = {
+    hash: 'the-hash',
+    salt: 'the-salt',
+    nonce: '0123456789abcdef',
+    expiresAtMs: 5_000,
+  };
+  const { events } = one.try({ kind: 'set-key', name: 'ci', key: named });
+  assert.equal(events[0]?.extra, { key: 'ci', fingerprint: '01234567', expires_at: 5 });
+});
+
+test('what a key was used for is told and changes nothing', () => {
+  const one = stepper(namespace).send(create);
+  const { state } = one;
+  one.send({ kind: 'used', use: 'login', extra: { key: 'ci', remote: '192.0.2.1' } });
+  assert.is(one.state, state);
+  assert.is(one.events.at(-1), 'login');
 });
 
 test('the system stays', () => {

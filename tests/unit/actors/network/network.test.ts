@@ -101,9 +101,10 @@ test('who has given back is remembered as long as an address rests', () => {
 });
 
 test('a network stored before it remembered whom it had released is read', () => {
-  const { released: _, ...old } = up().state;
+  const { released: _, routes: __, routesAsked: ___, routeFailure: ____, ...older } = up().state;
+  const { dnsEntries: _____, ...old } = older;
   const stored = { schema: 1, state: old };
-  assert.equal(readSnapshot(network.snapshot, stored), { ...old, released: {} });
+  assert.equal(readSnapshot(network.snapshot, stored), up().state);
 });
 
 test('a delete waits for interfaces, keeps their segments, and lets no other in', () => {
@@ -181,6 +182,116 @@ test('segments that cannot be synced are tried again with a pause, and at once f
   assert.is(one.state.setback, null);
 });
 
+const floats = (edition: number, floating: string | null) =>
+  ({ kind: 'float-changed', interfaceId: 'a', edition, floating }) as const;
+
+test('a floating address comes to its port and goes again, and late news change nothing', () => {
+  const one = up().send(reserve('a', '10.0.0.2')).send(attach('a', '10.0.0.2'));
+  one.send(floats(2, '192.0.2.7'));
+  assert.is(one.state.ports['a']?.floating, '192.0.2.7');
+  assert.is(one.state.generation, 2);
+  one.send(attach('a', '10.0.0.2', 'n2'));
+  assert.is(one.state.ports['a']?.floating, '192.0.2.7', 'it moves with the port');
+  one.send(floats(3, null)).send(floats(2, '192.0.2.7'));
+  assert.is(one.state.ports['a']?.floating, null);
+  const { state } = one;
+  assert.is(one.send({ ...floats(9, 'x'), interfaceId: 'no-port' }).state, state);
+});
+
+const route = { kind: 'route' } as const;
+const routed = (number: number) =>
+  ({ kind: 'route-reserved', number, address: `192.0.2.${number}` }) as const;
+
+test('a route is recorded, reserved, told to the nodes, withdrawn from them, and given back', () => {
+  const one = up().send(reserve('a', '10.0.0.2')).send(attach('a', '10.0.0.2'));
+  assert.is(one.try(route).reply, 1);
+  assert.equal(one.effects, ['sync-segments', 'reserve-route']);
+  assert.match(network.passing(one.state)?.reason ?? '', /reserving a routed address/);
+  one.send(routed(1));
+  assert.is(one.state.generation, 2);
+  assert.equal([one.effects, network.passing(one.state)], [['sync-segments'], null]);
+  one.send({ kind: 'unroute', address: '192.0.2.1' });
+  assert.is(one.state.generation, 3);
+  assert.equal(one.effects, ['sync-segments', 'release-route']);
+  const { state } = one;
+  assert.is(one.send({ kind: 'unroute', address: '192.0.2.1' }).state, state, 'quiet');
+  assert.is(one.send(routed(1)).state, state, 'late');
+  one.send({ kind: 'route-released', number: 1 });
+  assert.equal(one.state.routes, {});
+  assert.is(one.try(route).reply, 2, 'a number is used once');
+});
+
+test('routes and names of a network that no node has move no generation', () => {
+  const one = up().send(route).send(routed(1)).send(dns('www'));
+  assert.equal([one.state.generation, one.state.convergingSinceMs], [0, null]);
+  assert.is(one.state.routes[1]?.phase, 'held');
+});
+
+test('a route that gets no address says why, and what it may have got is given back', () => {
+  const why = { code: 'network/no-free-address', reason: 'none left' } as const;
+  const one = up().send(route);
+  one.send({ kind: 'effect-failed', effect: 'reserve-route', key: '1', ...why });
+  assert.equal(one.state.routeFailure, { number: 1, ...why });
+  assert.equal([one.state.phase, one.effects], ['created', ['release-route']]);
+  const late = up().send(route).pass(90_000).time();
+  assert.is(late.state.routeFailure?.code, 'object/deadline');
+  assert.equal(late.effects, ['release-route']);
+});
+
+test('a network on its way out takes no route and no name, and knows its routes until they are given back', () => {
+  const one = up().send(route).send(routed(1)).send(route).send(remove);
+  assert.equal(one.effects, ['tear-down']);
+  assert.equal(Object.keys(one.state.routes), ['1', '2']);
+  const refused = { code: 'network/not-ready', reason: 'network net is not ready (delete-wait)' };
+  assert.equal(one.try(route).refusal, refused);
+  assert.equal(one.try({ kind: 'unroute', address: '192.0.2.1' }).refusal, refused);
+  assert.equal(one.try(dns('www')).refusal, refused);
+  assert.equal(one.send({ kind: 'torn-down' }).state.routes, {});
+});
+
+function dns(name: string, address = '10.0.0.3'): NetworkMessage {
+  return { kind: 'set-dns', name, address };
+}
+
+test('DNS entries are added, replaced and removed; what is no name or address is refused', () => {
+  const one = up().send(dns('www')).send(dns('a.b.example', '203.0.113.9'));
+  one.send(dns('www', '10.0.0.4')).send({ kind: 'remove-dns', name: 'a.b.example' });
+  assert.equal(one.state.dnsEntries, { www: '10.0.0.4' });
+  const { state } = one;
+  assert.is(one.send(dns('www', '10.0.0.4')).state, state);
+  assert.is(one.send({ kind: 'remove-dns', name: 'constructor' }).state, state);
+  for (const name of [
+    '',
+    'a b',
+    'a\nb',
+    '-a',
+    'a..b',
+    'a.',
+    '10.0.0.1',
+    '7',
+    'a:53',
+    'x'.repeat(64),
+  ])
+    assert.is(one.try(dns(name)).refusal?.code, 'actor/bad-message', name);
+  assert.is(one.try(dns('ok', '10.0.0.4#53')).refusal?.code, 'actor/bad-message');
+  assert.is(one.try(dns(`${'a.'.repeat(126)}b`)).refusal, null, '253 characters');
+  assert.is(one.try(dns(`${'a.'.repeat(126)}bc`)).refusal?.code, 'actor/bad-message');
+});
+
+test('a thousand DNS entries are enough', () => {
+  const one = up();
+  for (let number = 0; number < 1_000; number++) one.send(dns(`n${number}`));
+  assert.is(one.try(dns('more')).refusal?.code, 'store/too-large');
+  assert.is(one.try(dns('n7', '10.0.0.9')).refusal, null, 'replacing is no more');
+});
+
+test('delete-unused spares what is used', () => {
+  const used = up().send(reserve('a', '10.0.0.2'));
+  assert.is(used.try({ kind: 'delete-unused' }).refusal?.code, 'network/in-use');
+  assert.is(used.state.phase, 'created');
+  assert.is(up().send({ kind: 'delete-unused' }).state.phase, 'delete-wait');
+});
+
 test('hostile ids are ids', () => {
   for (const id of ['__proto__', 'constructor', 'toString']) {
     const stranger = up().send({ kind: 'release', owner: `interface/${id}` });
@@ -199,6 +310,7 @@ function message(pick: Pick, state: NetworkState): NetworkMessage {
   const held = Object.entries(state.reservations).find(
     ([, one]) => one.owner === `interface/${id}`,
   );
+  const number = pick(state.routesAsked, state.routesAsked - 1);
   const generation = pick(state.generation, state.generation - 1);
   return pick<NetworkMessage>(
     pick<NetworkMessage>(CREATE, { ...CREATE, nat: false }),
@@ -210,6 +322,10 @@ function message(pick: Pick, state: NetworkState): NetworkMessage {
     { kind: 'segments-synced', generation, absent: [pick('n1', 'n2')] },
     { kind: 'describe' },
     pick<NetworkMessage>(remove, { kind: 'torn-down' }, { kind: 'forgotten' }),
+    { ...floats(pick(2, 3, 4, 5), pick(null, '192.0.2.7')), interfaceId: id },
+    pick<NetworkMessage>(route, routed(number), { kind: 'route-released', number }),
+    pick<NetworkMessage>({ kind: 'unroute', address: `192.0.2.${number}` }, dns('www')),
+    { kind: 'remove-dns', name: 'www' },
   );
 }
 
@@ -234,7 +350,15 @@ test('random messages keep to the table, are harmless repeated, and leave it ali
       'waits for nobody',
     );
   };
-  const subject = { kind: network, phases: PHASES, rest, message, check, id: 'net' };
+  const subject = {
+    kind: network,
+    phases: PHASES,
+    rest,
+    message,
+    check,
+    counting: ['route'],
+    id: 'net',
+  };
   assert.equal(movesOf(PHASES), walk(subject, { seeds: 200, steps: 300 }));
 });
 

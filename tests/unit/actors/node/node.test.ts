@@ -3,7 +3,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { node } from '../../../../actors/node/node.ts';
 import { PHASES } from '../../../../actors/node/phases.ts';
-import type { NodeMessage } from '../../../../actors/node/state.ts';
+import { removed } from '../../../../actors/node/removal.ts';
+import type { NodeMessage, NodeState } from '../../../../actors/node/state.ts';
 import { GAUGES, MACHINE } from '../../../support/machine-facts.ts';
 import { movesOf, stepper, walk, type Pick } from '../random-walk.ts';
 
@@ -69,7 +70,31 @@ test('random messages keep to the table, and are harmless repeated', () => {
     );
   const rest = ['none', 'created', 'error'] as const;
   const subject = { kind: node, phases: PHASES, rest, message };
-  assert.equal(movesOf(PHASES), walk(subject, { seeds: 20, steps: 200 }));
+  // Removing one is nobody's message: its daemon is not there to take it in.
+  const moves = [...movesOf(PHASES)].filter((move) => !move.includes('deleted'));
+  assert.equal(new Set(moves), walk(subject, { seeds: 20, steps: 200 }));
+});
+
+test('a node that is removed promises nothing any more, and tells what it was', () => {
+  const one = stepper(node).send(register);
+  one.send({ kind: 'reserve', instanceId: 'i1', ...AMOUNT });
+  one.send({ kind: 'set-draining', isDraining: true });
+  const { state, events } = removed(one.state, 5);
+  const { phase, reservations, isDraining, machine, sinceMs } = state ?? node.initial;
+  assert.equal([phase, reservations, isDraining, sinceMs], ['deleted', {}, false, 5]);
+  assert.is(machine, MACHINE);
+  assert.equal(events[0]?.extra, { reserved: 1 });
+  assert.equal(removed(state ?? node.initial, 6).events, [], 'once');
+});
+
+test('another machine under the name of one that was removed begins anew', () => {
+  const before = { ...node.initial, phase: 'deleted', metadata: { rack: 1 }, drainChanges: 3 };
+  const turn = { id: 'n1', now: 7, random: () => 0 };
+  const asked = { kind: 'announced' } as const;
+  assert.is(node.transition(before as NodeState, asked, turn).refusal?.code, 'object/not-found');
+  const { state } = node.transition(before as NodeState, register, turn);
+  const { phase, metadata, bootId, drainChanges } = state ?? node.initial;
+  assert.equal([phase, metadata, bootId, drainChanges], ['created', {}, 'b1', 3]);
 });
 
 test.run();

@@ -28,6 +28,7 @@ const consoles = {
   consolePort: 30_001,
   vdiListen: '127.0.0.1',
   vdiPort: 30_002,
+  vdiTlsPort: 0,
 };
 
 function disk(device: string, change: Partial<DomainDisk> = {}): DomainDisk {

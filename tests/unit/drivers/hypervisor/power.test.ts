@@ -14,6 +14,7 @@ const started: DomainRecord = {
   bootId: 'boot-1',
   consolePort: 30_000,
   vdiPort: 30_001,
+  vdiTlsPort: 0,
 };
 const never: DomainRecord = { ...started, startedFor: 0, bootId: '' };
 const on: Observed = { power: 'on' };

@@ -78,6 +78,9 @@ test('hostile text is refused in every field that reaches a tool', () => {
     for (const field of portFields)
       refuses({ ports: [port(11, { [field]: text })] }, `${field} ${text}`);
     refuses({ peers: [{ node: 'n2', vtep: text }] }, `vtep ${text}`);
+    refuses({ routed: [text] }, `routed ${text}`);
+    refuses({ dnsEntries: [{ name: text, address: '10.20.0.9' }] }, `DNS name ${text}`);
+    refuses({ dnsEntries: [{ name: 'www', address: text }] }, `DNS address ${text}`);
   }
 });
 
@@ -93,6 +96,9 @@ test('values that are well formed and wrong are refused', () => {
   refuses({ ports: [port(11, { ipv4: '10.21.0.11' })] }, 'an address outside the netblock');
   refuses({ ports: [port(11), port(12, { ipv4: '10.20.0.11' })] }, 'an address twice');
   refuses({ ports: [port(1)] }, "the gateway's address");
+  refuses({ routed: ['10.20.0.9'] }, 'a routed address outside the floating block');
+  refuses({ routed: ['192.168.20.9', '192.168.20.9'] }, 'a routed address twice');
+  refuses({ dnsEntries: [{ name: '10.20.0.9', address: '10.20.0.9' }] }, 'an address as a name');
 });
 
 test('taps and tags likewise', () => {

@@ -39,6 +39,15 @@ test('only ports with an address are served, in a stable order', () => {
   assert.is(serviceWanted(wanted({ ports: [...ports].reverse() }))?.hosts, service?.hosts);
 });
 
+test('a name without dots is also one of the domain; a dotted one stands for itself', () => {
+  const dnsEntries = [
+    { name: 'www', address: '10.20.0.99' },
+    { name: 'a.example', address: '203.0.113.9' },
+  ];
+  const service = serviceWanted(wanted({ ports: [], dnsEntries }));
+  assert.is(service?.names, '10.20.0.99 www.lab.troupe www\n203.0.113.9 a.example\n');
+});
+
 test('other ports leave the settings file alone; other settings have a file of another name', () => {
   const file = (more: Parameters<typeof wanted>[0]) => serviceWanted(wanted(more))?.settingsFile;
   assert.is(file({ ports: [] }), file({}));

@@ -37,6 +37,8 @@ export function spec(more: Partial<SegmentSpec> = {}): SegmentSpec {
     floatingBlock: '192.168.20.0/24',
     ports: [port(11)],
     peers: [],
+    routed: [],
+    dnsEntries: [],
     ...more,
   };
 }

@@ -1,0 +1,138 @@
+// An artifact's versions: how one comes to be, and which go (contract: artifacts 7.6).
+//
+// V1  An index is never used again.
+// V2  The artifact uses each blob of its versions once, however many of them have it. A blob that no version has any more
+//     is dropped: given back, and until then not taken again, so that no use is lost to a release that comes late.
+// V3  What fails to become a version changes nothing but addFailure.
+import {
+  next,
+  refuse,
+  type EventDraft,
+  type Step,
+  type Turn,
+  type Wanted,
+} from '../kernel/kind.ts';
+import type { Addition, ArtifactState } from './state.ts';
+
+/** Whether the artifact will still give back its use of the blob. */
+export function holds(state: ArtifactState, blobId: string): boolean {
+  if (state.phase === 'deleted') return false;
+  return blobsOf(state).includes(blobId);
+}
+
+/** Every blob it uses, is about to use, or has not given back yet. */
+export function blobsOf({ versions, fetching, adding, dropped }: ArtifactState): string[] {
+  const ids = [...versions, ...adding, ...dropped].map(({ blobId }) => blobId);
+  if (fetching !== null) ids.push(fetching.blobId);
+  return [...new Set(ids)];
+}
+
+export function addVersion(state: ArtifactState, addition: Addition): Step<ArtifactState> {
+  if (state.phase !== 'initial' && state.phase !== 'created') {
+    return refuse(state, 'object/wrong-phase', `artifact not ready (state=${state.phase})`);
+  }
+  const { blobId } = addition;
+  if (state.dropped.some((one) => one.blobId === blobId)) {
+    return refuse(state, 'object/not-ready', `blob ${blobId} is being given back; try again`);
+  }
+  const isKnown = state.adding.some((one) => one.blobId === blobId);
+  // The newest already: nothing is added.
+  if (isKnown || state.versions.at(-1)?.blobId === blobId) return next(state);
+  return next({ ...state, adding: [...state.adding, addition], addFailure: null });
+}
+
+/** The blob is there; `isPending` has said so. */
+export function added(state: ArtifactState, blobId: string, turn: Turn): Step<ArtifactState> {
+  const index = state.lastIndex + 1;
+  const adding = state.adding.filter((one) => one.blobId !== blobId);
+  const grown = {
+    ...state,
+    adding,
+    versions: [...state.versions, { index, blobId }],
+    lastIndex: index,
+  };
+  const isFirst = state.phase === 'initial';
+  const ready = isFirst ? ({ phase: 'created', sinceMs: turn.now } as const) : {};
+  const event: EventDraft = {
+    type: 'mutate',
+    message: 'added index to artifact',
+    extra: { index, blob_uuid: blobId },
+  };
+  return pruned({ ...grown, ...ready, setback: null }, [event]);
+}
+
+export function isPending({ adding }: ArtifactState, blobId: string): boolean {
+  return adding.some((one) => one.blobId === blobId);
+}
+
+export function addFailed(
+  state: ArtifactState,
+  why: NonNullable<ArtifactState['addFailure']>,
+): Step<ArtifactState> {
+  const adding = state.adding.filter((one) => one.blobId !== why.blobId);
+  return next({ ...state, adding, addFailure: why }, [
+    { type: 'audit', message: 'version not added', extra: { ...why } },
+  ]);
+}
+
+/** Only the newest are kept. */
+export function pruned(state: ArtifactState, events: readonly EventDraft[]): Step<ArtifactState> {
+  const surplus = state.versions.slice(0, Math.max(0, state.versions.length - state.maxVersions));
+  return without(
+    state,
+    surplus.map(({ index }) => index),
+    events,
+  );
+}
+
+export function removeVersion(state: ArtifactState, index: number): Step<ArtifactState> {
+  if (!state.versions.some((version) => version.index === index)) {
+    return refuse(state, 'object/not-found', 'artifact index not found');
+  }
+  return without(state, [index], []);
+}
+
+function without(
+  state: ArtifactState,
+  gone: readonly number[],
+  events: readonly EventDraft[],
+): Step<ArtifactState> {
+  if (gone.length === 0) return next(state, events);
+  const versions = state.versions.filter(({ index }) => !gone.includes(index));
+  const left = { ...state, versions };
+  const at = state.drops + 1;
+  const dropped = state.versions
+    .filter(({ index }) => gone.includes(index))
+    .map(({ blobId }) => blobId)
+    .filter(
+      (blobId) => !versions.some((one) => one.blobId === blobId) && !isPending(state, blobId),
+    );
+  const entries = [...new Set(dropped)].map((blobId) => ({ blobId, at }));
+  const told = gone.map((index): EventDraft => {
+    return { type: 'mutate', message: 'deleted index from artifact', extra: { index } };
+  });
+  return next({ ...left, dropped: [...state.dropped, ...entries], drops: at }, [
+    ...events,
+    ...told,
+  ]);
+}
+
+export function versionReleased(
+  state: ArtifactState,
+  { blobId, at }: { readonly blobId: string; readonly at: number },
+): Step<ArtifactState> {
+  const dropped = state.dropped.filter((one) => one.blobId !== blobId || one.at !== at);
+  return next(dropped.length === state.dropped.length ? state : { ...state, dropped });
+}
+
+export function versionEffects({
+  adding,
+  dropped,
+}: ArtifactState): Wanted<'add-version' | 'release-version'>[] {
+  return [
+    ...adding.map(({ blobId }) => ({ name: 'add-version', key: blobId, lane: blobId }) as const),
+    ...dropped.map(({ blobId, at }) => {
+      return { name: 'release-version', key: `${at} ${blobId}`, lane: blobId } as const;
+    }),
+  ];
+}

@@ -1,0 +1,48 @@
+// What hangs on an instance beside its machine: agent operations and pictures of its screen.
+import { next, type Step, type Turn } from '../kernel/kind.ts';
+import {
+  enlist,
+  operationOver,
+  operationReady,
+  operationsDropped,
+  operationStarted,
+} from './operations.ts';
+import { keepScreenshot, screenshotsDropped } from './screenshots.ts';
+import type { InstanceMessage, InstanceState } from './state.ts';
+
+export type AttachmentMessage = Extract<
+  InstanceMessage,
+  {
+    kind:
+      | 'enlist'
+      | 'operation-ready'
+      | 'operation-started'
+      | 'operation-over'
+      | 'operations-dropped'
+      | 'keep-screenshot'
+      | 'screenshots-dropped';
+  }
+>;
+
+export function attachmentChanged(
+  state: InstanceState,
+  message: AttachmentMessage,
+  turn: Turn,
+): Step<InstanceState> {
+  switch (message.kind) {
+    case 'enlist':
+      return enlist(state, message, turn);
+    case 'operation-ready':
+      return operationReady(state, message);
+    case 'operation-started':
+      return operationStarted(state, message);
+    case 'operation-over':
+      return operationOver(state, message);
+    case 'operations-dropped':
+      return next(operationsDropped(state, message));
+    case 'keep-screenshot':
+      return keepScreenshot(state, message);
+    case 'screenshots-dropped':
+      return next(screenshotsDropped(state, message));
+  }
+}

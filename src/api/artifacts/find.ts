@@ -1,0 +1,73 @@
+// Finding the artifact that a URL and a type stand for, or making it (contract: artifacts 5.1).
+import { artifactRef, type ArtifactState } from '../../../actors/artifact/state.ts';
+import { SYSTEM } from '../../../actors/namespace/state.ts';
+import type { ReadObject } from '../../read/collection.ts';
+import { isTrustedNamespace } from '../identity/access.ts';
+import { stableId } from '../objects/stable-id.ts';
+import { badRequest, change, type ApiServices } from '../services.ts';
+
+/** In these an artifact still stands for its URL. */
+const MATCHABLE: readonly ArtifactState['phase'][] = ['initial', 'created'];
+/** How often an artifact of the same URL may have been deleted lately. */
+const MOST_ROUNDS = 200;
+const SEEN_MS = 5_000;
+
+export interface Sought {
+  readonly type: ArtifactState['type'];
+  readonly url: string;
+  /** That is to use it, and that it is made for. */
+  readonly namespace: string;
+}
+
+/** Undefined: there is none. Error: 400 when several may be meant. */
+export function findArtifact(
+  services: ApiServices,
+  { type, url, namespace }: Sought,
+): ReadObject<ArtifactState> | undefined {
+  const candidates = services.read.artifacts
+    .by('sourceUrl', url)
+    .filter(
+      (one) =>
+        one.state.type === type &&
+        MATCHABLE.includes(one.state.phase) &&
+        mayUse(services, namespace, one.state),
+    );
+  const [first, ...others] = candidates;
+  if (others.length === 0) return first;
+  const own = candidates.filter(({ state }) => state.namespace === namespace);
+  if (own.length === 1) return own[0];
+  throw badRequest(`several artifacts have the source URL ${url}: name one by its UUID`);
+}
+
+export interface NewArtifact extends Sought {
+  readonly name: string;
+  readonly maxVersions: number;
+}
+
+/** The same one, however many ask at once, on whichever nodes. */
+export async function ensureArtifact(
+  services: ApiServices,
+  asked: NewArtifact,
+  trace: string,
+): Promise<ReadObject<ArtifactState>> {
+  const found = findArtifact(services, asked);
+  if (found !== undefined) return found;
+  const { read } = services;
+  const { type, url: sourceUrl, namespace, name, maxVersions } = asked;
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const id = stableId([namespace, type, sourceUrl, round]);
+    // An earlier one, which was deleted or has failed, has had its turn.
+    if (read.artifacts.get(id) !== undefined) continue;
+    const what = { type, name, namespace, sourceUrl, shared: false, maxVersions };
+    await change(services, artifactRef(id), { kind: 'found', ...what }, trace);
+    const made = await read.when(read.artifacts, id, () => true, SEEN_MS);
+    if (MATCHABLE.includes(made.state.phase)) return made;
+  }
+  throw badRequest(`${sourceUrl} was made and deleted too often of late; try again in an hour`);
+}
+
+/** Its own, shared ones, those of namespaces that trust it; for system all. */
+export function mayUse(services: ApiServices, namespace: string, state: ArtifactState): boolean {
+  if (state.shared || namespace === SYSTEM) return true;
+  return isTrustedNamespace(services, namespace, state.namespace);
+}

@@ -1,0 +1,111 @@
+// Blob routes (contract: artifacts 11.7): knowing the UUID is the right to read.
+import type { BlobState } from '../../../actors/blob/state.ts';
+import { nullable, Type } from '../../../actors/kernel/schema.ts';
+import type { ReadObject } from '../../read/collection.ts';
+import { finding, json, optional, route, type Finder, type Route } from '../http/route.ts';
+import { wholeNumber } from '../objects/whole-number.ts';
+import { badRequest, notFound, type ApiServices } from '../services.ts';
+import { blobPieces } from './blob-data.ts';
+import { BlobView, blobView, holdersOf } from './blob-view.ts';
+
+const DATA_TYPE = 'text/plain; charset=utf-8';
+
+/** In bytes; a limit of 0: all there is. */
+const EXTENT = {
+  offset: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
+  limit: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
+};
+
+type HashOf = (state: BlobState) => string | undefined;
+/** Hashes that blobs are known by; the others that clients may name are never found. */
+const HASHES: Readonly<Record<string, HashOf>> = {
+  sha512: ({ content }) => content?.sha512,
+  // Of what came, which is what is kept unless it was converted.
+  sha256: ({ content }) =>
+    content?.sourceSizeBytes === content?.sizeBytes ? content?.sourceSha256 : undefined,
+  sha1: () => undefined,
+  xxh128: () => undefined,
+};
+
+export function blobFinder({ read }: ApiServices): Finder<ReadObject<BlobState>> {
+  return finding('blob', 'any', ({ params }) => {
+    const found = read.blobs.get(params['blob_uuid'] ?? '');
+    if (found === undefined) throw notFound('blob');
+    return found;
+  });
+}
+
+export function blobRoutes(services: ApiServices): Route[] {
+  const { read } = services;
+  const object = blobFinder(services);
+  return [
+    route('GET /blobs', {
+      summary: 'All blobs that are not deleted, if need be those that a node holds',
+      answer: { json: Type.Array(BlobView) },
+      access: 'system',
+      body: { node: optional(Type.String()) },
+      handle: ({ body: { node } }) => {
+        const shown = [...read.blobs.all()].filter(
+          ({ state }) =>
+            state.phase !== 'delete-wait' &&
+            state.phase !== 'deleted' &&
+            (!node || holdersOf(state).includes(node)),
+        );
+        return json(shown.map((one) => blobView(one, false)));
+      },
+    }),
+    route('GET /blobs/:blob_uuid', {
+      summary: 'One blob, with the instances that use it',
+      answer: { json: BlobView },
+      object,
+      handle: ({ object: found }) => json(blobView(found, true)),
+    }),
+    dataRoute(services, object),
+    hashRoute(services),
+  ];
+}
+
+function dataRoute(services: ApiServices, object: Finder<ReadObject<BlobState>>): Route {
+  return route('GET /blobs/:blob_uuid/data', {
+    summary: 'The bytes of a blob; `offset` and `limit` in the address choose a part',
+    answer: { bytes: DATA_TYPE },
+    query: EXTENT,
+    object,
+    handle: ({ object: found, query, trace }) => {
+      const sizeBytes = found.state.content?.sizeBytes ?? 0;
+      const offset = Math.min(sizeBytes, amount(query, 'offset'));
+      const limit = amount(query, 'limit');
+      const left = sizeBytes - offset;
+      const lengthBytes = limit === 0 ? left : Math.min(limit, left);
+      const pieces = blobPieces(services, found, { offset, lengthBytes }, trace);
+      return { kind: 'stream', contentType: DATA_TYPE, sizeBytes: lengthBytes, pieces };
+    },
+  });
+}
+
+/** Error: 400 for anything but a whole number that is not negative. */
+function amount(query: URLSearchParams, name: string): number {
+  const number = wholeNumber(query.get(name) ?? 0);
+  if (number !== undefined && number >= 0) return number;
+  throw badRequest(`${name} is not a whole number of bytes`);
+}
+
+/** Nothing found is `null`, with 200: what uploads of old depend on (contract: artifacts 11.4). */
+function hashRoute({ read }: ApiServices): Route {
+  return route('GET /blob_checksums/:algorithm/:hash', {
+    summary: 'The blob that has this hash, or null',
+    answer: { json: nullable(BlobView) },
+    handle: ({ params }) => {
+      const algorithm = params['algorithm'] ?? '';
+      const hashOf = Object.hasOwn(HASHES, algorithm) ? HASHES[algorithm] : undefined;
+      if (hashOf === undefined) throw badRequest('unknown hash algorithm');
+      const wanted = params['hash'];
+      for (const one of read.blobs.all()) {
+        if (one.state.phase === 'created' && hashOf(one.state) === wanted) {
+          return json(blobView(one, true));
+        }
+      }
+      return json(null);
+    },
+  });
+}

@@ -1,0 +1,38 @@
+// The programmatic client: typed objects with their verbs, over any nodes of a cluster.
+import { Connection, type ConnectionOptions } from './connection.ts';
+import { Artifacts } from './objects/artifact.ts';
+import { Instances } from './objects/instance.ts';
+import { NetworkInterface, Networks } from './objects/network.ts';
+import { Operator } from './operator.ts';
+import type { Transport } from './transport.ts';
+
+export interface TroupeOptions extends Omit<ConnectionOptions, 'urls' | 'transport'> {
+  /** Base URLs of one or more nodes; the others are tried when one does not answer. */
+  readonly urls: string | readonly string[];
+}
+
+export class Troupe {
+  readonly instances: Instances;
+  readonly networks: Networks;
+  readonly artifacts: Artifacts;
+  /** Whatever has no verb of its own here: every route of the API, typed. */
+  readonly api: Operator;
+
+  constructor({ urls, ...options }: TroupeOptions, transport: Transport) {
+    const all = typeof urls === 'string' ? [urls] : urls;
+    const bare = all.map((url) => url.replace(/\/+$/, ''));
+    this.api = new Operator(new Connection({ ...options, transport, urls: bare }));
+    this.instances = new Instances(this.api);
+    this.networks = new Networks(this.api);
+    this.artifacts = new Artifacts(this.api);
+  }
+
+  /** By its UUID. Error: NotFoundError. */
+  async interface(id: string): Promise<NetworkInterface> {
+    const params = { interface_uuid: id };
+    return new NetworkInterface(
+      this.api,
+      await this.api.call('GET /interfaces/{interface_uuid}', { params }),
+    );
+  }
+}

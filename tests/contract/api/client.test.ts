@@ -1,0 +1,224 @@
+// The typed client against the real API, by both of its ways to send requests; fail-over between two nodes' servers.
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { randomBytes } from 'node:crypto';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { connect as connectBrowser } from '../../../src/client/browser.ts';
+import {
+  BadRequestError,
+  ConflictError,
+  connect,
+  NotFoundError,
+  NotReadyError,
+  ObjectFailedError,
+  UnauthenticatedError,
+  UnavailableError,
+  WaitTimeoutError,
+  type Troupe,
+} from '../../../src/client/index.ts';
+import { firstInstance } from '../../../src/client/examples/first-instance.ts';
+import { uploadImage } from '../../../src/client/examples/upload.ts';
+import { openApiWorld, refusedByMachine, SECRETS, type ApiWorld } from '../../support/api-world.ts';
+
+const test = suite('api: typed client');
+let world: ApiWorld;
+let url: string;
+test.before(async () => {
+  world = await openApiWorld();
+  url = `http://127.0.0.1:${world.port}`;
+});
+test.after(() => world.close());
+
+const login = { namespace: 'lab', key: SECRETS.lab, pauseMs: 1 };
+const quick = { pollMs: 5, timeoutMs: 10_000 };
+
+const WAYS: readonly (readonly [string, () => Troupe])[] = [
+  ['node', () => connect({ ...login, urls: url })],
+  ['fetch', () => connectBrowser({ ...login, urls: `${url}/` })],
+];
+for (const [name, make] of WAYS) {
+  test(`${name}: a network, an instance, its verbs, its end`, async () => {
+    const troupe = make();
+    const front = await troupe.networks.create({ netblock: '10.20.0.0/24', name: `front-${name}` });
+    await front.waitUntil('created', quick);
+    const vm = await troupe.instances.create({
+      name: `web-${name}`,
+      cpus: 1,
+      memory: 128,
+      disk: [{ size: 1 }],
+      network: [{ network_uuid: front.id }],
+    });
+    await vm.waitUntil('created', quick);
+    assert.is((await vm.powerOff()).view.power_state, 'off');
+    assert.is((await vm.powerOn()).view.power_state, 'on');
+    const nic = await vm.plug({ network_uuid: front.id });
+    assert.is(nic.order, 1);
+    assert.is((await vm.interfaces()).length, 2);
+    const floated = await (await troupe.interface(nic.uuid)).float();
+    assert.match(floated.view.floating ?? '', /^192\.0\.2\./);
+    await vm.metadata.set('owner', { team: 'a/b' });
+    assert.equal(await vm.metadata.all(), { owner: { team: 'a/b' } });
+    await vm.metadata.remove('owner');
+    assert.equal(await vm.metadata.all(), {});
+    const [newest] = await vm.pastEvents({ limit: 1 });
+    assert.type(newest?.message, 'string');
+    assert.ok((await troupe.instances.list()).some(({ id }) => id === vm.id));
+    assert.is((await troupe.instances.get(`web-${name}`)).id, vm.id);
+    await (await vm.delete()).waitUntil('deleted', quick);
+    await (await front.delete()).waitUntil('deleted', quick);
+    assert.ok((await troupe.instances.list({ all: true })).some(({ id }) => id === vm.id));
+  });
+
+  test(`${name}: bytes go up and come down`, async () => {
+    const bytes = randomBytes(1_000_000);
+    const progress: number[] = [];
+    const upload = make().artifacts.upload(`bytes-${name}`, bytes, {
+      onProgress: (done) => progress.push(done),
+    });
+    const artifact = await upload;
+    assert.ok(Buffer.from(await artifact.download()).equals(bytes));
+    assert.is(progress.at(-1), bytes.length);
+    await artifact.delete();
+  });
+
+  test(`${name}: what goes wrong is a class`, async () => {
+    const troupe = make();
+    const missing = await troupe.instances.get('nowhere').catch((error: unknown) => error);
+    assert.ok(missing instanceof NotFoundError);
+    assert.equal(
+      [missing.status, missing.message, missing.request],
+      [404, 'instance not found', 'GET /instances/nowhere'],
+    );
+    assert.match(missing.requestId, /^[0-9a-f-]{36}$/);
+    const bad = await troupe.networks.create({ netblock: 'x' }).catch((error: unknown) => error);
+    assert.ok(bad instanceof BadRequestError);
+  });
+}
+
+test('an object that fails while it is waited for says why; a wait ends in time', async () => {
+  const troupe = connect({ ...login, urls: url });
+  world.machine.before = (resource) => {
+    if (resource === 'domain') throw refusedByMachine('no such CPU');
+  };
+  const vm = await troupe.instances.create({
+    name: 'fails',
+    cpus: 1,
+    memory: 1,
+    disk: [{ size: 1 }],
+  });
+  const failed = await vm.waitUntil('created', quick).catch((error: unknown) => error);
+  world.machine.before = () => undefined;
+  assert.ok(failed instanceof ObjectFailedError);
+  assert.match(failed.message, 'no such CPU');
+  const refused = await vm.plug({ network_uuid: 'nowhere' }).catch((error: unknown) => error);
+  assert.ok(refused instanceof NotReadyError || refused instanceof NotFoundError);
+  const late = await vm.waitUntil('created', { timeoutMs: 0 }).catch((error: unknown) => error);
+  assert.ok(late instanceof ObjectFailedError || late instanceof WaitTimeoutError);
+  await vm.delete();
+});
+
+test('a wrong key is refused; a token that has run out is renewed unseen', async () => {
+  const wrong = connect({ ...login, key: 'wrong', urls: url });
+  const refused = await wrong.instances.list().catch((error: unknown) => error);
+  assert.ok(refused instanceof UnauthenticatedError);
+  const troupe = connect({ ...login, urls: url });
+  await troupe.instances.list();
+  world.clock.shiftMs += 3_600_000;
+  assert.ok(Array.isArray(await troupe.instances.list()));
+});
+
+/** A node in front of the world that fails as told. */
+async function node(
+  behave: (asked: string, pass: () => void, cut: () => void) => void,
+): Promise<{ server: Server; url: string; asked: string[] }> {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    const at = `${request.method} ${request.url}`;
+    asked.push(at);
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const pass = () => {
+        const { authorization, 'idempotency-key': key } = request.headers;
+        const headers = {
+          ...(authorization === undefined ? {} : { Authorization: authorization }),
+          ...(typeof key === 'string' ? { 'Idempotency-Key': key } : {}),
+        };
+        const raw = Buffer.concat(chunks);
+        void world
+          .call(request.method ?? 'GET', request.url ?? '/', { as: null, headers, raw })
+          .then((reply) => response.writeHead(reply.status).end(reply.text));
+      };
+      behave(at, pass, () => request.socket.destroy());
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+}
+
+test('a node that is gone is passed over, and so is one that cannot decide now', async () => {
+  const busy = await node((_at, _pass, cut) => cut());
+  const troupe = connect({ ...login, urls: ['http://127.0.0.1:1', busy.url, url] });
+  assert.ok(Array.isArray(await troupe.instances.list()));
+  busy.server.close();
+});
+
+test('a create whose answer is lost is sent again, and makes one network', async () => {
+  let cuts = 2;
+  const flaky = await node((at, pass, cut) => {
+    if (at !== 'POST /networks' || cuts === 0) return pass();
+    // It is done, and nobody hears of it.
+    cuts--;
+    pass();
+    return setTimeout(cut, 0) && undefined;
+  });
+  const troupe = connect({ ...login, urls: [flaky.url] });
+  await troupe.networks.create({ netblock: '10.60.0.0/24', name: 'only-one' });
+  const made = (await troupe.networks.list()).filter(({ view }) => view.name === 'only-one');
+  assert.is(made.length, 1);
+  flaky.server.close();
+});
+
+test('what is not safe to send twice is not, unless it cannot have arrived', async () => {
+  const broken = await node((at, pass, cut) => (at.startsWith('DELETE') ? cut() : pass()));
+  const troupe = connect({ ...login, urls: [broken.url, url] });
+  const network = await troupe.networks.create({ netblock: '10.61.0.0/24' });
+  await network.waitUntil('created', quick);
+  const lost = await network.delete().catch((error: unknown) => error);
+  assert.ok(lost instanceof UnavailableError);
+  assert.is(broken.asked.filter((at) => at.startsWith('DELETE')).length, 1);
+  broken.server.close();
+  assert.is((await network.delete()).id, network.id);
+});
+
+test('a conflict is one', async () => {
+  const troupe = connect({ ...login, urls: url });
+  const network = await troupe.networks.create({ netblock: '10.62.0.0/24' });
+  await network.waitUntil('created', quick);
+  const body = { name: 'taken', cpus: 1, memory: 1, disk: [{ size: 1 }] };
+  const address = { network_uuid: network.id, address: '10.62.0.1' };
+  const taken = await troupe.instances
+    .create({ ...body, network: [address] })
+    .catch((error: unknown) => error);
+  assert.ok(taken instanceof ConflictError);
+});
+
+test('the examples do what they say', async () => {
+  const troupe = connect({ ...login, urls: url });
+  assert.match(await firstInstance(troupe), /^10\.20\.0\.\d+$/);
+  const path = join(mkdtempSync(join(tmpdir(), 'troupe-client-')), 'image');
+  writeFileSync(path, randomBytes(5_000_000));
+  const said: string[] = [];
+  const image = await uploadImage(troupe, path, (text) => said.push(text));
+  rmSync(dirname(path), { recursive: true });
+  assert.is(said.at(-1), '5000000 bytes sent');
+  assert.is(image.state, 'created');
+});
+
+test.run();
