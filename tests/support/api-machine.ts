@@ -1,6 +1,8 @@
 // What the API's test world has instead of a machine and a store: see api-world.ts.
 import { createHash, randomBytes } from 'node:crypto';
-import { duplexPair, type Duplex } from 'node:stream';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import {
   countingSecrets,
   rotated,
@@ -265,13 +267,25 @@ export class FakeMachine {
   /** Ends of the consoles that are open: what is written there is read by who opened. */
   readonly lines: { readonly id: string; readonly which: string; readonly guest: Duplex }[] = [];
 
-  openConsole(id: string, which: string): Promise<Duplex> {
-    if (this.consoleFailure !== undefined) return Promise.reject(this.consoleFailure);
-    const [host, guest] = duplexPair();
+  async openConsole(id: string, which: string): Promise<Duplex> {
+    if (this.consoleFailure !== undefined) throw this.consoleFailure;
+    const { host, guest } = await socketPair();
     this.lines.push({ id, which, guest });
-    guest.on('error', () => undefined);
-    return Promise.resolve(host);
+    return host;
   }
+}
+
+/** Two ends of a connection. */
+async function socketPair(): Promise<{ readonly host: Socket; readonly guest: Socket }> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const host = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const [guest] = await accepted;
+  server.close();
+  guest.on('error', () => guest.destroy());
+  return { host, guest };
 }
 
 const FETCHED_BYTES = 4_096;

@@ -56,6 +56,7 @@ function ticketRoute(services: ApiServices): Route {
   return route('POST /tickets', {
     summary: 'A ticket that opens one WebSocket once, for those who cannot send a header',
     answer: { json: TicketView },
+    errors: [404],
     rule: 'own',
     body: {
       purpose: oneOf(PURPOSES),
