@@ -27,6 +27,8 @@ export const CHANNELS_PATH = '/channels';
 export const MAX_SERVED = 1_024;
 const PROTOCOL = 1;
 const MAX_FRAME_BYTES = 1024 * 1024;
+/** Of what is written at once; half of what a peer takes. */
+const PART_BYTES = 512 * 1024;
 const PING_MS = 5_000;
 const SILENCE_MS = 15_000;
 /** Until what was asked for is open. */
@@ -224,7 +226,12 @@ class Channel extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#socket.send(chunk, (error) => done(error));
+    let at = 0;
+    for (; at + PART_BYTES < chunk.length; at += PART_BYTES) {
+      this.#socket.send(chunk.subarray(at, at + PART_BYTES), noted);
+    }
+    // A socket that has closed says so by its close event, and with the reason.
+    this.#socket.send(chunk.subarray(at), () => done());
   }
 
   override _final(done: (error?: Error | null) => void): void {
