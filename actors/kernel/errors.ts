@@ -67,6 +67,7 @@ export const CODES = {
   'api/not-found': { http: 404, retry: 'never' },
   'api/conflict': { http: 409, retry: 'never' },
   'api/too-large': { http: 413, retry: 'never' },
+  'api/upgrade-required': { http: 426, retry: 'never' },
   'api/not-implemented': { http: 501, retry: 'never' },
   'api/not-serving': { http: 503, retry: 'backoff' },
   'config/invalid': { http: 500, retry: 'never' },

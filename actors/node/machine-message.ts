@@ -23,6 +23,8 @@ const MESSAGES = {
   /** Replies the end of the serial console's log, base64; a negative length: all of it. */
   'read-console': { instanceId: Type.String(), lengthBytes: Type.Integer() },
   'clear-console': { instanceId: Type.String() },
+  /** Replies what the ticket that was made there is worth, once; null: nothing (any more). */
+  'redeem-ticket': { secret: Type.String() },
   /** Replies `vnc` or `spice`: how a screen is shown there that was asked for as `vdi`. */
   'screen-kind': { vdi: Type.String() },
   /** Replies what the instance has used lately, as events, oldest first. */

@@ -18,6 +18,7 @@ import { consoleAuthorityRoutes } from './nodes/console-authority.ts';
 import { operationRoutes } from './nodes/operations.ts';
 import { monitoringRoutes } from './nodes/monitoring.ts';
 import { rootRoutes } from './http/root.ts';
+import { streamRoutes } from './stream/routes.ts';
 import type { Route } from './http/route.ts';
 import { compatRoutes } from './compat/compat.ts';
 import { descriptionRoutes } from './description/description.ts';
@@ -50,6 +51,7 @@ function currentRoutes(services: ApiServices): Route[] {
     ...adminRoutes(services),
     ...metadataRoutes(services),
     ...operationRoutes(services),
+    ...streamRoutes(services),
     ...historyRoutes(services),
     ...descriptionRoutes(() => routes, { version: '0.8', base: '' }),
     ...missingRoutes(),

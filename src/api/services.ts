@@ -1,4 +1,5 @@
 // What the routes need, handed in by the composition root.
+import type { Duplex } from 'node:stream';
 import type { Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
@@ -12,6 +13,9 @@ import type { RouteLabels } from '../metrics/http-meter.ts';
 import type { AuditTrail } from './identity/audit-trail.ts';
 import type { TokenSecrets } from './identity/token-secrets.ts';
 import type { ReadModel } from '../read/read-model.ts';
+import type { Sockets } from './http/channel.ts';
+import type { Hub } from './stream/hub.ts';
+import type { Tickets } from './stream/tickets.ts';
 
 /** What is under way, wherever it is decided. */
 export interface Operations {
@@ -23,8 +27,10 @@ export interface Operations {
   cancelMessage(address: Address): Promise<Message | undefined>;
 }
 
-/** The serial console of instances, wherever they are. */
-export interface Consoles {
+export type ConsoleKind = 'serial' | 'graphic';
+
+/** The log of the serial console of instances, wherever they are. */
+export interface ConsoleLogs {
   readConsole(instanceId: string, lengthBytes: number): Promise<Uint8Array>;
   clearConsole(instanceId: string): Promise<void>;
   /** How its screen is really shown: a machine without SPICE shows it by VNC. */
@@ -104,6 +110,12 @@ export interface MachineBytes {
   ): Promise<Uint8Array>;
 }
 
+/** The consoles of instances, wherever they are. */
+export interface Consoles extends ConsoleLogs {
+  /** The console's own bytes, both ways; destroy it to leave. Errors: `object/wrong-phase`: it has none now; `mesh/*`. */
+  openConsole(instanceId: string, which: ConsoleKind): Promise<Duplex>;
+}
+
 /** Who is there. */
 export interface ClusterMember {
   readonly node: string;
@@ -126,6 +138,9 @@ export interface ApiServices {
   readonly audit: AuditTrail;
   readonly operations: Operations;
   readonly consoles: Consoles;
+  readonly sockets: Sockets;
+  readonly tickets: Tickets;
+  readonly hub: Hub;
   /** The archive: what objects were, and what has happened and happens now. */
   readonly past: Past;
   readonly monitoring: Monitoring;

@@ -7,6 +7,7 @@ import { ARTIFACT_COMMANDS } from './artifact.ts';
 import { CLUSTER_COMMANDS } from './cluster.ts';
 import type { Command } from './command.ts';
 import { completionCommands } from './completion.ts';
+import { followCommand } from './follow-stream.ts';
 import { HISTORY_COMMANDS } from './history.ts';
 import { GUEST_COMMANDS } from './guest.ts';
 import { INSTANCE_COMMANDS } from './instance.ts';
@@ -33,6 +34,7 @@ export const COMMANDS: readonly Command[] = [
   ...NODE_COMMANDS,
   ...TOKEN_COMMANDS,
   ...NAMESPACE_COMMANDS,
+  followCommand,
   ...METADATA_COMMANDS,
   ...completionCommands(() => COMMANDS),
   versionCommand,

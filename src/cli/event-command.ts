@@ -1,8 +1,9 @@
 // `events` of every noun.
 import type { View } from '../client/client.ts';
 import type { Call, Command } from './command.ts';
-import { EVENT_COLUMNS } from './event-text.ts';
+import { EVENT_COLUMNS, showMore } from './event-text.ts';
 import { objectPath, type Noun } from './object-path.ts';
+import { followStream } from './follow-stream.ts';
 import { freshItems } from './overlap.ts';
 import { repeat } from './repeat.ts';
 import { jsonText } from './screen-text.ts';
@@ -40,7 +41,7 @@ export function eventsCommand(noun: Noun): Command {
     run: async (call) => {
       const limit = call.flags.number('limit', 1) ?? LIMIT;
       const path = objectPath(noun, call.args[0] ?? '');
-      if (call.flags.is('follow')) return follow(call, path, limit);
+      if (call.flags.is('follow')) return follow(call, noun, limit);
       const events = await newest(call, path, limit);
       if (call.flags.is('json')) return call.print(`${jsonText(events)}\n`);
       return show(call, events.toReversed());
@@ -54,7 +55,17 @@ function newest({ client, flags }: Call, path: string, limit: number): Promise<r
   return client().list(`${path}/events`, { limit, ...filter });
 }
 
-async function follow(call: Call, path: string, limit: number): Promise<void> {
+/** Its newest events, then what comes; by its id, since a name may be another's later. */
+async function follow(call: Call, noun: Noun, limit: number): Promise<void> {
+  // An artifact's story is also that of its blobs, which the stream shows to nobody but system.
+  const path = objectPath(noun, call.args[0] ?? '');
+  if (noun === 'artifact') return look(call, path, limit);
+  const { uuid } = await call.client().view('GET', path);
+  return followStream(call, { kind: noun, id: String(uuid), after: 0 }, limit);
+}
+
+/** Looks at the list again and again. */
+async function look(call: Call, path: string, limit: number): Promise<void> {
   let known: readonly View[] | undefined;
   await repeat(call, async () => {
     const latest = (await newest(call, path, Math.max(limit, WINDOW))).toReversed();
@@ -63,16 +74,6 @@ async function follow(call: Call, path: string, limit: number): Promise<void> {
     showMore(call, known === undefined ? items.slice(-limit) : items, known === undefined);
     known = latest;
   });
-}
-
-function showMore(call: Call, events: readonly View[], isFirst: boolean): void {
-  if (call.flags.is('json')) {
-    for (const event of events) call.print(`${jsonText(event, 0)}\n`);
-    return;
-  }
-  if (events.length === 0) return;
-  const lines = table(events, EVENT_COLUMNS);
-  call.print(isFirst ? lines : lines.slice(lines.indexOf('\n') + 1));
 }
 
 function show(call: Call, events: readonly View[]): void {

@@ -1,8 +1,10 @@
 // Events of an object, in the words that people read.
 import { ApiError } from '../client/api-error.ts';
 import type { Client, View } from '../client/client.ts';
+import type { Call } from './command.ts';
 import { dateTime, duration } from './format.ts';
-import { isView, text, textOf, type Column } from './table.ts';
+import { jsonText } from './screen-text.ts';
+import { isView, table, text, textOf, type Column } from './table.ts';
 
 const MAX_EXTRA = 100;
 /** Enough to find why something failed under what was recorded while it was cleaned up. */
@@ -16,6 +18,17 @@ export const EVENT_COLUMNS: readonly Column<View>[] = [
   ['MESSAGE', (event) => text(event, 'message'), 28],
   ['EXTRA', (event) => extraText(event['extra'])],
 ];
+
+/** Some more of them, oldest first: with --json one a line, the head of the table once. */
+export function showMore(call: Call, events: readonly View[], isFirst: boolean): void {
+  if (call.flags.is('json')) {
+    for (const event of events) call.print(`${jsonText(event, 0)}\n`);
+    return;
+  }
+  if (events.length === 0) return;
+  const lines = table(events, EVENT_COLUMNS);
+  call.print(isFirst ? lines : lines.slice(lines.indexOf('\n') + 1));
+}
 
 /** What an event says, with its details in short. */
 export function eventText(event: View): string {

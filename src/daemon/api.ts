@@ -9,16 +9,20 @@ import { network } from '../../actors/network/network.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import type { StoreJournal } from '../../transport/sharding/journal.ts';
+import type { ChannelDialler } from '../../transport/mesh/channel.ts';
 import type { Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
+import type { Sockets } from '../api/http/channel.ts';
 import { AuditTrail } from '../api/identity/audit-trail.ts';
-import type { ApiServices, Monitoring } from '../api/services.ts';
+import type { ApiServices, Consoles, Monitoring } from '../api/services.ts';
+import type { Hub } from '../api/stream/hub.ts';
+import type { TicketBooth } from '../api/stream/tickets.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import type { Cluster } from './cluster.ts';
 import type { NodeHistory } from './archive.ts';
 import { NodeRemoval } from './node-removal.ts';
-import { consoles, machineBytes, machines, operations, usageOf } from './cluster-wide.ts';
+import { consoles, machineBytes, machines, operations, tickets, usageOf } from './cluster-wide.ts';
 import { objectEvents } from './object-events.ts';
 
 export interface ApiParts {
@@ -27,6 +31,13 @@ export interface ApiParts {
   readonly router: Router;
   readonly cluster: Pick<Cluster, 'members' | 'nodeOf' | 'shardOwners'>;
   readonly journal: StoreJournal;
+  readonly hub: Hub;
+  readonly sockets: Sockets;
+  /** This node's tickets. */
+  readonly booth: TicketBooth;
+  /** This machine's consoles. */
+  readonly here: Pick<Consoles, 'openConsole'>;
+  readonly channels: ChannelDialler;
   readonly past: Pick<NodeHistory, 'reader' | 'history'>;
   readonly random: Random;
   readonly log: Log;
@@ -40,6 +51,7 @@ export interface ApiParts {
 export function apiServices(parts: ApiParts): ApiServices {
   const { config, read, router, cluster, journal, past, random, log, tokenSecrets } = parts;
   const { reader: archive } = past;
+  const { hub, sockets, booth, here, channels } = parts;
   const members = () => cluster.members ?? [];
   const nodeOf = (address: Address) => cluster.nodeOf(address);
   const wide = { node: config.node, read, router, log, nodeOf, members };
@@ -61,7 +73,10 @@ export function apiServices(parts: ApiParts): ApiServices {
       ...operations(wide),
       cancelMessage: (address) => Promise.resolve(cancelMessage(read, address)),
     },
-    consoles: consoles(wide),
+    consoles: consoles(wide, { here, channels }),
+    tickets: tickets(wide, booth),
+    hub,
+    sockets,
     past,
     usageOf: usageOf(wide),
     nodes: {

@@ -4,14 +4,22 @@ import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import { formatAddress, type Address } from '../../actors/kernel/kind.ts';
 import type { EventRecord, Log, Router } from '../../actors/kernel/ports.ts';
-import type { Static } from '../../actors/kernel/schema.ts';
+import { closed, decoder, oneOf, Type, type Static } from '../../actors/kernel/schema.ts';
 import {
   BusyReply,
   decodeBusy,
   machineRef,
   type MachineMessage,
 } from '../../actors/node/machine-message.ts';
+import type { ChannelDialler, OpenChannel } from '../../transport/mesh/channel.ts';
 import type { ApiServices, Consoles, MachineBytes, Nodes, Operations } from '../api/services.ts';
+import {
+  decodeTicket,
+  formatTicket,
+  parseTicket,
+  type TicketBooth,
+  type Tickets,
+} from '../api/stream/tickets.ts';
 import type { ReadModel } from '../read/read-model.ts';
 
 /** For what can be left out of an answer: a machine that is away holds it up no longer. */
@@ -129,10 +137,26 @@ export function usageOf(options: ClusterWideOptions): ApiServices['usageOf'] {
   };
 }
 
+export interface ConsoleWays {
+  /** Those of this machine. */
+  readonly here: Pick<Consoles, 'openConsole'>;
+  /** To other machines'. */
+  readonly channels: ChannelDialler;
+}
+
 /** Of the machine that the instance is on; one that has no machine yet has no console. */
-export function consoles({ read, router, log, node: self }: ClusterWideOptions): Consoles {
-  const at = (instanceId: string) => machineRef(read.instances.get(instanceId)?.state.node ?? self);
+export function consoles(
+  { read, router, log, node: self }: ClusterWideOptions,
+  { here, channels }: ConsoleWays,
+): Consoles {
+  const nodeOf = (instanceId: string) => read.instances.get(instanceId)?.state.node ?? self;
+  const at = (instanceId: string) => machineRef(nodeOf(instanceId));
   return {
+    openConsole: (instanceId, which) => {
+      const node = nodeOf(instanceId);
+      if (node === self) return here.openConsole(instanceId, which);
+      return channels.open(node, { what: 'console', instanceId, which });
+    },
     readConsole: async (instanceId, lengthBytes) => {
       const message = { kind: 'read-console', instanceId, lengthBytes } as const;
       const { value } = await router.ask(at(instanceId), message, { trace: randomUUID() });
@@ -152,6 +176,53 @@ export function consoles({ read, router, log, node: self }: ClusterWideOptions):
       } catch (error) {
         log('info', 'a machine was not asked how it shows screens', { trace, error });
         return vdi === 'vnc' ? 'vnc' : 'spice';
+      }
+    },
+  };
+}
+
+const decodeAbout = decoder(
+  'channel',
+  closed({
+    what: Type.Literal('console'),
+    instanceId: Type.String(),
+    which: oneOf(['serial', 'graphic']),
+  }),
+  'actor/bad-message',
+);
+
+/** Opens what other machines' channels are about. */
+export function channelOpener(here: Pick<Consoles, 'openConsole'>): OpenChannel {
+  return async (about) => {
+    const { instanceId, which } = decodeAbout(about);
+    return here.openConsole(instanceId, which);
+  };
+}
+
+const REDEEM_MS = 5_000;
+
+/** Each is redeemed at the node that made it, once. */
+export function tickets(
+  { node: self, router, members, log }: ClusterWideOptions,
+  booth: TicketBooth,
+): Tickets {
+  return {
+    issue: (ticket) => formatTicket(self, booth.issue(ticket)),
+    redeem: async (text) => {
+      const parsed = parseTicket(text);
+      if (parsed === null) return null;
+      const { node, secret } = parsed;
+      if (node === self) return booth.redeem(secret);
+      // A stranger's word is no reason to look for a node.
+      if (!members().some((one) => one.node === node)) return null;
+      try {
+        const message = { kind: 'redeem-ticket', secret } as const;
+        const options = { trace: randomUUID(), timeoutMs: REDEEM_MS };
+        const { value } = await router.ask(machineRef(node), message, options);
+        return value === null ? null : decodeTicket(value);
+      } catch (error) {
+        log('warn', 'a ticket was not redeemed', { member: node, reason: reasonOf(error) });
+        return null;
       }
     },
   };

@@ -23,6 +23,8 @@ import { GroupCommit } from '../../transport/store/group-commit.ts';
 import { clusterKeys, type Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
 import { apiRoutes } from '../api/routes.ts';
+import { Hub } from '../api/stream/hub.ts';
+import { TicketBooth } from '../api/stream/tickets.ts';
 import { apiServer, closeServer } from '../api/http/server.ts';
 import { publicKeyOf, readIdentity } from '../cluster/files.ts';
 import type { Config } from '../config.ts';
@@ -37,6 +39,7 @@ import { Audits } from './audits.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import { bootstrap, checkPool, type Login } from './bootstrap.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
+import { channelOpener } from './cluster-wide.ts';
 import { giveUpMachine } from './give-up-machine.ts';
 import { DomainNews } from './domain-news.ts';
 import {
@@ -64,6 +67,7 @@ import { describeMachine, readGauges } from './machine.ts';
 import { ReservationAudit } from './reservation-audit.ts';
 import { unwind, type Undo } from './undo.ts';
 import { UsageSamples } from './usage-samples.ts';
+import { WebSockets } from './web-sockets.ts';
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -156,7 +160,8 @@ function ofMachine(options: DaemonOptions, host: Host, { member }: Self, undo: U
   undo.push(() => guests.operations.stop());
   const samples = sampleUsage(options, host, undo);
   const usageOf = (instanceId: string) => samples.of(instanceId);
-  return { consoles, usageOf, dataplane, files, guests, clock };
+  const tickets = new TicketBooth(clock);
+  return { consoles, tickets, usageOf, dataplane, files, guests, clock };
 }
 
 /** Joins the cluster with all actors, then serves. */
@@ -168,8 +173,8 @@ async function startActors(
   const { config, trace } = options;
   const { store, keys, read, host, metrics } = parts;
   const self = describeSelf(options, host);
-  const giveUp = () =>
-    giveUpMachine({ ...options, node: config.node, ledger: host.ledger, executors });
+  const own = { ...options, node: config.node, ledger: host.ledger };
+  const giveUp = () => giveUpMachine({ ...own, executors });
   const cluster: Cluster = makeCluster(options, parts, self.member, {
     onJoined: () => introduce(options, { router, read }, self),
     onRemoved: (error) => void giveUp().then(() => options.onFatal(error)),
@@ -183,23 +188,16 @@ async function startActors(
     [ARCHIVE]: past.service,
     machine: machineService({ ...facts, runtime, ...machine }),
   });
-  const among = await openAmong({
-    ...options,
-    ...parts,
-    member: self.member,
-    cluster,
-    local,
-    images: host.images,
-    asks: metrics.asks,
-    clock: systemClock,
-  });
+  const here = { images: host.images, open: channelOpener(host.hypervisor), asks: metrics.asks };
+  const ours = { ...options, ...parts, ...here, clock: systemClock };
+  const among = await openAmong({ ...ours, member: self.member, cluster, local });
   const { router } = among;
   undo.push(() => among.close());
   const executors = startExecutors(options, host, router);
   runtime.connect(router);
+  const claims = new StoreClaims(store, keys);
   const isMember = (node: string) => cluster.isMember(node);
-  const carry = (weight: number) => cluster.carry(weight);
-  registerKinds(runtime, { config, claims: new StoreClaims(store, keys), read, isMember, carry });
+  registerKinds(runtime, { config, claims, read, isMember, carry: (to) => cluster.carry(to) });
   const news = tellNews(options, host, { executors, router });
   undo.push(
     () => Promise.resolve(news.stop()),
@@ -210,15 +208,15 @@ async function startActors(
   // Before the first object is made, so that nothing is missing.
   await past.start(router);
   const resumed = await joinOrGiveUp(cluster, runtime, giveUp);
-  const patience = { clock: systemClock, ...options };
-  const login = await bootstrap({ ...config, ...self, router, read, trace, patience });
+  const patience = { patience: { clock: systemClock, ...options } };
+  const login = await bootstrap({ ...config, ...self, ...patience, router, read, trace });
   // Who is decided for here says its wish again by itself, and hears how its guest is then; others have to be told.
   host.hypervisor.lookAgain((id) => cluster.epochOf(instanceRef(id)) === null);
   startWatching(options, { ...parts, journal, executors, router, cluster }, undo);
   startMeasuring(options, { read, router, facts }, undo);
   if (config.roles.includes('api')) {
-    const { peers } = among;
-    await serveApi(options, { ...parts, journal, past, cluster, router, runtime, peers }, undo);
+    const served = { ...parts, ...among, journal, past, cluster, runtime };
+    await serveApi(options, { ...served, booth: machine.tickets }, undo);
   }
   return { login, resumed };
 }
@@ -240,7 +238,7 @@ async function joinOrGiveUp(
 async function serveApi(
   options: DaemonOptions,
   parts: Parts &
-    Pick<ApiParts, 'journal' | 'past' | 'router' | 'cluster'> &
+    Pick<ApiParts, 'journal' | 'past' | 'router' | 'cluster' | 'booth' | 'channels'> &
     Pick<Measured, 'runtime' | 'cluster' | 'peers'>,
   undo: Undo,
 ): Promise<void> {
@@ -261,8 +259,16 @@ async function serveApi(
     ...monitoringOf(measured, parts.metrics),
     access: () => config.metricsAccess,
   };
-  const services = apiServices({ ...options, ...parts, tokenSecrets, monitoring });
+  const { host, past } = parts;
+  const hub = new Hub({ ...facts, history: past.history });
+  const sockets = new WebSockets(systemClock);
+  const made = { tokenSecrets, monitoring, hub, sockets, here: host.hypervisor };
+  const services = apiServices({ ...options, ...parts, ...made });
   await serve(options.config.api, apiServer(services, apiRoutes(services)), undo);
+  undo.push(() => {
+    hub.close();
+    return sockets.close();
+  });
 }
 
 /** What has happened, and the journal that adds to it. The role decides whether the archive is the cluster's. */

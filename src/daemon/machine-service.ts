@@ -14,6 +14,7 @@ import type { HeldReplica } from '../drivers/image/held-replica.ts';
 import type { Spool } from '../drivers/image/spool.ts';
 import type { Dataplane } from '../../actors/network/ports.ts';
 import type { Consoles } from '../api/services.ts';
+import type { TicketBooth } from '../api/stream/tickets.ts';
 
 /** Of the machine's own instances. */
 export interface MachineConsoles extends Pick<Consoles, 'readConsole' | 'clearConsole'> {
@@ -35,6 +36,7 @@ export interface MachineServiceOptions {
   readonly resources: () => Resources;
   readonly processes: () => Record<string, number>;
   readonly consoles: MachineConsoles;
+  readonly tickets: Pick<TicketBooth, 'redeem'>;
   readonly usageOf: (instanceId: string) => readonly EventRecord[];
   readonly guests: Guests;
   readonly dataplane: Pick<Dataplane, 'ping'>;
@@ -76,6 +78,8 @@ export function machineService(options: MachineServiceOptions): Service {
       case 'clear-console':
         await consoles.clearConsole(message.instanceId);
         return null;
+      case 'redeem-ticket':
+        return options.tickets.redeem(message.secret);
       case 'screen-kind':
         return consoles.screenKind(message.vdi);
       case 'usage':

@@ -3,6 +3,13 @@ import type { Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Message } from '../../actors/kernel/kind.ts';
 import type { Log, Router } from '../../actors/kernel/ports.ts';
+import {
+  channelDialler,
+  CHANNELS_PATH,
+  ChannelServer,
+  type ChannelDialler,
+  type OpenChannel,
+} from '../../transport/mesh/channel.ts';
 import { Mesh, PROTOCOL, type PeerStatus } from '../../transport/mesh/mesh.ts';
 import type { Guests } from '../../transport/mesh/socket.ts';
 import type { Member } from '../../transport/sharding/member.ts';
@@ -34,6 +41,8 @@ export interface MeshParts {
   /** Delivers to what is here. */
   readonly local: Router;
   readonly images: ImageDriver;
+  /** Opens what others want bytes of. */
+  readonly open: OpenChannel;
   /** Measures what is asked of others. */
   readonly asks: CallMeter;
   readonly clock: Clock;
@@ -42,6 +51,7 @@ export interface MeshParts {
 
 export interface Among {
   readonly router: Router;
+  readonly channels: ChannelDialler;
   /** Everyone that was ever spoken with. */
   readonly peers: () => PeerStatus[];
   close(): Promise<void>;
@@ -61,10 +71,12 @@ export async function openAmong(parts: MeshParts): Promise<Among> {
   });
   return {
     router,
+    channels: links?.dialler ?? noChannels,
     peers: () => links?.mesh.status() ?? [],
     close: async () => {
       await links?.admissions.close();
       links?.blobs.close();
+      links?.channels.close();
       await links?.mesh.close();
     },
   };
@@ -77,16 +89,19 @@ function measured(peers: Peers, asks: CallMeter): Peers {
 }
 
 /** Of a daemon without a mesh: others may be members nevertheless, by a mistake in the settings. */
-const nobody: Peers = {
-  ask: (node) => {
-    const message = `this daemon has no mesh (setting mesh-address) and cannot reach ${node}`;
-    return Promise.reject(new TroupeError('mesh/unreachable', message, { node }));
-  },
-};
+const nobody: Peers = { ask: alone };
+const noChannels: ChannelDialler = { open: alone };
+
+function alone(node: string): Promise<never> {
+  const message = `this daemon has no mesh (setting mesh-address) and cannot reach ${node}`;
+  return Promise.reject(new TroupeError('mesh/unreachable', message, { node }));
+}
 
 interface Links {
   readonly mesh: Mesh;
   readonly blobs: BlobExchange;
+  readonly channels: ChannelServer;
+  readonly dialler: ChannelDialler;
   readonly admissions: Admissions;
 }
 
@@ -97,6 +112,9 @@ async function openLinks(parts: MeshParts, listen: NonNullable<Config['mesh']>):
   const addressOf = (name: string) => cluster.memberOf(name)?.mesh ?? undefined;
   const self = { cluster: config.cluster, node };
   const blobs = blobExchange({ self, identity, images, addressOf, clock, log });
+  const common = { cluster: config.cluster, clock };
+  const channels = new ChannelServer(common, parts.open);
+  const dialler = channelDialler(common, identity, addressOf);
   const timing = { clock, random: Math.random, log };
   const admissions = new Admissions({ store, keys, ...timing });
   try {
@@ -107,14 +125,14 @@ async function openLinks(parts: MeshParts, listen: NonNullable<Config['mesh']>):
       listen,
       guests: await door(config, store, keys, log),
       admits: (name, publicKey) => admissions.isWelcome(name, keyDigest(publicKey)),
-      doors: blobs.doors,
+      doors: new Map([...blobs.doors, [CHANNELS_PATH, channels.door]]),
       addressOf,
       // What a peer sends is decoded by the kind, like everything else.
       handle: (_from, to, body, options) => local.ask(to, body as Message, options),
       ...timing,
     });
     admissions.onRemoved((name) => mesh.cut(name, 'removed from the cluster'));
-    return { mesh, blobs, admissions };
+    return { mesh, blobs, channels, dialler, admissions };
   } catch (error) {
     await admissions.close();
     throw error;

@@ -11,6 +11,8 @@ import { killDaemon, startDaemon, stopDaemon } from '../../deploy/lab/node-daemo
 import { crossPing } from '../../deploy/lab/tour.ts';
 import { ApiError } from '../../src/client/api-error.ts';
 import type { Client, View } from '../../src/client/client.ts';
+import { eventStream, type StreamItem } from '../../src/client/event-stream.ts';
+import { openSocket } from '../../src/client/socket.ts';
 import {
   clusterLab,
   LEASE_MS,
@@ -213,6 +215,44 @@ test('a drained machine keeps its guests and gets nothing new; any node shows it
     if (one['name'] === 'not-there')
       await client.call('DELETE', `/instances/${String(one['uuid'])}`);
 });
+
+test('consoles and events reach clients at every node; a ticket made at one opens a socket at another, once', async () => {
+  const client = world.client('n1');
+  const instance = String(world.guest('n3').instance['uuid']);
+  const heard: StreamItem[] = [];
+  const reading = eventStream(world.client('n2'), { kind: 'instance', id: instance, after: 0 });
+  const following = reading.subscribe((item) => heard.push(item));
+  const text = { serial: '', screen: '' };
+  const into = (which: keyof typeof text) => ({
+    message: (frame: string | Uint8Array) => void (text[which] += Buffer.from(frame).toString()),
+    closed: () => undefined,
+  });
+  const serial = await openSocket(client, { purpose: 'console', instance }, into('serial'));
+  serial.send(Buffer.from('\r'));
+  await waitUntil('a shell', () => /[#$] /.test(text.serial));
+  serial.send(Buffer.from('echo both-$((6*7))\r'));
+  await waitUntil(`its answer in ${text.serial}`, () => text.serial.includes('both-42'));
+  const screen = await openSocket(client, { purpose: 'vdi', instance }, into('screen'));
+  await waitUntil('the screen greets', () => text.screen.startsWith('RFB 003.'));
+  for (const socket of [serial, screen]) socket.close();
+  const { path } = await world.client('n2').view('POST', '/tickets', { purpose: 'stream' });
+  const url = `${client.apiUrl.replace(/^http/, 'ws')}${String(path)}`;
+  assert.equal([await opens(url), await opens(url)], [true, false]);
+  await waitUntil('its events', () => heard.some(({ what }) => what === 'live'));
+  assert.ok(heard.filter(({ what }) => what === 'event').length > 3);
+  following.unsubscribe();
+});
+
+function opens(url: string): Promise<boolean> {
+  const socket = new WebSocket(url);
+  return new Promise((resolve) => {
+    socket.addEventListener('open', () => {
+      socket.close();
+      resolve(true);
+    });
+    socket.addEventListener('error', () => resolve(false));
+  });
+}
 
 test('a machine that is lost: its instances say so, its entries go, its blobs are copied again', async () => {
   const client = world.client('n1');

@@ -1,5 +1,8 @@
 // What the API's test world has instead of a machine and a store: see api-world.ts.
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import {
   countingSecrets,
   rotated,
@@ -22,6 +25,7 @@ import { decodeEnvelope, encodeEnvelope } from '../../transport/store/codec.ts';
 import { clusterKeys } from '../../transport/store/keys.ts';
 import { SimAgent } from './sim-agent.ts';
 import { MemoryJournal } from './kernel.ts';
+import type { MemoryHistory } from './memory-history.ts';
 
 /** Real timers; the wall clock can be moved. */
 export class ShiftedClock implements Clock {
@@ -34,6 +38,8 @@ export class ShiftedClock implements Clock {
 /** Keeps what the real store would keep, and tells the read model of each write, a turn later and in order. */
 export class FedJournal extends MemoryJournal {
   model: ReadModel | undefined;
+  /** Of each node. */
+  readonly histories: MemoryHistory[] = [];
   /** What was written, when it is. */
   onCommit: ((write: TurnWrite, revision: number) => void) | undefined;
   #isHeld = false;
@@ -44,9 +50,10 @@ export class FedJournal extends MemoryJournal {
     const snapshot = asStored(write);
     const revision = await super.commit(write);
     this.onCommit?.(write, revision);
-    this.#waiting.push(() =>
-      this.model?.apply([{ kind, id, revision, snapshot }], revision, false),
-    );
+    this.#waiting.push(() => {
+      this.model?.apply([{ kind, id, revision, snapshot }], revision, false);
+      for (const history of this.histories) history.record(write, revision);
+    });
     setImmediate(() => this.#deliver());
     return revision;
   }
@@ -256,6 +263,29 @@ export class FakeMachine {
     this.consoles.delete(id);
     return Promise.resolve();
   }
+
+  /** Ends of the consoles that are open: what is written there is read by who opened. */
+  readonly lines: { readonly id: string; readonly which: string; readonly guest: Duplex }[] = [];
+
+  async openConsole(id: string, which: string): Promise<Duplex> {
+    if (this.consoleFailure !== undefined) throw this.consoleFailure;
+    const { host, guest } = await socketPair();
+    this.lines.push({ id, which, guest });
+    return host;
+  }
+}
+
+/** Two ends of a connection. */
+async function socketPair(): Promise<{ readonly host: Socket; readonly guest: Socket }> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const host = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const [guest] = await accepted;
+  server.close();
+  guest.on('error', () => guest.destroy());
+  return { host, guest };
 }
 
 const FETCHED_BYTES = 4_096;

@@ -43,6 +43,10 @@ import {
   type ServerLimits,
 } from '../../src/api/http/server.ts';
 import type { ApiServices, MetricsAccess, Monitoring } from '../../src/api/services.ts';
+import { Hub, type HubOptions } from '../../src/api/stream/hub.ts';
+import { TicketBooth } from '../../src/api/stream/tickets.ts';
+import type { ChannelDialler } from '../../transport/mesh/channel.ts';
+import { MemoryHistory } from './memory-history.ts';
 import { AuditTrail } from '../../src/api/identity/audit-trail.ts';
 import { signToken } from '../../src/api/identity/token.ts';
 import {
@@ -50,8 +54,10 @@ import {
   machineBytes,
   machines,
   operations,
+  tickets,
   usageOf,
 } from '../../src/daemon/cluster-wide.ts';
+import { SOCKET_LIMITS, WebSockets, type SocketLimits } from '../../src/daemon/web-sockets.ts';
 import { Metrics, monitoringOf } from '../../src/daemon/metrics.ts';
 import { machineService } from '../../src/daemon/machine-service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
@@ -110,8 +116,12 @@ export interface ApiWorldOptions {
   readonly limits?: Partial<ServerLimits>;
   /** MiB on the only node. */
   readonly memoryMiB?: number;
+  readonly sockets?: Partial<SocketLimits>;
+  readonly hub?: Partial<HubOptions>;
   readonly floatingBlock?: string;
 }
+
+const NO_CHANNELS: ChannelDialler = { open: () => Promise.reject(new Error('no other nodes')) };
 
 export class ApiWorld {
   readonly clock = new ShiftedClock();
@@ -124,6 +134,9 @@ export class ApiWorld {
   readonly runtime: Runtime;
   readonly services: ApiServices;
   readonly server: Server;
+  readonly history = new MemoryHistory();
+  readonly sockets: WebSockets;
+  readonly booth: TicketBooth;
   metricsAccess: MetricsAccess = 'local';
   readonly unready: string[] = [];
   readonly tokens = new MemorySecrets(() => this.clock.nowMs());
@@ -137,6 +150,9 @@ export class ApiWorld {
     const { clock, random, journal } = this;
     this.read = new ReadModel(clock, log);
     journal.model = this.read;
+    journal.histories.push(this.history);
+    this.sockets = new WebSockets(clock, { ...SOCKET_LIMITS, ...options.sockets });
+    this.booth = new TicketBooth(clock);
     journal.onCommit = (write, revision) => this.past.record(write, revision);
     const ownership = new FakeOwnership(EPOCH);
     this.runtime = new Runtime({ node: NODE, clock, random, journal, ownership, log });
@@ -148,6 +164,7 @@ export class ApiWorld {
         resources: () => ({ cpu_load_1: 0.5, cpu_load_5: 0.25, cpu_load_15: 0.125 }),
         processes: () => ({ process_age_troupe: 90 }),
         consoles: this.machine,
+        tickets: this.booth,
         usageOf: (id) => this.machine.usageOf(id),
         files: this.machine.files,
         dataplane: this.machine,
@@ -176,7 +193,10 @@ export class ApiWorld {
         ...operations(wide),
         cancelMessage: (address) => Promise.resolve(this.#cancelMessage(address)),
       },
-      consoles: consoles(wide),
+      consoles: consoles(wide, { here: this.machine, channels: NO_CHANNELS }),
+      tickets: tickets(wide, this.booth),
+      sockets: this.sockets,
+      hub: new Hub({ node: NODE, history: this.history, clock, ...options.hub }),
       past: this.past,
       usageOf: usageOf(wide),
       monitoring: this.#monitoring(log),
@@ -344,6 +364,8 @@ export class ApiWorld {
 
   async close(): Promise<void> {
     this.#agent.destroy();
+    this.services.hub.close();
+    await this.sockets.close();
     await closeServer(this.server, 100);
     await this.runtime.stop();
     this.past.close();

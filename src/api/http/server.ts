@@ -15,6 +15,8 @@ import type { Caller, Route } from './route.ts';
 import { isLocal, watchRequest, type SeenRequest } from './request-log.ts';
 import { RouteTable } from './route-table.ts';
 import { badRequest, type ApiServices } from '../services.ts';
+import { Sessions } from '../stream/sessions.ts';
+import { isWebSocket, takeUpgrade } from './upgrade.ts';
 
 export interface ServerLimits {
   /** Until the headers, and until the whole request must have come. */
@@ -47,11 +49,13 @@ export function apiServer(
   limits: ServerLimits = SERVER_LIMITS,
 ): Server {
   const face = { services, table: new RouteTable(routes), callers: new Authenticator(services) };
+  const sessions = new Sessions(services);
   const timing = {
     headersTimeout: limits.headersMs,
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.idleMs,
     connectionsCheckingInterval: Math.ceil(limits.headersMs / 4),
+    shouldUpgradeCallback: isWebSocket,
   };
   const server = createServer(timing, (request, response) => {
     const trace = requestId(request, services);
@@ -61,6 +65,10 @@ export function apiServer(
       services.log('error', 'answer not sent', { trace, error });
       response.destroy();
     });
+  });
+  server.on('upgrade', (request: IncomingMessage, socket, head) => {
+    const upgrade = { request, socket, head };
+    void takeUpgrade({ ...face, sessions }, upgrade, requestId(request, services));
   });
   server.maxConnections = limits.connections;
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {

@@ -1,13 +1,21 @@
 // Events of an object (contract: conventions 11).
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
-import type { Address } from '../../../actors/kernel/kind.ts';
+import type { Address, EventType } from '../../../actors/kernel/kind.ts';
 import type { Json, JsonObject } from '../../../actors/kernel/json.ts';
 import type { EventRecord } from '../../../actors/kernel/ports.ts';
 import { optional } from '../http/route.ts';
 import { badRequest, type ApiServices } from '../services.ts';
 import { wholeNumber } from './whole-number.ts';
 
-const TYPES = ['audit', 'mutate', 'status', 'usage', 'resources', 'prune', 'historic'];
+export const TYPES = [
+  'audit',
+  'mutate',
+  'status',
+  'usage',
+  'resources',
+  'prune',
+  'historic',
+] as const satisfies readonly EventType[];
 const DEFAULT_LIMIT = 100;
 
 export const eventsBody = {
@@ -37,7 +45,7 @@ export async function eventList(
   usage: () => Promise<readonly EventRecord[]> = () => Promise.resolve([]),
 ): Promise<Json> {
   const type = body.event_type ?? null;
-  if (type !== null && !TYPES.includes(type)) {
+  if (type !== null && !TYPES.some((one) => one === type)) {
     throw badRequest(`unknown event_type ${JSON.stringify(type)}; one of ${TYPES.join(', ')}`);
   }
   const limit = wholeNumber(body.limit ?? DEFAULT_LIMIT);

@@ -8,6 +8,7 @@
 // Y4  Only domains with this daemon's mark are ever changed (own-domains.ts).
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type {
   DomainReport,
@@ -41,6 +42,7 @@ import { qemuAgentCall } from './qemu-agent-call.ts';
 import { PortPool, type PortRange } from './port-pool.ts';
 import type { Probed } from './probe.ts';
 import { undefineDomain } from './remove.ts';
+import { dialConsole, SerialLines } from './serial-line.ts';
 import { explainStillborn } from './stillborn.ts';
 import { Turns } from '../turns.ts';
 import { UsageReader, type DomainUsage } from './usage.ts';
@@ -100,6 +102,7 @@ export class LibvirtHypervisor implements Hypervisor {
   readonly #records: DomainRecords;
   readonly #ports: PortPool;
   readonly #watch: DomainWatch;
+  readonly #lines = new SerialLines();
   readonly #agents: AgentWatch;
   readonly #ioRetriedAt = new Map<string, number>();
   #deafen: () => void = () => undefined;
@@ -226,6 +229,22 @@ export class LibvirtHypervisor implements Hypervisor {
 
   agentOf(instanceId: string): GuestAgent {
     return this.#agents.agentOf(instanceId);
+  }
+
+  /**
+   * The bytes of a running guest's console, both ways. The serial one is shared by all who have it open; of graphic ones
+   * each has its own (VNC, SPICE). The caller destroys it. Error: `object/wrong-phase` when there is none now.
+   */
+  async openConsole(instanceId: string, which: 'serial' | 'graphic'): Promise<Duplex> {
+    const { consoleListen, vdiListen } = this.#options;
+    // Asked of libvirt: once a guest is off, its port may be that of another program.
+    const report = await translated('looking for a console', () => this.#look(instanceId));
+    const port = which === 'serial' ? report?.consolePort : report?.vdiPort;
+    if (port === undefined || port === null) {
+      throw new TroupeError('object/wrong-phase', 'the instance is off: it has no console now');
+    }
+    if (which === 'graphic') return await dialConsole({ host: vdiListen, port });
+    return await this.#lines.attach(instanceId, { host: consoleListen, port });
   }
 
   /**

@@ -1,10 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { once } from 'node:events';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { freshBytes, freshItems } from '../../../src/cli/overlap.ts';
 import { PlainText } from '../../../src/cli/plain-text.ts';
-import { Telnet, telnetEscaped } from '../../../src/cli/telnet.ts';
+import { Telnet, telnetEscaped } from '../../../src/drivers/hypervisor/telnet.ts';
 import { waitUntil } from '../../support/wait.ts';
 import { FakeApi, run, start } from './fake-api.ts';
 import { instanceView } from './views.ts';
@@ -139,81 +137,70 @@ test('telnet commands are taken out wherever a chunk ends, and 255 is doubled', 
   assert.equal([...telnetEscaped(Buffer.from([1, 255, 2]))], [1, 255, 255, 2]);
 });
 
-/** A serial console as QEMU serves it, with an echo. */
-async function serialConsole(): Promise<{ server: Server; port: number; got: () => Buffer }> {
+/** A console that greets, and goes away when told to quit. */
+function serveConsole(): { readonly got: () => Buffer } {
   let bytes = Buffer.alloc(0);
-  const server = createServer((socket: Socket) => {
-    socket.write(Buffer.from([IAC, WILL, 1, IAC, WILL, 3, IAC, WILL, 0, IAC, DO, 0]));
-    socket.write('\u001b[32mlogin: ');
-    socket.on('data', (chunk: Buffer) => {
-      bytes = Buffer.concat([bytes, chunk]);
-      if (chunk.includes('q')) socket.end('bye\n');
+  api.on('GET /instances/web', () => instanceView({ console_port: 31_001 }));
+  api.on('POST /tickets', () => ({ ticket: 't', expires_in: 30, path: '/line?ticket=t' }));
+  api.sockets.set('/line', (socket) => {
+    socket.send(Buffer.from('\u001b[32mlogin: '));
+    socket.on('message', (chunk) => {
+      bytes = Buffer.concat([bytes, chunk as Buffer]);
+      if (!(chunk as Buffer).includes('q')) return;
+      socket.send(Buffer.from('bye\n'));
+      socket.close(4010, 'the instance is off');
     });
-    socket.on('error', () => socket.destroy());
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return { server, port: (server.address() as AddressInfo).port, got: () => bytes };
+  return { got: () => bytes };
 }
 
-const AGREED = [IAC, DO, 1, IAC, DO, 3, IAC, DO, 0, IAC, WILL, 0];
-
 test('--attach carries bytes both ways in raw mode, and Ctrl-] ends it', async () => {
-  const { server, port, got } = await serialConsole();
-  try {
-    api.on('GET /healthz', () => ({ node: 'n1' }));
-    api.on('GET /instances/web', () => instanceView({ console_port: port }));
-    const running = start(api, 'instance console web --attach', { isTTY: true });
-    await running.shows('\u001b[32mlogin: ');
-    running.stdin.write(Buffer.from([0x03, 0xff]));
-    running.stdin.write('root\r\u001dnot this');
-    assert.is(await running.exitCode, 0);
-    await waitUntil('sent', () => got().includes('root\r'));
-    assert.equal(got(), Buffer.from([...AGREED, 0x03, 0xff, 0xff, ...Buffer.from('root\r')]));
-    assert.equal(running.stdin.modes, [true, false]);
-    assert.match(running.err.text, 'attached to web; Ctrl-] ends it');
-    assert.match(running.err.text, 'detached');
-  } finally {
-    server.close();
-  }
+  const { got } = serveConsole();
+  const running = start(api, 'instance console web --attach', { isTTY: true });
+  await running.shows('\u001b[32mlogin: ');
+  running.stdin.write(Buffer.from([0x03, 0xff]));
+  running.stdin.write('root\r\u001dnot this');
+  assert.is(await running.exitCode, 0);
+  await waitUntil('sent', () => got().includes('root\r'));
+  assert.equal(got(), Buffer.from([0x03, 0xff, ...Buffer.from('root\r')]));
+  assert.equal(running.stdin.modes, [true, false]);
+  const { uuid } = instanceView({});
+  assert.equal(api.bodies('POST /tickets'), [{ purpose: 'console', instance: uuid }]);
+  assert.match(running.err.text, 'attached to web; Ctrl-] ends it');
+  assert.match(running.err.text, 'detached');
 });
 
 test('--attach ends with the guest, after piped input with its answer, and on a signal', async () => {
-  const { server, port } = await serialConsole();
-  try {
-    api.on('GET /healthz', () => ({ node: 'n1' }));
-    api.on('GET /instances/web', () => instanceView({ console_port: port }));
-    const words = 'instance console web --attach';
-    const closed = start(api, words, { isTTY: true });
-    closed.stdin.write('q');
-    assert.is(await closed.exitCode, 0);
-    assert.match(closed.out.text, 'bye');
-    assert.equal(closed.stdin.modes, [true, false]);
-    const piped = start(api, words);
-    piped.stdin.end('hello\u001d');
-    assert.is(await piped.exitCode, 0);
-    assert.match(piped.out.text, 'login: ');
-    assert.equal(piped.stdin.modes, []);
-    const signalled = start(api, words, { isTTY: true });
-    await signalled.shows('login: ');
-    signalled.interrupt();
-    assert.is(await signalled.exitCode, 0);
-    assert.equal(signalled.stdin.modes, [true, false]);
-  } finally {
-    server.close();
-  }
+  serveConsole();
+  const words = 'instance console web --attach';
+  const closed = start(api, words, { isTTY: true });
+  closed.stdin.write('q');
+  assert.is(await closed.exitCode, 0);
+  assert.match(closed.out.text, 'bye');
+  assert.match(closed.err.text, 'detached: the instance is off');
+  assert.equal(closed.stdin.modes, [true, false]);
+  const piped = start(api, words);
+  piped.stdin.end('hello\u001d');
+  assert.is(await piped.exitCode, 0);
+  assert.match(piped.out.text, 'login: ');
+  assert.equal(piped.stdin.modes, []);
+  const signalled = start(api, words, { isTTY: true });
+  await signalled.shows('login: ');
+  signalled.interrupt();
+  assert.is(await signalled.exitCode, 0);
+  assert.equal(signalled.stdin.modes, [true, false]);
 });
 
-test('--attach without a console, or to one out of reach, says where to go', async () => {
-  api.on('GET /healthz', () => ({ node: 'n1' }));
+test('--attach to a console that is lost, and to none, fails with the reason', async () => {
+  serveConsole();
+  api.sockets.set('/line', (socket) => socket.close(1013, 'node n2 cannot be reached'));
+  const lost = await run(api, 'instance console web --attach');
+  assert.is(lost.code, 1);
+  assert.match(lost.err, 'the console of web was lost: node n2 cannot be reached');
   api.on('GET /instances/web', () => instanceView({ console_port: null, power_state: 'off' }));
-  const off = await run(api, 'instance console web --attach');
-  assert.is(off.code, 1);
-  assert.match(off.err, 'web has no console to attach to (created, power off)');
-  api.on('GET /instances/web', () => instanceView({ console_port: 1 }));
-  const away = await run(api, 'instance console web --attach');
-  assert.is(away.code, 1);
-  assert.match(away.err, 'at 127.0.0.1 port 1: ECONNREFUSED\n  run this on node n1');
+  const none = await run(api, 'instance console web --attach');
+  assert.is(none.code, 1);
+  assert.match(none.err, 'web has no console to attach to (created, power off)');
 });
 
 test.run();

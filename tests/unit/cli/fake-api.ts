@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { PassThrough } from 'node:stream';
+import { WebSocketServer, type WebSocket } from 'ws';
 import { runCli } from '../../../src/cli/run.ts';
 import type { Input, Output, World } from '../../../src/cli/world.ts';
 import { waitUntil } from '../../support/wait.ts';
@@ -33,6 +34,9 @@ export class FakeApi {
   readonly asked: Asked[] = [];
   readonly replies = new Map<string, Reply>();
   readonly #server: Server;
+  /** What is done with a WebSocket, by path; `POST /tickets` names the path. */
+  readonly sockets = new Map<string, (socket: WebSocket) => void>();
+  readonly open = new Set<WebSocket>();
   isOut = false;
 
   private constructor(server: Server) {
@@ -44,6 +48,15 @@ export class FakeApi {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const api = new FakeApi(server);
+    const sockets = new WebSocketServer({ noServer: true });
+    server.on('upgrade', (request, socket, head) => {
+      const serve = api.sockets.get(request.url?.split('?')[0] ?? '');
+      if (serve === undefined || api.isOut) return void socket.destroy();
+      sockets.handleUpgrade(request, socket, head, (accepted) => {
+        api.open.add(accepted);
+        serve(accepted);
+      });
+    });
     server.on('request', (request, response) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -84,11 +97,15 @@ export class FakeApi {
 
   reset(): void {
     this.asked.length = 0;
+    this.sockets.clear();
+    for (const socket of this.open) socket.terminate();
+    this.open.clear();
     this.replies.clear();
     this.isOut = false;
   }
 
   async stop(): Promise<void> {
+    for (const socket of this.open) socket.terminate();
     this.#server.close();
     this.#server.closeAllConnections();
     await once(this.#server, 'close');

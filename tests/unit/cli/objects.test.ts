@@ -167,10 +167,10 @@ test('events are a table, oldest first, with limit and type passed on', async ()
   assert.is((await run(api, 'network events front -l x')).code, 2);
 });
 
-test('--follow shows each event once, through an outage, until Ctrl-C', async () => {
+test('--follow of an artifact shows each event once, through an outage, until Ctrl-C', async () => {
   const events = [event('same', 1), event('same', 1)];
-  api.on('GET /networks/front/events', () => events.toReversed());
-  const running = start(api, 'network events front --follow');
+  api.on('GET /artifacts/front/events', () => events.toReversed());
+  const running = start(api, 'artifact events front --follow');
   await running.shows('same');
   events.push(event('same', 1), event('third', 3));
   await running.shows('third');
@@ -187,10 +187,10 @@ test('--follow shows each event once, through an outage, until Ctrl-C', async ()
   assert.not.match(running.err.text, 'between two looks');
 });
 
-test('--follow --json prints one event a line, the newest --limit at first', async () => {
+test('--follow --json of an artifact prints one event a line, the newest --limit at first', async () => {
   const events = [event('a', 1), event('b', 2), event('c', 3)];
-  api.on('GET /networks/front/events', () => events.toReversed());
-  const running = start(api, 'network events front -f --json -l 2');
+  api.on('GET /artifacts/front/events', () => events.toReversed());
+  const running = start(api, 'artifact events front -f --json -l 2');
   await running.shows('"c"');
   events.push(event('d', 4));
   await running.shows('"d"');
@@ -204,9 +204,9 @@ test('--follow --json prints one event a line, the newest --limit at first', asy
 });
 
 test('--follow ends when the object is not there', async () => {
-  const { code, err } = await run(api, 'network events nope -f');
+  const { code, err } = await run(api, 'artifact events nope -f');
   assert.is(code, 1);
-  assert.match(err, 'no reply for GET /networks/nope/events');
+  assert.match(err, 'no reply for GET /artifacts/nope/events');
 });
 
 const WAITING = {
