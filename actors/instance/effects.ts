@@ -10,6 +10,7 @@ import { gatewayOf, parseNetblock } from '../network/netblock.ts';
 import { NetworkFacts, networkRef } from '../network/state.ts';
 import type { DomainWish } from '../node/domain-wish.ts';
 import { want } from '../node/executor-message.ts';
+import { machineRef } from '../node/machine-message.ts';
 import { isCleaning } from './clean.ts';
 import { layoutDisks } from './devices.ts';
 import { createInterfaces, deleteInterfaces, placeInterfaces } from './interfaces.ts';
@@ -27,6 +28,7 @@ export interface InstancePorts {
   readonly candidates: Candidates;
 }
 
+const decodeBoot = decoder('boot of a daemon', Type.String(), 'actor/bad-message');
 const decodeFacts = decoder('network facts', NetworkFacts, 'actor/bad-message');
 
 const decodeReport = decoder(
@@ -79,7 +81,9 @@ export function instancePerformers(
 /** Tells the first in the queue that it is its turn; one that is over, or gone, holds nobody up. */
 async function startOperation(state: State, context: Context): Promise<InstanceMessage> {
   const operationId = context.key;
-  const message = { kind: 'start', boot: state.nodeBoot ?? '' } as const;
+  // Not as it was last heard of: a daemon that was started again a moment ago would refuse what was never begun.
+  const boot = decodeBoot(await context.ask(machineRef(state.node ?? ''), { kind: 'guest-boot' }));
+  const message = { kind: 'start', boot } as const;
   const isWanted = await unlessGone(context.ask(agentOperationRef(operationId), message));
   if (isWanted === true) return { kind: 'operation-started', operationId };
   return { kind: 'operation-over', operationId, isGone: isWanted === undefined };

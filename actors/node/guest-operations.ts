@@ -65,6 +65,11 @@ export class GuestOperations {
     this.#options = options;
   }
 
+  /** What is to be begun now is meant for this one. */
+  get boot(): string {
+    return this.#options.boot;
+  }
+
   /** The outcome; null when there is none within `waitMs`: ask again. Error: `guest/lost` (P1). */
   async run(operation: GuestOperation, waitMs: number): Promise<Outcome | null> {
     const { clock } = this.#options;

@@ -23,7 +23,7 @@ export interface MachineConsoles extends Pick<Consoles, 'readConsole' | 'clearCo
 
 /** What reaches into the guests of this machine. */
 export interface Guests {
-  readonly operations: Pick<GuestOperations, 'run' | 'end'>;
+  readonly operations: Pick<GuestOperations, 'boot' | 'run' | 'end'>;
   /** Takes a picture of the screen into the spool; resolves to its id there. */
   takeScreenshot(instanceId: string): Promise<string>;
 }
@@ -84,6 +84,8 @@ export function machineService(options: MachineServiceOptions): Service {
         return consoles.screenKind(message.vdi);
       case 'usage':
         return plain(options.usageOf(message.instanceId));
+      case 'guest-boot':
+        return guests.operations.boot;
       case 'run-agent-operation':
         return plain(await guests.operations.run(message, OUTCOME_WAIT_MS));
       case 'end-agent-operation':

@@ -70,11 +70,11 @@ async function carryOut(world: World): Promise<void> {
     const about = { namespace: 'ns', instanceId: INSTANCE.id, commands: [command] };
     await world.request(ref, { kind: 'create', ...about });
   }
-  const isOver = (state: AgentOperationState | undefined) =>
+  const isSettled = (state: AgentOperationState | undefined) =>
     state !== undefined && state.settled === state.phase && state.settled !== null;
   const areOver = () => {
     tellBoot(world);
-    return operationsOf(world).every(isOver);
+    return operationsOf(world).every(isSettled);
   };
   await world.untilUp('all operations are over', areOver, PATIENCE_MS);
   await world.clock.advance(5_000);
@@ -162,6 +162,28 @@ test('one that no answer comes to is over after an hour, and the next one has it
   await world.untilUp('it is over', () => world.phaseOf(endless) === 'error', PATIENCE_MS);
   await world.untilUp('the next is done', () => world.phaseOf(behind) === 'complete', 60_000);
 });
+
+test('one whose turn comes before its instance has heard of the new daemon is carried out', async () => {
+  const world = await prepare();
+  const make = (index: number, commandline: string) => {
+    const ref = agentOperationRef(`o${index}`);
+    const command = { command: 'execute', commandline, 'block-for-result': true } as const;
+    const about = { namespace: 'ns', instanceId: INSTANCE.id, commands: [command] };
+    return world.request(ref, { kind: 'create', ...about }).then(() => ref);
+  };
+  const endless = await make(0, 'sleep');
+  const behind = await make(1, 'echo 2');
+  await world.untilUp('it runs', () => world.phaseOf(endless) === 'executing', PATIENCE_MS);
+  world.kill();
+  // Nobody tells the instance of the boot.
+  await world.untilUp('it is over', () => world.phaseOf(endless) === 'error', PATIENCE_MS);
+  await world.untilUp('the next is over', () => isOver(world.phaseOf(behind)), PATIENCE_MS);
+  assert.is(world.phaseOf(behind), 'complete');
+});
+
+function isOver(phase: string | undefined): boolean {
+  return phase === 'complete' || phase === 'error';
+}
 
 test('one for an instance that is not there is refused in words', async () => {
   const world = await prepare();

@@ -330,6 +330,7 @@ export class World {
 async function carryOut(operations: GuestOperations, body: Message): Promise<Json> {
   const message = decodeMachineMessage(body);
   if (message.kind === 'end-agent-operation') operations.end(message.operationId);
+  if (message.kind === 'guest-boot') return operations.boot;
   if (message.kind !== 'run-agent-operation') return null;
   return (await operations.run(message, OUTCOME_WAIT_MS)) as unknown as Json;
 }
