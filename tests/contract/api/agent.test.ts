@@ -1,6 +1,7 @@
 // Agent operations and screenshots over REST (contract: instances 11.5 and 12, nodes-admin-events 3).
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { agentOperationRef } from '../../../actors/agent-operation/state.ts';
 import { instanceRef } from '../../../actors/instance/state.ts';
 import { BOOT, NODE, openApiWorld, type ApiWorld, type View } from '../../support/api-world.ts';
 import { waitUntil } from '../../support/wait.ts';
@@ -186,13 +187,15 @@ test('an agent that dies ends the operation with the reason', async () => {
 
 test('what was meant for an earlier daemon of the node is not run by a later one', async () => {
   const path = await ready();
-  await world.tell(instanceRef(idOf(path)), { kind: 'node-seen', node: NODE, boot: 'earlier' });
-  // What the view shows of the agent is of a domain that has been looked at since.
-  await world.settled(path, 'created');
-  const operation = await ended(await execute(path, 'echo 1'), 'error');
+  await execute(path, 'sleep');
+  const asked = await execute(path, 'echo 1');
+  await world.settled(`/agentoperations/${String(asked['uuid'])}`, 'queued');
+  const ref = agentOperationRef(String(asked['uuid']));
+  await world.tell(ref, { kind: 'start', boot: 'earlier' });
+  const operation = await ended(asked, 'error');
   const { failure } = world.read.agentOperations.get(String(operation['uuid']))?.state ?? {};
   assert.match(failure?.reason ?? '', /daemon of its node was started again/);
-  assert.equal(world.machine.agentOf(idOf(path)).lines, []);
+  assert.not.ok(world.machine.agentOf(idOf(path)).lines.includes('echo 1'));
 });
 
 test('without an agent that is ready: 400; on an instance that is not: 406; on a foreign one: 404', async () => {
