@@ -1496,12 +1496,6 @@ export interface Operations {
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: null;
   };
-  /** Events over WebSocket: from a revision on, or live. */
-  'GET /stream': {
-    readonly params: Readonly<Record<never, string>>;
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: null;
-  };
   /** A ticket that opens one WebSocket once, for those who cannot send a header. */
   'POST /tickets': {
     readonly params: Readonly<Record<never, string>>;
@@ -1515,18 +1509,6 @@ export interface Operations {
       readonly expires_in: number;
       readonly path: string;
     };
-  };
-  /** The serial console, both ways, over WebSocket; shared by all who have it open. */
-  'GET /instances/{instance_ref}/console': {
-    readonly params: { readonly instance_ref: string };
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: null;
-  };
-  /** The graphic console (VNC or SPICE), both ways, over WebSocket. */
-  'GET /instances/{instance_ref}/vdi': {
-    readonly params: { readonly instance_ref: string };
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: null;
   };
   /** What an object was at a store revision or time, or is now; removed ones too. */
   'GET /history/{kind}/{ref}': {

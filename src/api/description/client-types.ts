@@ -25,7 +25,10 @@ export function clientTypes(document: JsonObject): string {
 function operationType(at: string, operation: JsonObject): string {
   const params = variablesOf(at).map((name) => `readonly ${name}: string`);
   const body = object(contentOf(operation['requestBody'])['application/json'])['schema'];
-  const answers = contentOf(object(operation['responses'])['200']);
+  const responses = object(operation['responses']);
+  // A WebSocket is no call.
+  if ('101' in responses) return '';
+  const answers = contentOf(responses['200']);
   const json = object(answers['application/json'])['schema'];
   const answer = 'application/json' in answers ? typeOf(json) : 'Uint8Array';
   const { summary } = operation;

@@ -84,7 +84,7 @@ function operation(route: Route, schemas: Schemas): JsonObject {
     ...(parameters.length === 0 ? {} : { parameters }),
     ...requestBody(route, schemas),
     responses: {
-      ...(missing === null ? { 200: answer(route.answer, schemas) } : {}),
+      ...(missing === null ? success(route.answer, schemas) : {}),
       ...Object.fromEntries(
         route.errors.map((status) => [
           String(status),
@@ -139,10 +139,11 @@ function saysNothing(schema: TSchema): boolean {
   return !('type' in schema) && !('const' in schema) && !('enum' in schema);
 }
 
-function answer(shape: AnswerShape, schemas: Schemas): JsonObject {
-  if ('bytes' in shape) return { description: 'Done', content: { [shape.bytes]: {} } };
+function success(shape: AnswerShape, schemas: Schemas): JsonObject {
+  if ('upgrade' in shape) return { 101: { description: 'It goes on as a WebSocket' } };
+  if ('bytes' in shape) return { 200: { description: 'Done', content: { [shape.bytes]: {} } } };
   const schema = schemas.of(shape.json);
-  return { description: 'Done', content: { 'application/json': { schema } } };
+  return { 200: { description: 'Done', content: { 'application/json': { schema } } } };
 }
 
 function refusal(status: number): JsonObject {

@@ -96,8 +96,11 @@ export type Answer =
       readonly pieces: AsyncIterable<Uint8Array>;
     };
 
-/** What a route answers: JSON of a schema, or bytes of a content type. */
-export type AnswerShape = { readonly json: TSchema } | { readonly bytes: string };
+/** What a route answers: JSON of a schema, bytes of a content type, or a WebSocket (channel.ts). */
+export type AnswerShape =
+  | { readonly json: TSchema }
+  | { readonly bytes: string }
+  | { readonly upgrade: 'websocket' };
 
 /** `null`: it is done, and there is nothing to say. */
 export const NOTHING: AnswerShape = { json: Type.Null() };

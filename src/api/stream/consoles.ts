@@ -3,7 +3,7 @@ import type { InstanceState } from '../../../actors/instance/state.ts';
 import { reasonOf, TroupeError } from '../../../actors/kernel/errors.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { CLOSE, onlyUpgrades, socketRoute, type Opening, type Purpose } from '../http/channel.ts';
-import { NOTHING, route, type Route } from '../http/route.ts';
+import { route, type Route } from '../http/route.ts';
 import { finder } from '../objects/reference.ts';
 import { instances } from '../objects/resources.ts';
 import type { ApiServices, ConsoleKind } from '../services.ts';
@@ -16,7 +16,12 @@ export function consoleSocketRoutes(services: ApiServices): Route[] {
   const object = finder(instances(services.read), 'instance_ref');
   const opens = (plain: Route, purpose: Purpose, which: ConsoleKind) =>
     socketRoute(plain, purpose, (request) => open(services, object(request), which));
-  const common = { answer: NOTHING, object, errors: [409, 426], handle: onlyUpgrades };
+  const common = {
+    answer: { upgrade: 'websocket' },
+    object,
+    errors: [409, 426],
+    handle: onlyUpgrades,
+  } as const;
   return [
     opens(
       route('GET /instances/:instance_ref/console', {

@@ -10,7 +10,7 @@ import {
   type ChannelEnd,
   type Opening,
 } from '../http/channel.ts';
-import { json, NOTHING, optional, route, type Caller, type Route } from '../http/route.ts';
+import { json, optional, route, type Caller, type Route } from '../http/route.ts';
 import { unauthenticated } from '../identity/auth.ts';
 import { resolve } from '../objects/reference.ts';
 import { instances } from '../objects/resources.ts';
@@ -38,7 +38,7 @@ export function streamRoutes(services: ApiServices): Route[] {
     socketRoute(
       route('GET /stream', {
         summary: 'Events over WebSocket: from a revision on, or live',
-        answer: NOTHING,
+        answer: { upgrade: 'websocket' },
         rule: 'own',
         errors: [426],
         handle: onlyUpgrades,
