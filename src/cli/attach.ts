@@ -60,7 +60,7 @@ class Line {
   async open(instance: string): Promise<void> {
     const { world } = this.#call;
     this.#socket = await openSocket(
-      this.#call.client(),
+      this.#call.client().sockets,
       { purpose: 'console', instance },
       {
         message: (bytes) => {

@@ -48,7 +48,7 @@ export function followStream(call: Call, filter: EventFilter, limit: number | nu
   const types = type === undefined ? {} : { types: [type] };
   const screen = new Screen(call, limit);
   return new Promise((resolve, reject) => {
-    const reading = eventStream(call.client(), { ...filter, ...types }).subscribe({
+    const reading = eventStream(call.client().sockets, { ...filter, ...types }).subscribe({
       next: (item) => screen.show(item),
       error: (error: unknown) => {
         world.signal.removeEventListener('abort', stop);

@@ -1,6 +1,7 @@
 // The API by method and path: what the command line uses. Programs have typed objects (troupe.ts).
 import { Connection, type Method } from './connection.ts';
 import { nodeTransport } from './node-transport.ts';
+import type { TicketSource } from './socket.ts';
 
 export type { Method } from './connection.ts';
 
@@ -20,6 +21,11 @@ export type View = Readonly<Record<string, unknown>>;
 
 export class Client {
   readonly #connection: Connection;
+
+  /** For WebSockets. */
+  get sockets(): TicketSource {
+    return this.#connection;
+  }
 
   /** Who waits sees at once that nobody answers: nothing is tried twice. */
   constructor({ apiUrl, ...options }: ClientOptions) {

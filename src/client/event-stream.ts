@@ -5,8 +5,8 @@
 // V3  Whoever keeps `resume` of the last item that it has worked off may go on from there with a new observable.
 import { Observable, type Subscriber } from 'rxjs';
 import { ApiError } from './api-error.ts';
-import type { Client, View } from './client.ts';
-import { openSocket, type SocketClosed } from './socket.ts';
+import type { Event } from './operations.ts';
+import { openSocket, type SocketClosed, type TicketSource } from './socket.ts';
 
 /** All optional: left out means any, and from now on. */
 export interface EventFilter {
@@ -26,7 +26,7 @@ export interface StreamEvent {
   readonly id: string;
   readonly namespace: string;
   /** As `GET .../events` shows it. */
-  readonly event: View;
+  readonly event: Event & Readonly<Record<string, unknown>>;
   readonly resume: string;
 }
 
@@ -60,15 +60,20 @@ export class StreamError extends Error {
   }
 }
 
+/** The server says something every 30 s. */
+const SILENCE_MS = 75_000;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
 /** Closes that another try does not change (docs/stream.md). */
 const FINAL = new Set([1009, 4000, 4003, 4011]);
 
 /** Connects when subscribed to; unsubscribing ends it. */
-export function eventStream(client: Client, filter: EventFilter = {}): Observable<StreamItem> {
+export function eventStream(
+  source: TicketSource,
+  filter: EventFilter = {},
+): Observable<StreamItem> {
   return new Observable((subscriber) => {
-    const reading = new Reading(client, filter, subscriber);
+    const reading = new Reading(source, filter, subscriber);
     reading.connect();
     return () => reading.stop();
   });
@@ -81,29 +86,37 @@ interface Frame {
 }
 
 class Reading {
-  readonly #client: Client;
+  readonly #source: TicketSource;
   readonly #filter: EventFilter;
   readonly #to: Subscriber<StreamItem>;
   #after: string | number | undefined;
   #socket: WebSocket | undefined;
+  /** Of the pause before the next try, or of silence. */
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #attempt = 0;
   #pauseMs = FIRST_PAUSE_MS;
   #isLive = false;
   #isOver = false;
 
-  constructor(client: Client, filter: EventFilter, to: Subscriber<StreamItem>) {
-    this.#client = client;
+  constructor(source: TicketSource, filter: EventFilter, to: Subscriber<StreamItem>) {
+    this.#source = source;
     this.#filter = filter;
     this.#after = filter.after;
     this.#to = to;
   }
 
   connect(): void {
+    const attempt = ++this.#attempt;
+    // One that went silent may come to life again, when nobody listens to it any more.
     const listener = {
-      message: (frame: string | Uint8Array) => this.#hear(frame),
-      closed: (how: SocketClosed) => this.#closed(how),
+      message: (frame: string | Uint8Array) => {
+        if (attempt === this.#attempt) this.#hear(frame);
+      },
+      closed: (how: SocketClosed) => {
+        if (attempt === this.#attempt) this.#closed(how);
+      },
     };
-    openSocket(this.#client, { purpose: 'stream' }, listener).then(
+    openSocket(this.#source, { purpose: 'stream' }, listener).then(
       (socket) => this.#opened(socket),
       (error: unknown) => this.#failed(error),
     );
@@ -118,12 +131,14 @@ class Reading {
   #opened(socket: WebSocket): void {
     if (this.#isOver) return socket.close();
     this.#socket = socket;
+    this.#watchSilence(socket);
     const after = this.#after === undefined ? {} : { after: this.#after };
     socket.send(JSON.stringify({ ...this.#filter, ...after }));
   }
 
   #hear(text: string | Uint8Array): void {
     if (this.#isOver || typeof text !== 'string') return;
+    if (this.#socket !== undefined) this.#watchSilence(this.#socket);
     const { frame, resume, items } = JSON.parse(text) as Frame;
     this.#pauseMs = FIRST_PAUSE_MS;
     if (frame === 'items') this.#tell(items, resume);
@@ -142,6 +157,15 @@ class Reading {
     }
   }
 
+  #watchSilence(socket: WebSocket): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      // A close waits for an answer that may never come.
+      socket.close();
+      this.#closed({ code: 0, reason: `nothing was heard for ${SILENCE_MS / 1000} s` });
+    }, SILENCE_MS);
+  }
+
   #closed({ code, reason }: SocketClosed): void {
     if (this.#isOver) return;
     if (FINAL.has(code)) return this.#to.error(new StreamError(code, reason));
@@ -156,6 +180,8 @@ class Reading {
   }
 
   #again(reason: string): void {
+    this.#attempt++;
+    clearTimeout(this.#timer);
     this.#to.next({ what: 'lost', reason });
     // Half of it by chance, so that not all come back at once.
     const pauseMs = this.#pauseMs * (0.5 + Math.random() / 2);

@@ -7,5 +7,12 @@ export type { WaitOptions } from './objects/handle.ts';
 export { Artifact, Artifacts, type UploadOptions } from './objects/artifact.ts';
 export { Instance, Instances, type NewInstance, type NewInterface } from './objects/instance.ts';
 export { Network, NetworkInterface, Networks, type NewNetwork } from './objects/network.ts';
+export {
+  StreamError,
+  type EventFilter as StreamFilter,
+  type StreamEvent,
+  type StreamGap,
+  type StreamItem,
+} from './event-stream.ts';
 export type { EventFilter } from './objects/past-events.ts';
 export { Troupe, type TroupeOptions } from './troupe.ts';

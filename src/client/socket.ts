@@ -1,6 +1,9 @@
 // WebSockets of the API for the client: each is opened with a ticket, since browsers send no headers.
 import { ApiError } from './api-error.ts';
-import type { Client } from './client.ts';
+import type { Connection } from './connection.ts';
+
+/** What tickets are asked of. */
+export type TicketSource = Pick<Connection, 'json' | 'url'>;
 
 /** What a ticket is asked for. */
 export interface SocketWish {
@@ -23,12 +26,15 @@ export interface SocketListener {
 
 /** Opens one; resolves when it is open. Errors: ApiError; status 0 when it came to no connection. */
 export async function openSocket(
-  client: Client,
+  source: TicketSource,
   wish: SocketWish,
   listener: SocketListener,
 ): Promise<WebSocket> {
-  const { path } = await client.view('POST', '/tickets', wish);
-  const url = `${client.apiUrl.replace(/^http/, 'ws')}${String(path)}`;
+  // Of two tickets one is never used, and ends by itself: so it may be asked for twice.
+  const asked = { method: 'POST', path: '/tickets', idempotencyKey: crypto.randomUUID() } as const;
+  const { path } = (await source.json({ ...asked, json: wish })) as { readonly path: string };
+  const base = source.url;
+  const url = `${base.replace(/^http/, 'ws')}${path}`;
   const socket = new WebSocket(url);
   socket.binaryType = 'arraybuffer';
   return new Promise((resolve, reject) => {
@@ -44,9 +50,8 @@ export async function openSocket(
     socket.addEventListener('close', ({ code, reason }) => {
       if (isOpen) return listener.closed({ code, reason });
       // The runtime does not tell what was answered; asking for a ticket did.
-      reject(
-        new ApiError(0, `${client.apiUrl} did not open a WebSocket`, '', `GET ${wish.purpose}`),
-      );
+      const why = `${base} did not open a WebSocket`;
+      reject(new ApiError(0, why, '', `GET ${wish.purpose}`));
     });
     // A close event follows, and says more.
     socket.addEventListener('error', () => undefined);

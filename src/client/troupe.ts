@@ -1,5 +1,7 @@
 // The programmatic client: typed objects with their verbs, over any nodes of a cluster.
+import type { Observable } from 'rxjs';
 import { Connection, type ConnectionOptions } from './connection.ts';
+import { eventStream, type EventFilter, type StreamItem } from './event-stream.ts';
 import { Artifacts } from './objects/artifact.ts';
 import { Instances } from './objects/instance.ts';
 import { NetworkInterface, Networks } from './objects/network.ts';
@@ -25,6 +27,14 @@ export class Troupe {
     this.instances = new Instances(this.api);
     this.networks = new Networks(this.api);
     this.artifacts = new Artifacts(this.api);
+  }
+
+  /**
+   * What happens, as it happens, or from a place in the past on; it outlives its connections (event-stream.ts). Errors:
+   * StreamError, and those of a login.
+   */
+  events(filter: EventFilter = {}): Observable<StreamItem> {
+    return eventStream(this.api.connection, filter);
   }
 
   /** By its UUID. Error: NotFoundError. */

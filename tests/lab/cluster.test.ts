@@ -220,19 +220,23 @@ test('consoles and events reach clients at every node; a ticket made at one open
   const client = world.client('n1');
   const instance = String(world.guest('n3').instance['uuid']);
   const heard: StreamItem[] = [];
-  const reading = eventStream(world.client('n2'), { kind: 'instance', id: instance, after: 0 });
+  const reading = eventStream(world.client('n2').sockets, {
+    kind: 'instance',
+    id: instance,
+    after: 0,
+  });
   const following = reading.subscribe((item) => heard.push(item));
   const text = { serial: '', screen: '' };
   const into = (which: keyof typeof text) => ({
     message: (frame: string | Uint8Array) => void (text[which] += Buffer.from(frame).toString()),
     closed: () => undefined,
   });
-  const serial = await openSocket(client, { purpose: 'console', instance }, into('serial'));
+  const serial = await openSocket(client.sockets, { purpose: 'console', instance }, into('serial'));
   serial.send(Buffer.from('\r'));
   await waitUntil('a shell', () => /[#$] /.test(text.serial));
   serial.send(Buffer.from('echo both-$((6*7))\r'));
   await waitUntil(`its answer in ${text.serial}`, () => text.serial.includes('both-42'));
-  const screen = await openSocket(client, { purpose: 'vdi', instance }, into('screen'));
+  const screen = await openSocket(client.sockets, { purpose: 'vdi', instance }, into('screen'));
   await waitUntil('the screen greets', () => text.screen.startsWith('RFB 003.'));
   for (const socket of [serial, screen]) socket.close();
   const { path } = await world.client('n2').view('POST', '/tickets', { purpose: 'stream' });

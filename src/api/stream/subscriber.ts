@@ -42,7 +42,6 @@ export interface SubscriberOptions {
 export class Subscriber {
   readonly #options: SubscriberOptions;
   #through: number;
-  #marked: number;
   #isLive = false;
   #wasLive = false;
   #isFull = false;
@@ -56,7 +55,6 @@ export class Subscriber {
     this.#options = options;
     const { subscription, recent, node, clock, aheadMs } = options;
     this.#through = subscription.after ?? recent.through;
-    this.#marked = this.#through;
     this.#send(helloFrame(node, this.#through));
     if (this.#through > recent.through) {
       this.#ahead = clock.after(aheadMs, () => this.#checkAhead());
@@ -82,11 +80,10 @@ export class Subscriber {
     this.#deliver(frames, batch.through);
   }
 
-  /** Tells a reader to whom nothing happened how far that goes. */
+  /** Tells a reader to whom nothing happened how far that goes, and that it is connected. */
   mark(): void {
-    if (!this.#isLive || this.#isFull || this.#isOver || this.#marked === this.#through) return;
+    if (!this.#isLive || this.#isFull || this.#isOver) return;
     this.#send(placeFrame('mark', this.#through));
-    this.#marked = this.#through;
   }
 
   /** Says why, then closes. */
@@ -117,7 +114,6 @@ export class Subscriber {
     if (this.#wasLive || !this.#isLive || this.#isFull) return;
     this.#wasLive = true;
     this.#send(placeFrame('live', this.#through));
-    this.#marked = this.#through;
   }
 
   /** Hands over what is recent, for as long as there is room. */
@@ -172,7 +168,6 @@ export class Subscriber {
       if (this.#isFull) return;
       this.#send(frame.bytes);
       this.#through = frame.through;
-      this.#marked = frame.through;
     }
     this.#through = through;
   }

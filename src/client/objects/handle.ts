@@ -1,5 +1,7 @@
 // What all typed objects are: the last view of one, and how to get a newer one.
 import { NotFoundError, ObjectFailedError, WaitTimeoutError } from '../api-error.ts';
+import type { Observable } from 'rxjs';
+import { eventStream, type EventFilter, type StreamItem } from '../event-stream.ts';
 import type { Operator } from '../operator.ts';
 
 export interface WaitOptions {
@@ -26,7 +28,7 @@ export abstract class Handle<V extends StatefulView> {
     this.#view = view;
   }
 
-  /** What errors call it. */
+  /** What errors, and events, call it. */
   protected abstract readonly kind: string;
 
   /** How the API names it, whatever else has its name. */
@@ -86,6 +88,12 @@ export abstract class Handle<V extends StatefulView> {
       }
       await pause(pollMs, signal);
     }
+  }
+
+  /** What happens to it: see Troupe.events(). */
+  events(filter: Pick<EventFilter, 'types' | 'after'> = {}): Observable<StreamItem> {
+    const { kind, id } = this;
+    return eventStream(this.operator.connection, { ...filter, kind, id });
   }
 
   #failed(): ObjectFailedError {

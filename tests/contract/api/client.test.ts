@@ -4,8 +4,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import {
+  connect as connectTcp,
+  createServer as createTcpServer,
+  type AddressInfo,
+  type Socket,
+} from 'node:net';
 import { randomBytes } from 'node:crypto';
+import { lastValueFrom } from 'rxjs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connect as connectBrowser } from '../../../src/client/browser.ts';
@@ -16,14 +22,19 @@ import {
   NotFoundError,
   NotReadyError,
   ObjectFailedError,
+  StreamError,
   UnauthenticatedError,
   UnavailableError,
   WaitTimeoutError,
+  type Network,
+  type StreamItem,
   type Troupe,
 } from '../../../src/client/index.ts';
 import { firstInstance } from '../../../src/client/examples/first-instance.ts';
+import { messagesUntil } from '../../../src/client/examples/follow-events.ts';
 import { uploadImage } from '../../../src/client/examples/upload.ts';
 import { openApiWorld, refusedByMachine, SECRETS, type ApiWorld } from '../../support/api-world.ts';
+import { waitUntil } from '../../support/wait.ts';
 
 const test = suite('api: typed client');
 let world: ApiWorld;
@@ -197,6 +208,72 @@ test('what is not safe to send twice is not, unless it cannot have arrived', asy
   assert.is((await network.delete()).id, network.id);
 });
 
+/** Passes connections on to the API until it is cut. */
+async function wire(): Promise<{ url: string; cut: () => void }> {
+  const open = new Set<Socket>();
+  const server = createTcpServer((client) => {
+    const api = connectTcp(world.port, '127.0.0.1');
+    for (const one of [client, api]) {
+      open.add(one);
+      one.on('error', () => one.destroy());
+      one.on('close', () => open.delete(one));
+    }
+    client.pipe(api);
+    api.pipe(client);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const cut = () => {
+    server.close();
+    for (const one of open) one.destroy();
+  };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, cut };
+}
+
+for (const [name, make] of [
+  ['node', connect],
+  ['fetch', connectBrowser],
+] as const) {
+  test(`${name}: events come once and in order, also when the node that tells of them is lost`, async () => {
+    const first = await wire();
+    const troupe = make({ ...login, urls: [first.url, url] });
+    const items: StreamItem[] = [];
+    const reading = troupe.events({ kind: 'network' }).subscribe((item) => items.push(item));
+    await waitUntil('it is live', () => items.some(({ what }) => what === 'live'));
+    const direct = connect({ ...login, urls: url });
+    const before = await direct.networks.create({ netblock: '10.70.0.0/24' });
+    await before.waitUntil('created', quick);
+    await waitUntil('news', () => items.some((one) => one.what === 'event'));
+    first.cut();
+    const after = await direct.networks.create({ netblock: '10.71.0.0/24' });
+    await after.waitUntil('created', quick);
+    const seen = (id: string) =>
+      items.flatMap((one) => (one.what === 'event' && one.id === id ? [one] : []));
+    const told = async (network: Network) => (await network.pastEvents({ limit: -1 })).length;
+    for (const network of [before, after]) {
+      await waitUntil('all is told', async () => seen(network.id).length === (await told(network)));
+    }
+    assert.ok(items.some(({ what }) => what === 'lost'));
+    const revisions = items.flatMap((one) => (one.what === 'event' ? [one.revision] : []));
+    assert.equal(
+      revisions,
+      revisions.toSorted((a, b) => a - b),
+    );
+    reading.unsubscribe();
+    await waitUntil('nothing is left open', () => world.sockets.size === 0);
+  });
+}
+
+test('a stream of what may not be seen is an error, and is not tried again', async () => {
+  const troupe = connect({ ...login, urls: url });
+  const ended = await lastValueFrom(troupe.events({ namespace: 'other' })).catch(
+    (error: unknown) => error,
+  );
+  assert.ok(ended instanceof StreamError);
+  assert.is(ended.code, 4003);
+  await waitUntil('nothing is left open', () => world.sockets.size === 0);
+});
+
 test('a conflict is one', async () => {
   const troupe = connect({ ...login, urls: url });
   const network = await troupe.networks.create({ netblock: '10.62.0.0/24' });
@@ -219,6 +296,15 @@ test('the examples do what they say', async () => {
   rmSync(dirname(path), { recursive: true });
   assert.is(said.at(-1), '5000000 bytes sent');
   assert.is(image.state, 'created');
+  const vm = await troupe.instances.create({
+    name: 'told',
+    cpus: 1,
+    memory: 1,
+    disk: [{ size: 1 }],
+  });
+  await vm.waitUntil('created', quick);
+  const messages = (await vm.pastEvents({ limit: -1 })).map(({ message }) => message).toReversed();
+  assert.equal(await messagesUntil(vm, messages.at(-1) ?? ''), messages);
 });
 
 test.run();
