@@ -82,7 +82,9 @@ export function instancePerformers(
 async function startOperation(state: State, context: Context): Promise<InstanceMessage> {
   const operationId = context.key;
   // Not as it was last heard of: a daemon that was started again a moment ago would refuse what was never begun.
-  const boot = decodeBoot(await context.ask(machineRef(state.node ?? ''), { kind: 'guest-boot' }));
+  const instanceId = context.self.id;
+  const machine = machineRef(state.node ?? '');
+  const boot = decodeBoot(await context.ask(machine, { kind: 'guest-boot', instanceId }));
   const message = { kind: 'start', boot } as const;
   const isWanted = await unlessGone(context.ask(agentOperationRef(operationId), message));
   if (isWanted === true) return { kind: 'operation-started', operationId };

@@ -65,9 +65,18 @@ export class GuestOperations {
     this.#options = options;
   }
 
-  /** What is to be begun now is meant for this one. */
-  get boot(): string {
-    return this.#options.boot;
+  /**
+   * The boot that what is begun on this guest now is meant for. Error: `object/not-ready` while its agent does not answer: a
+   * daemon that has just begun has not found it yet.
+   */
+  bootFor(instanceId: string): string {
+    const { agentOf, boot } = this.#options;
+    try {
+      agentOf(instanceId);
+      return boot;
+    } catch (error) {
+      throw new TroupeError('object/not-ready', reasonOf(error), {}, error);
+    }
   }
 
   /** The outcome; null when there is none within `waitMs`: ask again. Error: `guest/lost` (P1). */

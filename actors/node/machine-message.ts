@@ -29,8 +29,8 @@ const MESSAGES = {
   'screen-kind': { vdi: Type.String() },
   /** Replies what the instance has used lately, as events, oldest first. */
   usage: { instanceId: Type.String() },
-  /** Replies the boot of the daemon, for which an agent operation is meant that is begun now. */
-  'guest-boot': {},
+  /** Replies the boot of the daemon, for which an agent operation is meant that is begun now. Error: `object/not-ready`. */
+  'guest-boot': { instanceId: Type.String() },
   /**
    * Has the agent in the guest carry the commands out, unless that was asked for before; replies the outcome, or null when
    * there is none yet after a while. `boot`: of the daemon that is meant (guest-operations.ts).

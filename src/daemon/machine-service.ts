@@ -23,7 +23,7 @@ export interface MachineConsoles extends Pick<Consoles, 'readConsole' | 'clearCo
 
 /** What reaches into the guests of this machine. */
 export interface Guests {
-  readonly operations: Pick<GuestOperations, 'boot' | 'run' | 'end'>;
+  readonly operations: Pick<GuestOperations, 'bootFor' | 'run' | 'end'>;
   /** Takes a picture of the screen into the spool; resolves to its id there. */
   takeScreenshot(instanceId: string): Promise<string>;
 }
@@ -85,7 +85,7 @@ export function machineService(options: MachineServiceOptions): Service {
       case 'usage':
         return plain(options.usageOf(message.instanceId));
       case 'guest-boot':
-        return guests.operations.boot;
+        return guests.operations.bootFor(message.instanceId);
       case 'run-agent-operation':
         return plain(await guests.operations.run(message, OUTCOME_WAIT_MS));
       case 'end-agent-operation':

@@ -26,6 +26,7 @@ import { networkPerformers } from '../../actors/network/effects.ts';
 import { network } from '../../actors/network/network.ts';
 import { domainConverger } from '../../actors/node/domain.ts';
 import { Executors } from '../../actors/node/executors.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
 import { GuestOperations } from '../../actors/node/guest-operations.ts';
 import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
 import { nodePerformers } from '../../actors/node/effects.ts';
@@ -49,6 +50,8 @@ const ZONE = 'cloud.test';
 const STEP_MS = 250;
 /** Rarer than in life: each look costs real time, and hours pass here. */
 const WATCH_MS = 60_000;
+/** A daemon finds the agents of guests that run already only after a while. */
+const FOUND_MS = 3_000;
 const GIB = 2 ** 30;
 
 /** `kind/effect/stage`, or `kind/turn/stage`. */
@@ -259,9 +262,13 @@ export class World {
     const { log } = this.kept;
     const service = (to: Address, message: Message, trace: string) =>
       isAlive() ? executors.handle(to, message, trace) : new Promise<never>(() => {});
+    const foundAtMono = this.clock.monoMs() + FOUND_MS;
     const operations = new GuestOperations({
       boot,
-      agentOf: (instanceId) => hypervisor.agentOf(instanceId),
+      agentOf: (instanceId) => {
+        if (this.clock.monoMs() >= foundAtMono) return hypervisor.agentOf(instanceId);
+        throw new TroupeError('guest/lost', 'this daemon has not found the agent yet');
+      },
       spool: { keep: (chunks) => this.#spool(chunks) },
       readBlob: () => noBytes(),
       clock: this.clock,
@@ -330,7 +337,7 @@ export class World {
 async function carryOut(operations: GuestOperations, body: Message): Promise<Json> {
   const message = decodeMachineMessage(body);
   if (message.kind === 'end-agent-operation') operations.end(message.operationId);
-  if (message.kind === 'guest-boot') return operations.boot;
+  if (message.kind === 'guest-boot') return operations.bootFor(message.instanceId);
   if (message.kind !== 'run-agent-operation') return null;
   return (await operations.run(message, OUTCOME_WAIT_MS)) as unknown as Json;
 }
