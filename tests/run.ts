@@ -4,8 +4,8 @@
 // R1  uvu exits 0 when a hook throws or a test throws a non-Error, so a file passes only if its
 //     closing lines say Passed = Total > 0.
 // R2  Two files at a time, but only one that starts virtual machines or daemons (HEAVY): two of
-//     those on two cores miss deadlines that say nothing about the code. A long one that waits more
-//     than it computes (PATIENT) goes beside them, first.
+//     those on two cores miss deadlines that say nothing about the code. Long ones that wait more
+//     than they compute (PATIENT) go beside them, first.
 // R3  A folder that does not exist yet has no tests; nothing to run at all is a failure.
 //
 // Usage: run.ts [--grep TEXT] [--timeout SECONDS] [--serial] [--failed N] FOLDER...
@@ -27,8 +27,8 @@ const { values, positionals } = parseArgs({
 
 /** Folders whose tests start virtual machines or whole daemons. */
 const HEAVY = /^tests\/(lab|contract\/(embedded|guest|hypervisor|image|libvirt|tour))\//;
-/** Kills and starts one daemon, over minutes. */
-const PATIENT = 'tests/lab/crash-points.test.ts';
+/** Kill and start one daemon, over minutes. */
+const PATIENT = ['tests/lab/crash-points.test.ts', 'tests/lab/early-stop.test.ts'];
 const DEFAULT_TIMEOUT_S = { light: 120, heavy: 300, lab: 600 };
 
 const roots = positionals.length > 0 ? positionals : ['tests/unit'];
@@ -36,7 +36,7 @@ const files = roots.flatMap(testFiles).filter((file) => file.includes(values.gre
 const sums = { passed: 0, failed: Number(values.failed) + (files.length === 0 ? 1 : 0) };
 
 function isHeavy(file: string): boolean {
-  return HEAVY.test(file) && file !== PATIENT;
+  return HEAVY.test(file) && !PATIENT.includes(file);
 }
 
 function timeoutMsOf(file: string): number {
@@ -84,7 +84,9 @@ function report(file: string, code: number | null, output: string, seconds: stri
 }
 
 const light = files.filter((file) => !isHeavy(file));
-const queue = light.sort((a, b) => Number(b === PATIENT) - Number(a === PATIENT)).values();
+const queue = light
+  .sort((a, b) => Number(PATIENT.includes(b)) - Number(PATIENT.includes(a)))
+  .values();
 const heavyQueue = files.filter(isHeavy)[Symbol.iterator]();
 const worker = async () => {
   for (const file of queue) await runFile(file);
