@@ -11,6 +11,7 @@
 // A2  Calls run in parallel. After a lost connection the client dials again by itself; subscribers hear
 //     `disconnected` and `connected`, and should list the domains again after each `connected`.
 // A3  A deadline does not undo a call: `outcome` is `unknown` then, and the daemon may act yet.
+import { BackupCalls } from './backup-calls.ts';
 import { BlockCalls } from './block-calls.ts';
 import { DomainCalls } from './domain-calls.ts';
 import { GuestCalls } from './guest-calls.ts';
@@ -44,6 +45,7 @@ export interface Libvirt {
   readonly host: HostCalls;
   readonly domains: DomainCalls;
   readonly block: BlockCalls;
+  readonly backup: BackupCalls;
   readonly guest: GuestCalls;
   /** Whether a call would reach the daemon at this moment. */
   readonly connected: boolean;
@@ -77,6 +79,7 @@ export async function connectLibvirt(options: LibvirtOptions): Promise<Libvirt> 
     host: new HostCalls(link),
     domains: new DomainCalls(link),
     block: new BlockCalls(link),
+    backup: new BackupCalls(link),
     guest: new GuestCalls(link),
     get connected() {
       return link.connected;

@@ -7,6 +7,7 @@ import { EVENTS } from '../../../src/drivers/libvirt/events.ts';
 import { REMOTE_PROGRAM } from '../../../src/drivers/libvirt/frame.ts';
 import { PROCEDURES } from '../../../src/drivers/libvirt/procedures.ts';
 import { startPinning, type Pinning } from './pinning.ts';
+import { backupPins } from './pins-backup.ts';
 import { blockPins } from './pins-block.ts';
 import { domainPins } from './pins-domain.ts';
 import { guestPins } from './pins-guest.ts';
@@ -14,7 +15,7 @@ import { hostPins } from './pins-host.ts';
 
 /** Probe names that libvirt-daemon installs: procedure numbers straight from its protocol files. */
 const LIBVIRT_LIST = '/usr/share/systemtap/tapset/libvirt_functions.stp';
-const PINS = { ...hostPins, ...domainPins, ...guestPins, ...blockPins };
+const PINS = { ...hostPins, ...domainPins, ...guestPins, ...backupPins, ...blockPins };
 
 const test = suite('libvirt procedures on a real libvirtd');
 let pinning: Pinning;
