@@ -52,6 +52,8 @@ type Of<K extends ArtifactMessage['kind']> = Extract<ArtifactMessage, { kind: K 
 
 /** The blob's own deadline plus time to hear of it. */
 const FETCH_MS = 1_860_000;
+/** The same for a disk that has to be copied first. */
+const SNAPSHOT_MS = 10_800_000;
 const RELEASE_MS = 300_000;
 
 export const initial: ArtifactState = {
@@ -89,6 +91,7 @@ function transition(
     case 'found':
       return found(state, message, turn);
     case 'add-version':
+    case 'version-failed':
     case 'remove-version':
     case 'version-released':
     case 'set-max-versions':
@@ -139,13 +142,20 @@ function found(state: ArtifactState, message: Of<'found'>, turn: Turn): Step<Art
 }
 
 type Change = Of<
-  'add-version' | 'remove-version' | 'version-released' | 'set-max-versions' | 'set-shared'
+  | 'add-version'
+  | 'version-failed'
+  | 'remove-version'
+  | 'version-released'
+  | 'set-max-versions'
+  | 'set-shared'
 >;
 
 function changed(state: ArtifactState, message: Change, turn: Turn): Step<ArtifactState> {
   switch (message.kind) {
     case 'add-version':
-      return addVersion(state, message.addition);
+      return addVersion(revived(state, turn), message.addition);
+    case 'version-failed':
+      return versionFailed(state, message, turn);
     case 'remove-version': {
       const step = removeVersion(state, message.index);
       // The last one takes the artifact along (contract: artifacts 7.6).
@@ -168,6 +178,28 @@ function changed(state: ArtifactState, message: Change, turn: Turn): Step<Artifa
         { type: 'audit', message: message.shared ? 'shared' : 'unshared' },
       ]);
   }
+}
+
+/** A snapshot that came to nothing leaves the artifact to the next one. */
+function revived(state: ArtifactState, turn: Turn): ArtifactState {
+  const isAwaited = state.type === 'snapshot' && state.phase === 'error';
+  if (!isAwaited || state.versions.length > 0) return state;
+  return { ...state, phase: 'initial', failure: null, sinceMs: turn.now };
+}
+
+function versionFailed(
+  state: ArtifactState,
+  { blobId, code, reason }: Of<'version-failed'>,
+  turn: Turn,
+): Step<ArtifactState> {
+  const isGoing = state.phase === 'delete-wait' || state.phase === 'deleted';
+  const isTaken = isPending(state, blobId) || holds(state, blobId);
+  if (isGoing || isTaken || state.addFailure?.blobId === blobId) return next(state);
+  const step = addFailed(state, { blobId, code, reason });
+  const isLast = state.phase === 'initial' && state.adding.length === 0;
+  if (step.state === null || !isLast) return step;
+  const failed = fail(step.state, { code, reason }, turn);
+  return { ...failed, events: step.events };
 }
 
 function addWaiter(state: ArtifactState, waiter: string): Step<ArtifactState> {
@@ -229,11 +261,16 @@ function effectFailed(
 
 function timeReached(state: ArtifactState, turn: Turn): Step<ArtifactState> {
   if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true, setback: null });
-  if (state.phase === 'initial' && state.sinceMs + FETCH_MS <= turn.now) {
-    const reason = `the image was not there within ${FETCH_MS / 60_000} minutes`;
+  const patienceMs = patienceOf(state);
+  if (state.phase === 'initial' && state.sinceMs + patienceMs <= turn.now) {
+    const reason = `the image was not there within ${patienceMs / 60_000} minutes`;
     return fail(state, failure('object/deadline', reason), turn);
   }
   return next(tryAgain(state, turn.now));
+}
+
+function patienceOf({ type }: ArtifactState): number {
+  return type === 'snapshot' ? SNAPSHOT_MS : FETCH_MS;
 }
 
 function fail(state: ArtifactState, why: Failure, turn: Turn): Step<ArtifactState> {
@@ -269,7 +306,7 @@ function passing(state: ArtifactState): Passing<ArtifactMessage> | null {
   const { sinceMs } = state;
   const since = { sinceMs, cancel: { kind: 'delete' } } as const;
   if (state.phase === 'initial') {
-    return { ...since, reason: 'waiting for its blob', deadlineAtMs: sinceMs + FETCH_MS };
+    return { ...since, reason: 'waiting for its blob', deadlineAtMs: sinceMs + patienceOf(state) };
   }
   if (state.phase === 'delete-wait') {
     const reason = withSetback('giving back its blobs', state);

@@ -6,7 +6,7 @@ export const PHASES: Readonly<Record<ArtifactState['phase'], readonly ArtifactSt
   none: ['initial'],
   initial: ['created', 'error', 'delete-wait'],
   created: ['error', 'delete-wait'],
-  error: ['delete-wait'],
+  error: ['initial', 'delete-wait'],
   // To `error` when it is parked after crashes; deleted again, it goes on.
   'delete-wait': ['deleted', 'error'],
   deleted: [],

@@ -71,6 +71,8 @@ const MESSAGES = {
   },
   /** Replies nothing; the version, or addFailure, tells how it went. */
   'add-version': { addition: Addition },
+  /** A version that was promised to come will not. */
+  'version-failed': { blobId: Type.String(), code: Type.String(), reason: Type.String() },
   'remove-version': { index: Type.Integer() },
   'version-released': { blobId: Type.String(), at: Type.Integer() },
   'set-max-versions': { maxVersions: Type.Integer({ minimum: 1 }) },

@@ -1,4 +1,4 @@
-// What hangs on an instance beside its machine: agent operations and pictures of its screen.
+// What hangs on an instance beside its machine: agent operations, pictures of its screen, snapshots of its disks.
 import { next, type Step, type Turn } from '../kernel/kind.ts';
 import {
   enlist,
@@ -8,6 +8,7 @@ import {
   operationStarted,
 } from './operations.ts';
 import { keepScreenshot, screenshotsDropped } from './screenshots.ts';
+import { enlistSnapshot, snapshotOver, snapshotsDropped } from './snapshots.ts';
 import type { InstanceMessage, InstanceState } from './state.ts';
 
 export type AttachmentMessage = Extract<
@@ -20,7 +21,10 @@ export type AttachmentMessage = Extract<
       | 'operation-over'
       | 'operations-dropped'
       | 'keep-screenshot'
-      | 'screenshots-dropped';
+      | 'screenshots-dropped'
+      | 'enlist-snapshot'
+      | 'snapshot-over'
+      | 'snapshots-dropped';
   }
 >;
 
@@ -44,5 +48,11 @@ export function attachmentChanged(
       return keepScreenshot(state, message);
     case 'screenshots-dropped':
       return next(screenshotsDropped(state, message));
+    case 'enlist-snapshot':
+      return enlistSnapshot(state, message, turn);
+    case 'snapshot-over':
+      return snapshotOver(state, message);
+    case 'snapshots-dropped':
+      return next(snapshotsDropped(state, message));
   }
 }

@@ -46,6 +46,7 @@ export function clean(
     state.nics.every((nic) => nic.phase === 'deleted') &&
     state.operations.length === 0 &&
     state.screenshots.length === 0 &&
+    state.snapshots.length === 0 &&
     state.areImagesReleased;
   if (!isDone) return next(state);
   const durationMs = turn.now - state.sinceMs;

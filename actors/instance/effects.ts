@@ -6,6 +6,7 @@ import { decoder, nullable, closed, Type } from '../kernel/schema.ts';
 import { agentOperationRef } from '../agent-operation/state.ts';
 import { artifactRef } from '../artifact/state.ts';
 import { blobRef, type BlobMessage } from '../blob/state.ts';
+import { diskSnapshotRef } from '../disk-snapshot/state.ts';
 import { gatewayOf, parseNetblock } from '../network/netblock.ts';
 import { NetworkFacts, networkRef } from '../network/state.ts';
 import type { DomainWish } from '../node/domain-wish.ts';
@@ -73,6 +74,13 @@ export function instancePerformers(
       const blobIds = [...screenshotsToDrop(state, isCleaning(state))];
       await Promise.all(blobIds.map((blobId) => releaseBlob(blobId, context)));
       return { kind: 'screenshots-dropped', blobIds };
+    },
+    'drop-snapshots': async ({ snapshots }, context) => {
+      const asked = snapshots.map((id) =>
+        unlessGone(context.ask(diskSnapshotRef(id), { kind: 'delete' })),
+      );
+      await Promise.all(asked);
+      return { kind: 'snapshots-dropped', snapshotIds: [...snapshots] };
     },
     forget: () => Promise.resolve({ kind: 'forgotten' }),
   };

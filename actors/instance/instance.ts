@@ -90,6 +90,7 @@ export const initial: State = {
   areImagesReleased: false,
   operations: [],
   screenshots: [],
+  snapshots: [],
   setback: null,
   ...newLife,
 };
@@ -133,17 +134,18 @@ function transition(
     case 'operations-dropped':
     case 'keep-screenshot':
     case 'screenshots-dropped':
+    case 'enlist-snapshot':
+    case 'snapshot-over':
+    case 'snapshots-dropped':
       return clearedAway(attachmentChanged(state, message, turn), turn);
     case 'node-seen':
       return sawNode(state, message);
     case 'node-gone':
       return nodeGone(state, message.node, turn);
     case 'domain-removed':
-      return clean({ isDomainGone: true, observed: null }, state, turn);
     case 'interfaces-gone':
-      return clean({ nics: state.nics.map(goneNic) }, state, turn);
     case 'images-released':
-      return clean({ areImagesReleased: true }, state, turn);
+      return clean(givenBack(state, message.kind), state, turn);
     case 'delete':
       return startCleaning(state, turn);
     case 'forgotten':
@@ -152,6 +154,17 @@ function transition(
       return effectFailed(state, message, turn);
     case 'time-reached':
       return timeReached(state, turn);
+  }
+}
+
+function givenBack(state: State, what: 'domain-removed' | 'interfaces-gone' | 'images-released') {
+  switch (what) {
+    case 'domain-removed':
+      return { isDomainGone: true, observed: null };
+    case 'interfaces-gone':
+      return { nics: state.nics.map(goneNic) };
+    case 'images-released':
+      return { areImagesReleased: true };
   }
 }
 
@@ -222,6 +235,7 @@ export const instance = withMetadata(
       'start-operation': STANDING,
       'drop-operations': STANDING,
       'drop-screenshots': STANDING,
+      'drop-snapshots': STANDING,
       forget: STANDING,
     },
     passing,
@@ -231,11 +245,12 @@ export const instance = withMetadata(
     onCrash: restartThenPark,
     parked: crashed,
     snapshot: {
-      schema: 3,
+      schema: 4,
       decode: decoder('instance', InstanceState, 'actor/bad-snapshot'),
       migrations: {
         1: (state) => ({ ...(state as object), nodeBoot: null, observedGeneration: 0 }),
         2: (state) => ({ ...(state as object), operations: [], screenshots: [] }),
+        3: (state) => ({ ...(state as object), snapshots: [] }),
       },
     },
   }),

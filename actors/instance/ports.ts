@@ -90,6 +90,27 @@ export interface Hypervisor {
   screenshot(instanceId: string): Promise<Screenshot>;
   /** The agent that answers in the guest now. Error: `guest/lost` when there is none. */
   agentOf(instanceId: string): GuestAgent;
+  /**
+   * Copies disks, all as they are at one moment, while the guest runs on; frozen by its agent at that moment, if it has one.
+   * Errors: `object/not-ready` when the guest went off meanwhile: what was copied is worth nothing, come again.
+   */
+  copyDisks(copies: DiskCopies): Promise<void>;
+}
+
+/** Files that are to be made of an instance's disks. */
+export interface DiskCopies {
+  readonly instanceId: string;
+  /** Qcow2 files that hold all of the disk; they must not be there yet. */
+  readonly disks: readonly { readonly device: string; readonly path: string }[];
+  /** Where its UEFI variables go; null: nowhere. */
+  readonly nvram: string | null;
+  /** Makes the files of the disks of a guest that is off, and stays off meanwhile. */
+  readonly whileOff: () => Promise<void>;
+  readonly onProgress: (doneBytes: number, totalBytes: number) => void;
+  /** Address of who wants it. */
+  readonly owner: string;
+  readonly trace: string;
+  readonly signal: AbortSignal;
 }
 
 export interface Screenshot {

@@ -155,6 +155,8 @@ export const InstanceState = closed({
   operations: Type.Array(Operation),
   /** Blobs of pictures of its screen, oldest first (screenshots.ts). */
   screenshots: Type.Array(Type.String()),
+  /** Snapshots of its disks that are being made. */
+  snapshots: Type.Array(Type.String()),
   ...setbackMember,
   ...lifeMembers,
 });
@@ -221,6 +223,20 @@ const MESSAGES = {
   'keep-screenshot': { blobId: Type.String() },
   /** Outcome of drop-screenshots. */
   'screenshots-dropped': { blobIds: Type.Array(Type.String()) },
+  /** A snapshot of its disks wants to be made; replies the node. `answer`: what its requester was told. */
+  'enlist-snapshot': {
+    snapshotId: Type.String(),
+    answer: Type.Record(Type.String(), Type.Record(Type.String(), Type.String())),
+  },
+  /** It has ended. */
+  'snapshot-over': {
+    snapshotId: Type.String(),
+    failure: nullable(closed({ code: Type.String(), reason: Type.String() })),
+    devices: Type.Array(Type.String()),
+    durationMs: Type.Number(),
+  },
+  /** Outcome of drop-snapshots. */
+  'snapshots-dropped': { snapshotIds: Type.Array(Type.String()) },
   'node-seen': nodeSeen,
   'node-gone': nodeGone,
   'domain-removed': {},

@@ -21,6 +21,7 @@ export type InstanceEffect =
   | 'start-operation'
   | 'drop-operations'
   | 'drop-screenshots'
+  | 'drop-snapshots'
   | 'forget';
 
 /** Longer than the effects of the phase try, so that their own reason is the one that is seen. */
@@ -76,7 +77,13 @@ function cleaningEffect(state: State): Wanted<InstanceEffect> {
 function clearing(state: State): Wanted<InstanceEffect>[] {
   const ids = operationsToDrop(state, true);
   const drop = { name: 'drop-operations', key: ids.join() } as const;
-  return [...(ids.length > 0 ? [drop] : []), ...droppingScreenshots(state, true)];
+  const { snapshots } = state;
+  const end = { name: 'drop-snapshots', key: snapshots.join() } as const;
+  return [
+    ...(ids.length > 0 ? [drop] : []),
+    ...droppingScreenshots(state, true),
+    ...(snapshots.length > 0 ? [end] : []),
+  ];
 }
 
 function droppingScreenshots(state: State, isGoing: boolean): Wanted<InstanceEffect>[] {

@@ -2,6 +2,7 @@
 // machine has (consoles). `machine/<node>` answers; the router brings it there.
 import type { Ref } from '../kernel/kind.ts';
 import { AgentCommand } from '../agent-operation/state.ts';
+import { SnapshotDisk } from '../disk-snapshot/devices.ts';
 import { closed, decoder, messageDecoder, Type, type MessageOf } from '../kernel/schema.ts';
 
 /** Of what goes in one message: well below what the mesh takes. */
@@ -43,6 +44,17 @@ const MESSAGES = {
   },
   /** Nobody waits for its outcome any more. */
   'end-agent-operation': { operationId: Type.String() },
+  /**
+   * Copies the disks into the spool, each under the id of its blob, unless that was begun before; replies when it has ended,
+   * or after a while how far it is (disk-copying.ts).
+   */
+  'copy-disks': {
+    snapshotId: Type.String(),
+    instanceId: Type.String(),
+    disks: Type.Array(SnapshotDisk),
+  },
+  /** Nobody waits for it any more, and for what is in the spool under these ids. */
+  'end-copy-disks': { snapshotId: Type.String(), blobIds: Type.Array(Type.String()) },
   /** Takes a picture of the guest's screen into the spool; replies its id there. */
   'take-screenshot': { instanceId: Type.String() },
   /** Brings bytes into its spool, at this place; replies how many are there then. Repeated: nothing changes. */

@@ -22,7 +22,6 @@ import { streamRoutes } from './stream/routes.ts';
 import type { Route } from './http/route.ts';
 import { compatRoutes } from './compat/compat.ts';
 import { descriptionRoutes } from './description/description.ts';
-import { missingRoutes } from './not-yet.ts';
 import type { ApiServices } from './services.ts';
 
 /** Of the 0.8 API, and the same below `/compat/0.4` in the shapes that older clients read. */
@@ -54,7 +53,6 @@ function currentRoutes(services: ApiServices): Route[] {
     ...streamRoutes(services),
     ...historyRoutes(services),
     ...descriptionRoutes(() => routes, { version: '0.8', base: '' }),
-    ...missingRoutes(),
   ];
   return routes;
 }

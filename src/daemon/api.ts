@@ -3,6 +3,7 @@ import { systemClock } from '../../actors/kernel/clock.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
 import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
+import { diskSnapshot } from '../../actors/disk-snapshot/disk-snapshot.ts';
 import { instance } from '../../actors/instance/instance.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
 import { network } from '../../actors/network/network.ts';
@@ -96,6 +97,7 @@ function cancelMessage(read: ReadModel, { kind, id }: Address): Message | undefi
     agentoperation: () => passingOf(agentOperation, read.agentOperations.get(id)?.state),
     artifact: () => passingOf(artifact, read.artifacts.get(id)?.state),
     blob: () => passingOf(blob, read.blobs.get(id)?.state),
+    disksnapshot: () => passingOf(diskSnapshot, read.diskSnapshots.get(id)?.state),
     instance: () => passingOf(instance, read.instances.get(id)?.state),
     interface: () => passingOf(interfaceKind, read.interfaces.get(id)?.state),
     network: () => passingOf(network, read.networks.get(id)?.state),

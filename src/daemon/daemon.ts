@@ -157,7 +157,10 @@ function ofMachine(options: DaemonOptions, host: Host, { member }: Self, undo: U
   const { hypervisor: consoles, network: dataplane, images: files } = host;
   const clock = systemClock;
   const guests = guestsOf({ ...options, ...host, boot: member.bootId, clock });
-  undo.push(() => guests.operations.stop());
+  undo.push(
+    () => guests.operations.stop(),
+    () => guests.diskCopying.stop(),
+  );
   const samples = sampleUsage(options, host, undo);
   const usageOf = (instanceId: string) => samples.of(instanceId);
   const tickets = new TicketBooth(clock);

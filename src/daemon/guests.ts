@@ -1,10 +1,12 @@
-// What reaches into the guests of this machine: their agents' work, and pictures of their screens.
+// What reaches into the guests of this machine: their agents' work, pictures of their screens, copies of their disks.
 import { randomUUID } from 'node:crypto';
 import type { Hypervisor } from '../../actors/instance/ports.ts';
 import type { Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Log } from '../../actors/kernel/ports.ts';
+import { DiskCopying, type DiskCopier, type Queues } from '../../actors/node/disk-copying.ts';
 import { GuestOperations, type Spool } from '../../actors/node/guest-operations.ts';
+import { Slots, Turns } from '../drivers/turns.ts';
 import type { Guests, MachineFiles } from './machine-service.ts';
 
 /** Read at a time of a blob that goes into a guest. */
@@ -13,14 +15,19 @@ const PIECE_BYTES = 1024 * 1024;
 export interface GuestParts {
   /** Of this daemon. */
   readonly boot: string;
-  readonly hypervisor: Pick<Hypervisor, 'agentOf' | 'screenshot'>;
-  readonly images: MachineFiles;
+  readonly hypervisor: Pick<Hypervisor, 'agentOf' | 'screenshot' | 'copyDisks'>;
+  readonly images: MachineFiles & { readonly copier: DiskCopier };
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** End it with operations.stop(). */
-export function guestsOf(parts: GuestParts): Guests & { readonly operations: GuestOperations } {
+/** Compressed at once. */
+const FLATTENED_AT_ONCE = 2;
+
+/** End it with operations.stop() and diskCopying.stop(). */
+export function guestsOf(
+  parts: GuestParts,
+): Guests & { readonly operations: GuestOperations; readonly diskCopying: DiskCopying } {
   const { boot, hypervisor, images, clock, log } = parts;
   const keep = keepIn(images.spool);
   return {
@@ -32,11 +39,17 @@ export function guestsOf(parts: GuestParts): Guests & { readonly operations: Gue
       clock,
       log,
     }),
+    diskCopying: new DiskCopying({ ...parts, ...images, queues: queues() }),
     takeScreenshot: async (instanceId) => {
       const { image } = await hypervisor.screenshot(instanceId);
       return await keep(once(image), new AbortController().signal);
     },
   };
+}
+
+function queues(): Queues {
+  const [turns, slots] = [new Turns(), new Slots(FLATTENED_AT_ONCE)];
+  return { turn: (key, work) => turns.run(key, work), slot: (work) => slots.run(work) };
 }
 
 /** What breaks off leaves nothing. */

@@ -5,6 +5,8 @@ import { artifact } from '../../actors/artifact/artifact.ts';
 import { artifactPerformers } from '../../actors/artifact/effects.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import { blobPerformers } from '../../actors/blob/effects.ts';
+import { diskSnapshot } from '../../actors/disk-snapshot/disk-snapshot.ts';
+import { diskSnapshotPerformers } from '../../actors/disk-snapshot/effects.ts';
 import { instancePerformers } from '../../actors/instance/effects.ts';
 import { instance } from '../../actors/instance/instance.ts';
 import { interfacePerformers } from '../../actors/interface/effects.ts';
@@ -28,6 +30,7 @@ export const STORED_FORMAT = [
   agentOperation,
   artifact,
   blob,
+  diskSnapshot,
   instance,
   interfaceKind,
   namespace,
@@ -74,6 +77,7 @@ export function registerKinds(
     }),
   );
   runtime.register(agentOperation, agentOperationPerformers());
+  runtime.register(diskSnapshot, diskSnapshotPerformers());
   runtime.register(artifact, artifactPerformers());
   runtime.register(upload, uploadPerformers());
   runtime.register(

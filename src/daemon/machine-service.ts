@@ -1,5 +1,6 @@
 // Answers what is asked of this machine's daemon itself (actors/node/machine-message.ts).
 import { OUTCOME_WAIT_MS } from '../../actors/agent-operation/effects.ts';
+import { PROGRESS_WAIT_MS } from '../../actors/disk-snapshot/effects.ts';
 import type { Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
@@ -7,8 +8,9 @@ import { parseAddress } from '../../actors/kernel/kind.ts';
 import type { EventRecord } from '../../actors/kernel/ports.ts';
 import type { Service } from '../../actors/kernel/router.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
+import type { DiskCopying } from '../../actors/node/disk-copying.ts';
 import type { GuestOperations } from '../../actors/node/guest-operations.ts';
-import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
+import { decodeMachineMessage, type MachineMessage } from '../../actors/node/machine-message.ts';
 import type { Resources } from './resources.ts';
 import type { HeldReplica } from '../drivers/image/held-replica.ts';
 import type { Spool } from '../drivers/image/spool.ts';
@@ -24,6 +26,7 @@ export interface MachineConsoles extends Pick<Consoles, 'readConsole' | 'clearCo
 /** What reaches into the guests of this machine. */
 export interface Guests {
   readonly operations: Pick<GuestOperations, 'bootFor' | 'run' | 'end'>;
+  readonly diskCopying: Pick<DiskCopying, 'run' | 'end'>;
   /** Takes a picture of the screen into the spool; resolves to its id there. */
   takeScreenshot(instanceId: string): Promise<string>;
 }
@@ -85,14 +88,12 @@ export function machineService(options: MachineServiceOptions): Service {
       case 'usage':
         return plain(options.usageOf(message.instanceId));
       case 'guest-boot':
-        return guests.operations.bootFor(message.instanceId);
       case 'run-agent-operation':
-        return plain(await guests.operations.run(message, OUTCOME_WAIT_MS));
       case 'end-agent-operation':
-        guests.operations.end(message.operationId);
-        return null;
+      case 'copy-disks':
+      case 'end-copy-disks':
       case 'take-screenshot':
-        return await guests.takeScreenshot(message.instanceId);
+        return await ofGuests(guests, message, trace);
       case 'spool-write':
         return await files.spool.write(message.id, message.offset, message.bytes);
       case 'spool-resize':
@@ -110,6 +111,38 @@ export function machineService(options: MachineServiceOptions): Service {
         return plain(await ping(message.networkId, message.address, trace));
     }
   };
+}
+
+type GuestMessage = Extract<
+  MachineMessage,
+  {
+    kind:
+      | 'guest-boot'
+      | 'run-agent-operation'
+      | 'end-agent-operation'
+      | 'copy-disks'
+      | 'end-copy-disks'
+      | 'take-screenshot';
+  }
+>;
+
+async function ofGuests(guests: Guests, message: GuestMessage, trace: string): Promise<Json> {
+  switch (message.kind) {
+    case 'guest-boot':
+      return guests.operations.bootFor(message.instanceId);
+    case 'run-agent-operation':
+      return plain(await guests.operations.run(message, OUTCOME_WAIT_MS));
+    case 'end-agent-operation':
+      guests.operations.end(message.operationId);
+      return null;
+    case 'copy-disks':
+      return plain(await guests.diskCopying.run(message, PROGRESS_WAIT_MS, trace));
+    case 'end-copy-disks':
+      await guests.diskCopying.end(message.snapshotId, message.blobIds);
+      return null;
+    case 'take-screenshot':
+      return await guests.takeScreenshot(message.instanceId);
+  }
 }
 
 function limitedPing(dataplane: Pick<Dataplane, 'ping'>): Dataplane['ping'] {

@@ -7,6 +7,7 @@
 import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { blob } from '../../actors/blob/blob.ts';
+import { diskSnapshot } from '../../actors/disk-snapshot/disk-snapshot.ts';
 import { instance } from '../../actors/instance/instance.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
 import type { Clock } from '../../actors/kernel/clock.ts';
@@ -41,6 +42,7 @@ export class ReadModel {
   readonly agentOperations: Collection<StateOf<typeof agentOperation>, 'instance'>;
   readonly artifacts: Collection<StateOf<typeof artifact>, 'sourceUrl' | 'shared'>;
   readonly blobs: Collection<StateOf<typeof blob>>;
+  readonly diskSnapshots: Collection<StateOf<typeof diskSnapshot>>;
   readonly instances: Collection<StateOf<typeof instance>>;
   readonly interfaces: Collection<StateOf<typeof interfaceKind>, 'network'>;
   readonly namespaces: Collection<StateOf<typeof namespace>>;
@@ -65,6 +67,7 @@ export class ReadModel {
       shared: (state) => (state.shared ? 'shared' : null),
     });
     this.blobs = this.#collect(blob, {});
+    this.diskSnapshots = this.#collect(diskSnapshot, {});
     this.instances = this.#collect(instance, {});
     this.interfaces = this.#collect(interfaceKind, { network: (state) => state.networkId });
     this.namespaces = this.#collect(namespace, {});

@@ -10,6 +10,8 @@ import { artifact } from '../../actors/artifact/artifact.ts';
 import { artifactPerformers } from '../../actors/artifact/effects.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import { blobPerformers } from '../../actors/blob/effects.ts';
+import { diskSnapshot } from '../../actors/disk-snapshot/disk-snapshot.ts';
+import { diskSnapshotPerformers, PROGRESS_WAIT_MS } from '../../actors/disk-snapshot/effects.ts';
 import { instancePerformers } from '../../actors/instance/effects.ts';
 import { instance } from '../../actors/instance/instance.ts';
 import { instanceRef } from '../../actors/instance/state.ts';
@@ -27,6 +29,7 @@ import { network } from '../../actors/network/network.ts';
 import { domainConverger } from '../../actors/node/domain.ts';
 import { Executors } from '../../actors/node/executors.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
+import type { DiskCopying } from '../../actors/node/disk-copying.ts';
 import { GuestOperations } from '../../actors/node/guest-operations.ts';
 import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
 import { nodePerformers } from '../../actors/node/effects.ts';
@@ -41,8 +44,9 @@ import { keptLog, ManualClock, MemoryJournal, seededRandom, settle } from '../su
 import { GAUGES, MACHINE } from '../support/machine-facts.ts';
 import { recordsOf } from '../support/records.ts';
 import { SimDataplane } from '../support/sim-dataplane.ts';
+import { simDiskCopying } from '../support/sim-disk-copier.ts';
 import { SimHypervisor } from '../support/sim-hypervisor.ts';
-import { SimImageDriver } from '../support/sim-images.ts';
+import { SimImageDriver, type SimImages } from '../support/sim-images.ts';
 import { SimMachine } from '../support/sim-machine.ts';
 
 export const NODE = 'n1';
@@ -247,6 +251,7 @@ export class World {
     runtime.register(blob, blobPerformers({ ...fetching, copies: 2, patienceMs: 300_000, nodes }));
     runtime.register(artifact, artifactPerformers());
     runtime.register(agentOperation, agentOperationPerformers());
+    runtime.register(diskSnapshot, diskSnapshotPerformers());
     runtime.register(node, nodePerformers({ carry: () => Promise.resolve() }));
     const known = (instanceId: string) => candidates(this.records, instanceId, () => true);
     runtime.register(instance, instancePerformers({ candidates: known }));
@@ -274,8 +279,11 @@ export class World {
       clock: this.clock,
       log,
     });
+    const parts = { machine, clock: this.clock, log };
+    const copying = simDiskCopying(parts, hypervisor, isAlive);
+    const ofGuests = { operations, copying, images: machine.images };
     const guests = (_to: Address, message: Message) =>
-      isAlive() ? carryOut(operations, message) : new Promise<never>(() => {});
+      isAlive() ? carryOut(ofGuests, message) : new Promise<never>(() => {});
     const router = localRouter(runtime, { executor: service, machine: guests });
     const domain = { disks: images, dataplane, hypervisor, zone: ZONE, upstreamDns: '9.9.9.9' };
     const convergers = {
@@ -333,11 +341,25 @@ export class World {
   }
 }
 
+interface MachineParts {
+  readonly operations: GuestOperations;
+  readonly copying: DiskCopying;
+  readonly images: SimImages;
+}
+
 /** As src/daemon/machine-service.ts does. */
-async function carryOut(operations: GuestOperations, body: Message): Promise<Json> {
+async function carryOut(
+  { operations, copying, images }: MachineParts,
+  body: Message,
+): Promise<Json> {
   const message = decodeMachineMessage(body);
   if (message.kind === 'end-agent-operation') operations.end(message.operationId);
   if (message.kind === 'guest-boot') return operations.bootFor(message.instanceId);
+  if (message.kind === 'copy-disks') {
+    return (await copying.run(message, PROGRESS_WAIT_MS, 'sim')) as unknown as Json;
+  }
+  if (message.kind === 'end-copy-disks') await copying.end(message.snapshotId, message.blobIds);
+  if (message.kind === 'spool-remove') images.spooled.delete(message.id);
   if (message.kind !== 'run-agent-operation') return null;
   return (await operations.run(message, OUTCOME_WAIT_MS)) as unknown as Json;
 }

@@ -15,6 +15,8 @@ import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json, JsonObject } from '../../actors/kernel/json.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Claims, EventRecord, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
+import type { DiskCopies } from '../../actors/instance/ports.ts';
+import type { DiskCopier } from '../../actors/node/disk-copying.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
 import { guestsOf } from '../../src/daemon/guests.ts';
 import type { Guests } from '../../src/daemon/machine-service.ts';
@@ -155,6 +157,18 @@ export class MemoryFiles {
     remove: async (id: string) => void this.spooled.delete(id),
   };
 
+  /** Copies of disks are their paths. */
+  readonly copier: DiskCopier = {
+    staged: (where, signal, work) =>
+      work(
+        where.blobIds.map((blobId) => `${where.instanceId}/.copy-${blobId}`),
+        signal,
+      ),
+    copyDisk: async () => undefined,
+    flatten: async (path, blobId) => void this.spooled.set(blobId, Buffer.from(path)),
+    keep: async (path, blobId) => void this.spooled.set(blobId, Buffer.from(path)),
+  };
+
   async open(blobId: string) {
     const bytes = this.replicas.get(blobId);
     if (bytes === undefined) throw new TroupeError('image/missing', `no replica of ${blobId}`);
@@ -205,6 +219,8 @@ export class FakeMachine {
   /** What guests that are expected to have an agent say of it. */
   agentState: string | null = null;
   readonly agents = new Map<string, SimAgent>();
+  /** What QEMU does with disks that are to be copied. */
+  copyDisks: (copies: DiskCopies) => Promise<void> = () => Promise.resolve();
   /** The screens of guests; a guest without one does not run. */
   readonly screens = new Map<string, Buffer>();
 
@@ -228,7 +244,8 @@ export class FakeMachine {
       if (image !== undefined) return { mime: 'image/x-portable-pixmap', image };
       throw new TroupeError('object/wrong-phase', 'it does not run');
     };
-    const hypervisor = { screenshot, agentOf: (id: string) => this.agentOf(id) };
+    const copyDisks = (copies: DiskCopies) => this.copyDisks(copies);
+    const hypervisor = { screenshot, copyDisks, agentOf: (id: string) => this.agentOf(id) };
     return guestsOf({ boot, hypervisor, images: this.files, clock, log: () => undefined });
   }
 

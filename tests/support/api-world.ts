@@ -9,6 +9,8 @@ import { randomUUID } from 'node:crypto';
 import { Agent, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
+import { diskSnapshot } from '../../actors/disk-snapshot/disk-snapshot.ts';
+import { diskSnapshotPerformers } from '../../actors/disk-snapshot/effects.ts';
 import { agentOperationPerformers } from '../../actors/agent-operation/effects.ts';
 import { artifactPerformers } from '../../actors/artifact/effects.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
@@ -414,6 +416,7 @@ function registerKinds(runtime: Runtime, read: ReadModel, floatingBlock: string)
   const fetching = { maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 };
   runtime.register(blob, blobPerformers({ ...fetching, ...copies }));
   runtime.register(agentOperation, agentOperationPerformers());
+  runtime.register(diskSnapshot, diskSnapshotPerformers());
   runtime.register(artifact, artifactPerformers());
   runtime.register(upload, uploadPerformers());
   const ports = { candidates: (instanceId: string) => candidates(read, instanceId, () => true) };

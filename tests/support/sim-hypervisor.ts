@@ -9,6 +9,7 @@
 //     `power button`, powers off and is started again.
 import type { GuestAgent } from '../../actors/instance/guest-agent.ts';
 import type {
+  DiskCopies,
   DomainReport,
   DomainSpec,
   Hypervisor,
@@ -26,7 +27,7 @@ import { Turns } from '../../src/drivers/turns.ts';
 import { Ledger } from '../../src/drivers/ledger.ts';
 import { SimDomain } from './sim-domain.ts';
 
-export type SimStep = 'define' | 'undefine' | Step;
+export type SimStep = 'define' | 'undefine' | 'copy' | Step;
 
 export interface SimHostOptions {
   readonly clock: Clock;
@@ -42,6 +43,8 @@ export interface SimHostOptions {
 
 export const SIM_PORTS = { first: 30_000, last: 50_000 };
 const IO_RETRY_MS = 30_000;
+/** Looks at a copy under way until it is done. */
+const COPY_STEPS = 4;
 
 /** One machine. */
 export class SimHost {
@@ -51,6 +54,8 @@ export class SimHost {
   readonly consoles = new Map<string, string>();
   /** Paths that QEMU cannot open. */
   readonly brokenDisks = new Set<string>();
+  /** Copies of disks that QEMU has written, by path. */
+  readonly copied = new Set<string>();
   bootId = 'boot';
   hasControl = true;
   /** Of whichever daemon runs. */
@@ -178,6 +183,32 @@ export class SimHypervisor implements Hypervisor {
     const agent = this.#host.domains.get(instanceId)?.agent;
     if (agent !== undefined) return agent;
     throw new TroupeError('guest/lost', 'there is no agent in the guest');
+  }
+
+  async copyDisks(copies: DiskCopies): Promise<void> {
+    const { instanceId, disks, nvram, signal, onProgress } = copies;
+    const { before, clock, stepMs = 0 } = this.#host.options;
+    const power = () => this.#host.domain(instanceId).observed.power;
+    const isBegun = await this.#turns.run(instanceId, async () => {
+      this.#checkpoint({ signal });
+      this.#needControl();
+      await before?.('copy', instanceId);
+      if (!this.#host.domains.has(instanceId)) throw refused('there is no such domain');
+      const isOff = power() === 'off';
+      if (isOff) await copies.whileOff();
+      if (nvram !== null) this.#host.copied.add(nvram);
+      return !isOff && disks.length > 0;
+    });
+    for (let step = 0; isBegun && step < COPY_STEPS; step++) {
+      await new Promise<void>((resolve) => clock.after(stepMs, resolve));
+      this.#checkpoint({ signal });
+      this.#needControl();
+      if (!this.#host.domains.has(instanceId) || power() === 'off') {
+        throw new TroupeError('object/not-ready', 'the guest went off meanwhile');
+      }
+      onProgress(step + 1, COPY_STEPS);
+    }
+    if (isBegun) for (const { path } of disks) this.#host.copied.add(path);
   }
 
   async #turn<T>(instanceId: string, by: WantedBy, work: () => Promise<T>): Promise<T> {
@@ -316,7 +347,7 @@ export class SimHypervisor implements Hypervisor {
     throw new TroupeError('hypervisor/unavailable', 'the simulated libvirt does not answer');
   }
 
-  #checkpoint({ signal }: WantedBy): void {
+  #checkpoint({ signal }: Pick<WantedBy, 'signal'>): void {
     if (signal.aborted) throw new TroupeError('actor/stopped', 'called off');
   }
 }

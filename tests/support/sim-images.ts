@@ -43,6 +43,8 @@ export class SimImages {
   /** `instance/device`. */
   readonly disks = new Map<string, SimDisk>();
   readonly configDrives = new Map<string, FileTree>();
+  /** What is to become a blob of the same id. */
+  readonly spooled = new Map<string, SimImage>();
   isDiskFull = false;
   /** The disks of other machines that can be reached, by node. */
   peers = new Map<string, SimImages>();
@@ -52,6 +54,7 @@ export class SimImages {
       ...[...this.replicas.keys()].map((id) => `replica ${id}`),
       ...[...this.partials.keys()].map((id) => `partial ${id}`),
       ...[...this.disks.keys()].map((name) => `disk ${name}`),
+      ...[...this.spooled.keys()].map((id) => `spooled ${id}`),
       ...[...this.configDrives.keys()].map((id) => `config drive ${id}`),
     ];
   }
@@ -90,6 +93,7 @@ export class SimImageDriver implements BlobStore, DiskStore {
         const report = source.kind === 'peers' ? source.content : reportOf(nameOf(source), image);
         images.partials.delete(blobId);
         images.replicas.set(blobId, report);
+        if (source.kind === 'spool') images.spooled.delete(source.id);
         return report;
       });
     });
@@ -214,6 +218,9 @@ export class SimImageDriver implements BlobStore, DiskStore {
 
 /** What is to be had there now. */
 function imageAt(images: SimImages, source: ReplicaSource, blobId: string): SimImage | undefined {
+  if (source.kind === 'spool') {
+    return images.spooled.get(source.id) ?? images.web.get(nameOf(source));
+  }
   if (source.kind !== 'peers') return images.web.get(nameOf(source));
   const holders = source.nodes.map((node) => images.peers.get(node)?.replicas.get(blobId));
   return holders.find((report) => report?.sha512 === source.content.sha512);

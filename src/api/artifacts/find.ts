@@ -8,6 +8,9 @@ import { badRequest, change, type ApiServices } from '../services.ts';
 
 /** In these an artifact still stands for its URL. */
 const MATCHABLE: readonly ArtifactState['phase'][] = ['initial', 'created'];
+/** These too, for what comes to nothing at first: the next one tries again with it. */
+const isMatchable = ({ type, phase }: ArtifactState) =>
+  MATCHABLE.includes(phase) || (type === 'snapshot' && phase === 'error');
 /** How often an artifact of the same URL may have been deleted lately. */
 const MOST_ROUNDS = 200;
 const SEEN_MS = 5_000;
@@ -28,9 +31,7 @@ export function findArtifact(
     .by('sourceUrl', url)
     .filter(
       (one) =>
-        one.state.type === type &&
-        MATCHABLE.includes(one.state.phase) &&
-        mayUse(services, namespace, one.state),
+        one.state.type === type && isMatchable(one.state) && mayUse(services, namespace, one.state),
     );
   const [first, ...others] = candidates;
   if (others.length === 0) return first;
@@ -61,7 +62,7 @@ export async function ensureArtifact(
     const what = { type, name, namespace, sourceUrl, shared: false, maxVersions };
     await change(services, artifactRef(id), { kind: 'found', ...what }, trace);
     const made = await read.when(read.artifacts, id, () => true, SEEN_MS);
-    if (MATCHABLE.includes(made.state.phase)) return made;
+    if (isMatchable(made.state)) return made;
   }
   throw badRequest(`${sourceUrl} was made and deleted too often of late; try again in an hour`);
 }

@@ -9,7 +9,7 @@ import { Metadata } from '../objects/metadata.ts';
 const VERSION = 6;
 const INSTANCE = 'instance/';
 
-const members = {
+export const blobMembers = {
   uuid: Type.String(),
   state: Type.String(),
   metadata: Metadata,
@@ -34,9 +34,9 @@ const members = {
   instances: Type.Optional(Type.Array(Type.String())),
 };
 
-export const BlobView = closed(members);
+export const BlobView = closed(blobMembers);
 /** A version of an artifact: its blob, and its number. */
-export const VersionView = closed({ ...members, index: Type.Integer() });
+export const VersionView = closed({ ...blobMembers, index: Type.Integer() });
 
 export function blobView({ id, state }: ReadObject<BlobState>, withInstances: boolean): JsonObject {
   const { content, users, sinceMs } = state;

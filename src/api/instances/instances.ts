@@ -18,6 +18,7 @@ import { InterfaceView, interfaceView } from './interface-view.ts';
 import { Rendered } from '../http/rendered.ts';
 import { powerRoutes } from './power.ts';
 import { screenshotRoute } from './screenshot.ts';
+import { snapshotRoutes } from './snapshots.ts';
 import { finder, listed } from '../objects/reference.ts';
 import { instances } from '../objects/resources.ts';
 import { json, optional, route, type Route, type Finder } from '../http/route.ts';
@@ -63,6 +64,7 @@ export function instanceRoutes(services: ApiServices, images: ImageCache): Route
     ...powerRoutes(services, object),
     ...agentRoutes(services, object),
     screenshotRoute(services, object),
+    ...snapshotRoutes(services, object),
   ];
 }
 

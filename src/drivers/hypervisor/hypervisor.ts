@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type {
+  DiskCopies,
   DomainReport,
   DomainSpec,
   Hypervisor,
@@ -31,6 +32,7 @@ import { domainRef } from '../libvirt/wire.ts';
 import { readBootId } from './boot-id.ts';
 import { auditDomains, type IsWanted } from './audit.ts';
 import { clearLog, readLog } from './console-log.ts';
+import { copyDisks, endLeftCopies } from './copy-disks.ts';
 import { converge, reportDomain, type ConvergeTools } from './converge.ts';
 import { channelSocket, consoleLog, graphicsKind, nvramFile, socketFolder } from './definition.ts';
 import { domainName, DomainRecords } from './domain-record.ts';
@@ -140,6 +142,7 @@ export class LibvirtHypervisor implements Hypervisor {
       const tools = this.#toolsFor(libvirt, machine, bootId);
       const pidDir = join(dirname(this.#options.socketPath), 'qemu');
       const usage = new UsageReader({ libvirt, records: this.#records, pidDir });
+      await endLeftCopies({ ...this.#options, libvirt });
       this.#running = { libvirt, tools, usage };
       this.#deafen = libvirt.subscribe((event) => {
         if (event.kind === 'agent') {
@@ -229,6 +232,22 @@ export class LibvirtHypervisor implements Hypervisor {
 
   agentOf(instanceId: string): GuestAgent {
     return this.#agents.agentOf(instanceId);
+  }
+
+  async copyDisks(copies: DiskCopies): Promise<void> {
+    const { instanceId } = copies;
+    const { ledger, clock } = this.#options;
+    await translated(`copying the disks of instance ${instanceId}`, () =>
+      copyDisks(
+        {
+          ...this.#tools(),
+          ledger,
+          clock,
+          turn: (work) => this.#turns.run(instanceId, work),
+        },
+        copies,
+      ),
+    );
   }
 
   /**

@@ -14,6 +14,7 @@ import type { WantedBy } from '../../../actors/network/ports.ts';
 import type { Exec } from '../exec.ts';
 import type { Ledger } from '../ledger.ts';
 import { Disks } from './disks.ts';
+import { DiskCopier } from './disk-copier.ts';
 import { DEFAULT_TIMING, type DownloadTiming } from './download.ts';
 import { DEFAULT_FETCH_POLICY, DestinationCheck, type FetchPolicy } from './fetch-policy.ts';
 import type { HeldReplica } from './held-replica.ts';
@@ -55,6 +56,7 @@ export class ImageDriver implements BlobStore, DiskStore {
   readonly #replicas: Replicas;
   readonly #disks: Disks;
   readonly spool: Spool;
+  readonly copier: DiskCopier;
 
   /** Throws `config/invalid` for a relative directory or a fetch policy that cannot be read. */
   constructor(options: ImageDriverOptions) {
@@ -68,6 +70,7 @@ export class ImageDriver implements BlobStore, DiskStore {
     this.#replicas = new Replicas({ ...tools, log, policy, timing });
     this.#disks = new Disks({ ...tools, replicas: this.#replicas });
     this.spool = new Spool(this.layout, limits.minFreeBytes);
+    this.copier = new DiskCopier(tools);
   }
 
   /** Makes the directories and removes what a killed daemon left half made. */

@@ -63,6 +63,16 @@ export class QemuImg {
     await this.#run('qemu-img', args, request);
   }
 
+  /** The same, compressed, of all that the image and those it is based on hold. */
+  async flatten(
+    from: string,
+    to: string,
+    request: Request & { readonly limits: ToolLimits },
+  ): Promise<void> {
+    const args = ['convert', '-c', '-f', 'qcow2', '-O', 'qcow2', from, to];
+    await this.#run('qemu-img', args, request);
+  }
+
   async createOverlay(
     path: string,
     base: { readonly path: string; readonly format: string },

@@ -18,8 +18,8 @@ const OPERATION_BACKUP = 9;
 export interface DiskBackup {
   /** Target of the disk, such as `vda`. */
   readonly disk: string;
-  /** A qcow2 that libvirt makes; QEMU has to be able to write there. Null: this disk is left out. */
-  readonly path: string | null;
+  /** A qcow2 that libvirt makes; QEMU has to be able to write there. */
+  readonly path: string;
 }
 
 /** A job of the domain, whatever it is for. */
@@ -39,7 +39,7 @@ export class BackupCalls {
     this.#caller = caller;
   }
 
-  /** Starts copying; done when the moment is fixed. Every disk of the domain has to be named: others are copied too. */
+  /** Starts copying; done when the moment is fixed. Disks that are not named are left out. */
   async begin(
     domain: DomainRef,
     disks: readonly DiskBackup[],
@@ -94,7 +94,6 @@ function toJob(type: number, params: readonly TypedParam[]): DomainJob {
 
 function backupXml(disks: readonly DiskBackup[]): string {
   const rows = disks.map(({ disk, path }) => {
-    if (path === null) return element('disk', { name: disk, backup: 'no' });
     const target = element('target', { file: path });
     const driver = element('driver', { type: 'qcow2' });
     return element('disk', { name: disk, backup: 'yes', type: 'file' }, target, driver);

@@ -1,0 +1,14 @@
+// The phases of a disk snapshot and the moves between them.
+import type { DiskSnapshotState } from './state.ts';
+
+type Phase = DiskSnapshotState['phase'];
+
+export const PHASES: Readonly<Record<Phase, readonly Phase[]>> = {
+  none: ['initial'],
+  initial: ['copying', 'error'],
+  copying: ['keeping', 'error'],
+  keeping: ['complete', 'error'],
+  // When parked after crashes.
+  complete: ['error'],
+  error: [],
+};

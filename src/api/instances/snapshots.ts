@@ -1,0 +1,147 @@
+// Snapshots of an instance's disks (contract: artifacts 10): promised at once, made by an actor of their own.
+import type { ArtifactState } from '../../../actors/artifact/state.ts';
+import { chooseDevices, NVRAM, snapshotUrl } from '../../../actors/disk-snapshot/devices.ts';
+import { answerOf } from '../../../actors/disk-snapshot/effects.ts';
+import { diskSnapshotRef } from '../../../actors/disk-snapshot/state.ts';
+import type { InstanceState } from '../../../actors/instance/state.ts';
+import { TroupeError } from '../../../actors/kernel/errors.ts';
+import type { JsonObject } from '../../../actors/kernel/json.ts';
+import { closed, Type } from '../../../actors/kernel/schema.ts';
+import type { ReadObject } from '../../read/collection.ts';
+import { ensureArtifact } from '../artifacts/find.ts';
+import { blobMembers, blobView } from '../blobs/blob-view.ts';
+import { json, optional, route, type Answer, type ApiRequest, type Route } from '../http/route.ts';
+import { wholeNumber } from '../objects/whole-number.ts';
+import { badRequest, type ApiServices } from '../services.ts';
+import type { FindInstance } from './instances.ts';
+
+const DEFAULT_MAX_VERSIONS = 3;
+
+const Promised = closed({
+  source_url: Type.String(),
+  artifact_uuid: Type.String(),
+  blob_uuid: Type.String(),
+});
+
+/** Of one version of one device: its artifact, overwritten by its blob. */
+const SnapshotView = closed({
+  ...blobMembers,
+  instances: Type.Array(Type.String()),
+  artifact_type: Type.String(),
+  source_url: Type.String(),
+  max_versions: Type.Integer(),
+  namespace: Type.String(),
+  shared: Type.Boolean(),
+  blob_uuid: Type.String(),
+  /** For clients of before: the last part of the source URL; when the blob was made, seconds since the epoch. */
+  device: Type.String(),
+  created: Type.Integer(),
+});
+
+type Instance = ReadObject<InstanceState>;
+
+export function snapshotRoutes(services: ApiServices, object: FindInstance): Route[] {
+  return [
+    route('POST /instances/:instance_ref/snapshot', {
+      summary:
+        'Snapshot disks of an instance; answers what will be made of each, before anything is',
+      answer: { json: Type.Record(Type.String(), Promised) },
+      object,
+      body: {
+        all: optional(Type.Boolean()),
+        device: optional(Type.String()),
+        max_versions: Type.Optional(Type.Unknown()),
+        thin: optional(Type.Boolean()),
+      },
+      handle: ({ object: instance, body, ...request }) => {
+        if (body.thin === true) {
+          throw badRequest('thin snapshots are not there yet: leave `thin` out');
+        }
+        const maxVersions = maxVersionsOf(body.max_versions);
+        requireCreated(instance);
+        const { all, device = null } = body;
+        const devices = chooseDevices(instance.state, { all: all === true, device });
+        return ask(services, { instance, devices, maxVersions }, request);
+      },
+    }),
+    route('GET /instances/:instance_ref/snapshot', {
+      summary: 'Snapshots of an instance: the versions of each of its disks, oldest first',
+      answer: { json: Type.Array(SnapshotView) },
+      object,
+      handle: ({ object: instance }) => json(snapshotViews(services, instance)),
+    }),
+  ];
+}
+
+/** 0, as clients send it that were not told a number, means the default. */
+function maxVersionsOf(given: unknown): number {
+  const number = wholeNumber(given ?? 0);
+  if (number === undefined || number < 0) throw badRequest('max_versions is not an integer');
+  return number === 0 ? DEFAULT_MAX_VERSIONS : number;
+}
+
+function requireCreated({ id, state: { phase } }: Instance): void {
+  if (phase === 'created') return;
+  throw new TroupeError('object/not-ready', `instance ${id} is not ready (${phase})`);
+}
+
+async function ask(
+  services: ApiServices,
+  {
+    instance,
+    devices,
+    maxVersions,
+  }: { instance: Instance; devices: readonly string[]; maxVersions: number },
+  { trace, newId }: Pick<ApiRequest<unknown>, 'trace' | 'newId'>,
+): Promise<Answer> {
+  if (devices.length === 0) return json({});
+  const { namespace } = instance.state;
+  const snapshotId = newId();
+  const disks = [];
+  for (const device of devices) {
+    const url = snapshotUrl(instance.id, device);
+    const name = `${instance.id}/${device}`;
+    const sought = { type: 'snapshot', url, namespace, name, maxVersions } as const;
+    const { id: artifactId } = await ensureArtifact(services, sought, trace);
+    disks.push({ device, artifactId, blobId: newId() });
+  }
+  const what = { namespace, instanceId: instance.id, disks };
+  const message = { kind: 'create', ...what } as const;
+  await services.router.ask(diskSnapshotRef(snapshotId), message, { trace });
+  return json(answerOf(what));
+}
+
+/** Of all devices that it has, or has had snapshots of; deleted ones until they are forgotten. */
+function snapshotViews({ read }: ApiServices, { id, state }: Instance): JsonObject[] {
+  const devices = [...state.builtDisks.map(({ device }) => device), NVRAM];
+  return devices.flatMap((device) =>
+    read.artifacts
+      .by('sourceUrl', snapshotUrl(id, device))
+      .filter((one) => one.state.type === 'snapshot' && one.state.namespace === state.namespace)
+      .flatMap((artifact) =>
+        artifact.state.versions.flatMap(({ blobId }) => {
+          const blob = read.blobs.get(blobId);
+          return blob === undefined ? [] : [snapshotView(artifact, blobView(blob, true), device)];
+        }),
+      ),
+  );
+}
+
+function snapshotView(
+  { id, state }: ReadObject<ArtifactState>,
+  { uuid: blobId, ...blob }: JsonObject,
+  device: string,
+): JsonObject {
+  return {
+    ...blob,
+    uuid: id,
+    blob_uuid: blobId ?? null,
+    artifact_type: state.type,
+    source_url: state.sourceUrl,
+    max_versions: state.maxVersions,
+    namespace: state.namespace,
+    shared: state.shared,
+    device,
+    created: Math.floor(Number(blob['fetched_at'])),
+  };
+}

@@ -1,0 +1,95 @@
+// Copies of instances' disks on their way to a blob: made beside the disk, then flattened into the spool.
+//
+// X1  A copy has a name that starts with a dot, in the instance's folder: it goes with its instance, when the daemon starts,
+//     and whatever becomes of the work it is made for.
+// X2  What gets its name in the spool is complete: one qcow2 without a chain, or the bytes as they are.
+// X3  The reserve of the disk is kept: work that would go below is called off.
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { asDiskFull, requireSpace } from './disk-space.ts';
+import { publish, sync } from './durable.ts';
+import { watchGrowth } from './growth.ts';
+import type { Layout } from './layout.ts';
+import type { QemuImg, Request } from './qemu-img.ts';
+import { LONG, type RunTool } from './tool.ts';
+
+export interface DiskCopierOptions {
+  readonly layout: Layout;
+  readonly run: RunTool;
+  readonly qemuImg: QemuImg;
+  readonly minFreeBytes: number;
+}
+
+/** Compressing takes a core for as long as it takes. */
+const FLATTENING = { ...LONG, cpuSeconds: 4 * 3600 };
+
+export class DiskCopier {
+  readonly #options: DiskCopierOptions;
+
+  constructor(options: DiskCopierOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Gives `work` the paths of files that are not there, one for each blob, in the instance's folder, and removes them
+   * afterwards. Its signal aborts also when the disk gets full. Errors: `host/disk-full`, whatever `work` throws.
+   */
+  async staged<T>(
+    { instanceId, blobIds }: { readonly instanceId: string; readonly blobIds: readonly string[] },
+    signal: AbortSignal,
+    work: (paths: readonly string[], signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { layout, minFreeBytes: reserveBytes } = this.#options;
+    const paths = blobIds.map((blobId) => layout.diskCopy(instanceId, blobId));
+    const dir = layout.instances;
+    const clear = () => Promise.all(paths.map((path) => rm(path, { force: true })));
+    try {
+      await clear();
+      await requireSpace(dir, 0, reserveBytes);
+      const growth = { path: paths[0] ?? dir, dir, reserveBytes, signal, onBytes: () => undefined };
+      return await watchGrowth(growth, (inner) => work(paths, inner));
+    } catch (error) {
+      throw asDiskFull(error, dir);
+    } finally {
+      await clear();
+    }
+  }
+
+  /** As the disk is now: nothing may write to it meanwhile. What it is based on is not copied. */
+  async copyDisk(
+    { instanceId, device }: { readonly instanceId: string; readonly device: string },
+    path: string,
+    request: Request,
+  ): Promise<void> {
+    const disk = this.#options.layout.disk(instanceId, device);
+    const args = ['--reflink=auto', '--sparse=always', '--', disk, path];
+    await this.#options.run('cp', args, { ...request, limits: LONG });
+  }
+
+  /** Makes the spool's file of a copy of a disk. */
+  async flatten(path: string, blobId: string, request: Request): Promise<void> {
+    const { layout, qemuImg, minFreeBytes: reserveBytes } = this.#options;
+    const { trace, signal } = request;
+    const half = join(layout.spool, `.${blobId}`);
+    try {
+      await requireSpace(layout.spool, 0, reserveBytes);
+      const growth = { path: half, dir: layout.spool, reserveBytes, signal };
+      await watchGrowth({ ...growth, onBytes: () => undefined }, (inner) =>
+        qemuImg.flatten(path, half, { trace, signal: inner, limits: FLATTENING }),
+      );
+      await sync(half);
+      await publish(half, layout.spooled(blobId));
+    } catch (error) {
+      throw asDiskFull(error, layout.spool);
+    } finally {
+      await rm(half, { force: true });
+    }
+  }
+
+  /** Puts a copy into the spool as it is. */
+  async keep(path: string, blobId: string): Promise<void> {
+    await sync(path);
+    await rename(path, this.#options.layout.spooled(blobId));
+    await sync(this.#options.layout.spool);
+  }
+}
