@@ -152,8 +152,10 @@ type Change = Of<
 
 function changed(state: ArtifactState, message: Change, turn: Turn): Step<ArtifactState> {
   switch (message.kind) {
-    case 'add-version':
-      return addVersion(revived(state, turn), message.addition);
+    case 'add-version': {
+      const step = addVersion(revived(state, turn), message.addition);
+      return step.refusal === null ? step : { ...step, state };
+    }
     case 'version-failed':
       return versionFailed(state, message, turn);
     case 'remove-version': {

@@ -3,6 +3,7 @@
 // initial ──enlisted──▶ copying ──copied──▶ keeping ──kept──▶ complete
 //    └── refused ─┐         └── failed, called off, too late ─┐
 //                 └──────────────────▶ error ◀────────────────┘
+// complete, error ──told of and cleared away──▶ deleted
 //
 // It is an actor of its own, and no part of the instance, since an instance may have several under way, each with its
 // deadline, and since what it does to the artifacts goes on when the instance is gone.
@@ -95,13 +96,12 @@ function transition(
     case 'copy-failed':
       return state.phase === 'copying' ? fail(state, message, turn) : next(state);
     case 'kept':
-      return state.phase === 'keeping' ? over(state, 'complete', turn) : next(state);
+      return state.phase === 'keeping' ? enter(state, 'complete', turn) : next(state);
     case 'settled':
-      return next(isOver(state) ? { ...state, isSettled: true, setback: null } : state);
     case 'cleared':
-      return next(isOver(state) ? { ...state, isCleared: true, setback: null } : state);
+      return done(state, message.kind === 'settled' ? 'isSettled' : 'isCleared', turn);
     case 'delete':
-      if (isOver(state)) return next(state);
+      if (isOver(state) || state.phase === 'deleted') return next(state);
       return fail(state, failure('actor/stopped', 'the snapshot was called off'), turn);
     case 'forgotten':
       return next(state.forgetting ? null : state);
@@ -141,19 +141,17 @@ function enter(
   return next({ ...state, phase, setback: null, sinceMs: turn.now }, told);
 }
 
-/** From now on it only has to be said, and what is left to be cleared away. */
-function over(
-  state: State,
-  phase: 'complete' | 'error',
-  turn: Turn,
-  events?: readonly EventDraft[],
-): Step<State> {
-  return enter({ ...state, deletedAtMs: turn.now }, phase, turn, events);
+/** Once it has been told of and cleared away, nobody needs it any more. */
+function done(state: State, what: 'isSettled' | 'isCleared', turn: Turn): Step<State> {
+  if (!isOver(state) || state[what]) return next(state);
+  const left = { ...state, [what]: true, setback: null };
+  if (!left.isSettled || !left.isCleared) return next(left);
+  return enter({ ...left, deletedAtMs: turn.now }, 'deleted', turn);
 }
 
 function fail(state: State, { code, reason }: Failure, turn: Turn): Step<State> {
   const event = { type: 'audit', message: 'snapshot failed', extra: { code, reason } } as const;
-  return over({ ...state, failure: { code, reason } }, 'error', turn, [event]);
+  return enter({ ...state, failure: { code, reason } }, 'error', turn, [event]);
 }
 
 function effectFailed(
@@ -171,16 +169,14 @@ function effectFailed(
     case 'settle':
       return setBack(state, message, turn);
     case 'clear':
-      return next({ ...state, isCleared: true }); // W3
+      return done(state, 'isCleared', turn); // W3
     case 'forget':
       return next(state);
   }
 }
 
 function timeReached(state: State, turn: Turn): Step<State> {
-  if (isForgettable(state, turn.now) && state.isSettled && state.isCleared) {
-    return next({ ...state, forgetting: true, setback: null });
-  }
+  if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true, setback: null });
   const late = passing(state);
   if (isLate(late, turn.now)) {
     const why = failure('object/deadline', `${late.reason} took too long`);
@@ -206,11 +202,12 @@ function effects(state: State): Wanted<DiskSnapshotEffect>[] {
       return [{ name: 'keep', key: '' }];
     case 'complete':
     case 'error': {
-      if (state.forgetting) return [{ name: 'forget', key: '' }];
       const settle = { name: 'settle', key: '' } as const;
       const clear = { name: 'clear', key: '' } as const;
       return [...(state.isSettled ? [] : [settle]), ...(state.isCleared ? [] : [clear])];
     }
+    case 'deleted':
+      return state.forgetting ? [{ name: 'forget', key: '' }] : [];
   }
 }
 
@@ -232,8 +229,9 @@ function passing(state: State): Passing<DiskSnapshotMessage> | null {
 }
 
 function parked(state: State, reason: string, now: number): State {
-  const why = { failure: failure('actor/crashed', reason), setback: null, sinceMs: now };
-  return { ...state, ...why, phase: 'error', deletedAtMs: state.deletedAtMs ?? now };
+  const why = { failure: failure('actor/crashed', reason), setback: null };
+  if (state.phase === 'deleted') return { ...state, ...why };
+  return { ...state, ...why, phase: 'error', sinceMs: now };
 }
 
 export const diskSnapshot = defineKind<State, DiskSnapshotMessage, DiskSnapshotEffect>({
@@ -252,9 +250,7 @@ export const diskSnapshot = defineKind<State, DiskSnapshotMessage, DiskSnapshotE
     forget: STANDING,
   },
   passing,
-  // Not before all has been said and cleared away.
-  timer: (state) =>
-    timerOf(state.isSettled && state.isCleared ? state : { ...state, deletedAtMs: null }),
+  timer: timerOf,
   index: () => null,
   onCrash: restartThenPark,
   parked,

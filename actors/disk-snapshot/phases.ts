@@ -8,7 +8,8 @@ export const PHASES: Readonly<Record<Phase, readonly Phase[]>> = {
   initial: ['copying', 'error'],
   copying: ['keeping', 'error'],
   keeping: ['complete', 'error'],
-  // When parked after crashes.
-  complete: ['error'],
-  error: [],
+  // To `error` when parked after crashes.
+  complete: ['deleted', 'error'],
+  error: ['deleted'],
+  deleted: [],
 };

@@ -17,7 +17,7 @@ import { SnapshotDisk } from './devices.ts';
 const Disk = closed({ ...SnapshotDisk.properties, artifactId: Type.String() });
 
 export const DiskSnapshotState = closed({
-  phase: oneOf(['none', 'initial', 'copying', 'keeping', 'complete', 'error']),
+  phase: oneOf(['none', 'initial', 'copying', 'keeping', 'complete', 'error', 'deleted']),
   namespace: Type.String(),
   instanceId: Type.String(),
   disks: Type.Array(Disk),

@@ -151,10 +151,14 @@ function transition(
     case 'forgotten':
       return next(state.forgetting ? null : state);
     case 'effect-failed':
-      return effectFailed(state, message, turn);
     case 'time-reached':
-      return timeReached(state, turn);
+      return kernelSays(state, message, turn);
   }
+}
+
+function kernelSays(state: State, message: KernelMessage, turn: Turn): Step<State> {
+  if (message.kind === 'effect-failed') return effectFailed(state, message, turn);
+  return timeReached(state, turn);
 }
 
 function givenBack(state: State, what: 'domain-removed' | 'interfaces-gone' | 'images-released') {

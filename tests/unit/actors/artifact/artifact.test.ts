@@ -89,14 +89,56 @@ test('a parked one can be deleted', () => {
   assert.is(one.send({ kind: 'released' }).state.phase, 'deleted');
 });
 
+const FOUND = {
+  kind: 'found',
+  type: 'snapshot',
+  name: 'vm/vda',
+  namespace: 'ns',
+  sourceUrl: 'sf://instance/vm/vda',
+  shared: false,
+  maxVersions: 3,
+} as const;
+const add = (blobId: string) => {
+  const source = { kind: 'spool', id: blobId } as const;
+  return { kind: 'add-version', addition: { blobId, source, node: 'n1' } } as const;
+};
+const notMade = {
+  kind: 'version-failed',
+  blobId: 'b8',
+  code: 'host/disk-full',
+  reason: 'no space is left',
+} as const;
+
+test('a snapshot that came to nothing is the error of one without a version; the next one is its first', () => {
+  const one = stepper(artifact).send(FOUND).send(notMade);
+  assert.is(one.state.phase, 'error');
+  assert.is(one.events.at(-1), 'version not added');
+  assert.is(one.state.failure?.reason, 'no space is left');
+  assert.equal(one.send(add('b9')).effects, ['add-version']);
+  assert.is(one.state.phase, 'initial');
+  assert.is(one.send({ ...fetched, blobId: 'b9' }).state.phase, 'created');
+  assert.is(one.send({ ...notMade, blobId: 'b10' }).state.phase, 'created');
+  assert.is(one.state.addFailure?.blobId, 'b10');
+});
+
+test('what is on its way, or a version, is not said to have failed; a snapshot may take hours', () => {
+  const one = stepper(artifact).send(FOUND).pass(1_900_000).time();
+  assert.is(one.state.phase, 'initial');
+  one.send(add('b9')).send({ ...notMade, blobId: 'b9' });
+  assert.is(one.state.addFailure, null);
+  one.send({ ...fetched, blobId: 'b9' }).send({ ...notMade, blobId: 'b9' });
+  assert.is(one.state.addFailure, null);
+});
+
 function message(pick: Pick): ArtifactMessage {
   const waiter = pick('instance/a', 'instance/b');
   return pick<ArtifactMessage>(
-    CREATE,
+    pick<ArtifactMessage>(CREATE, CREATE, FOUND),
+    pick<ArtifactMessage>(add('b9'), notMade),
     { kind: 'await', waiter },
     { kind: 'await-done', waiter },
     { kind: 'waiters-told', waiters: [waiter] },
-    pick<ArtifactMessage>(fetched, failed, { ...fetched, blobId: 'other' }),
+    pick<ArtifactMessage>(fetched, failed, { ...fetched, blobId: pick('other', 'b9') }),
     { kind: 'delete' },
     { kind: 'released' },
     { kind: 'forgotten' },
