@@ -332,8 +332,8 @@ function domainReport(spec: Record<string, unknown>, agentState: string | null):
   const agent = hasAgent ? said : null;
   const observed = { power, offReason, ...ports, accelerator: 'tcg', agent };
   const { disks, configDrive } = decodeDomainWish(spec);
-  const builtDisks: Json[] = disks.map(({ device, bus, sizeGiB, baseBlobId: blobId }) => {
-    return { device, bus, sizeGiB, blobId, snapshotIgnores: false };
+  const builtDisks: Json[] = disks.map(({ device, bus, media, sizeGiB, baseBlobId: blobId }) => {
+    return { device, bus, sizeGiB, blobId, snapshotIgnores: media === 'cdrom' };
   });
   if (configDrive !== null) {
     const { device, bus } = configDrive;

@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DomainReport, DomainSpec } from '../../../actors/instance/ports.ts';
 import { TroupeError, type ErrorCode } from '../../../actors/kernel/errors.ts';
-import { boots, Changes, consoleText, countOf, until, wantedBy } from './lab.ts';
+import { boots, Changes, consoleText, copiesOf, countOf, until, wantedBy } from './lab.ts';
 import type { HypervisorLab } from './lab.ts';
 
 /** Runs the suite against the machine that `open` makes. */
@@ -294,6 +294,52 @@ export function conformance(name: string, open: () => Promise<HypervisorLab>): v
     const told = await changes.next(spec.instanceId, ({ power }) => power === 'off');
     assert.is(told.offReason, 'lost');
     assert.is((await ensure(spec)).power, 'on');
+    await remove(spec);
+  });
+
+  test('the disks of a running guest are copied while it runs on, as often as asked for', async () => {
+    const spec = await running();
+    const { instanceId } = spec;
+    for (const name of ['first', 'second']) {
+      const path = lab.copyPath(name);
+      await lab.hypervisor.copyDisks(copiesOf(instanceId, { vda: path }));
+      assert.ok(lab.hasCopy(path), name);
+    }
+    assert.is(await boots(lab, instanceId), 1);
+    assert.is((await ensure(spec)).power, 'on');
+    await remove(spec);
+  });
+
+  test('the disks of a guest that is off are copied by who wants them, and it stays off meanwhile', async () => {
+    const spec = await lab.newSpec({ power: 'off', powerOns: 0 });
+    const { instanceId } = spec;
+    await ensure(spec);
+    const steps: string[] = [];
+    let started: Promise<unknown> | undefined;
+    const whileOff = async () => {
+      started = ensure({ ...spec, power: 'on', powerOns: 1 }).then(() => steps.push('started'));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      steps.push('copied');
+    };
+    await lab.hypervisor.copyDisks(
+      copiesOf(instanceId, { vda: lab.copyPath('off') }, { whileOff }),
+    );
+    await started;
+    assert.equal(steps, ['copied', 'started']);
+    await remove(spec);
+  });
+
+  test('a copy that is called off ends, and the next one is made', async () => {
+    const spec = await running();
+    const { instanceId } = spec;
+    const abort = new AbortController();
+    abort.abort();
+    const { signal } = abort;
+    const [path, next] = [lab.copyPath('called-off'), lab.copyPath('next')];
+    const copies = copiesOf(instanceId, { vda: path }, { signal });
+    await rejects(lab.hypervisor.copyDisks(copies), withCode('actor/stopped'));
+    await lab.hypervisor.copyDisks(copiesOf(instanceId, { vda: next }));
+    assert.ok(lab.hasCopy(next));
     await remove(spec);
   });
 

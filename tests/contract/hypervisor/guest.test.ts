@@ -11,7 +11,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DomainReport, DomainSpec } from '../../../actors/instance/ports.ts';
 import { encodePacket } from '../../../src/drivers/guest/sf-frame.ts';
-import { Changes, consoleText, countOf, until, wantedBy } from './lab.ts';
+import { Changes, consoleText, copiesOf, countOf, until, wantedBy } from './lab.ts';
 import { LibvirtLab } from './libvirt-lab.ts';
 
 const run = promisify(execFile);
@@ -141,6 +141,58 @@ test('it finds a NIC that is plugged in while it runs, and has it after power of
   } finally {
     await run('ip', ['link', 'del', tap]);
   }
+});
+
+test('a copy of its disk, made while it runs, boots and has what was written before; so has one of when it is off', async () => {
+  const spec = await linux();
+  const { instanceId } = spec;
+  await ensure(spec);
+  await says(spec, 'troupe-guest: ready');
+  await changes.next(instanceId, ({ agent }) => agent?.state === 'ready');
+  const frozen = () => lab.lines.filter(({ fields }) => fields['isFrozen'] === true).length;
+  const guest = lab.hypervisor.agentOf(instanceId);
+  // Not synced: it is the freeze that brings it to the disk.
+  await guest.execute('echo written-before >/root/marker', never);
+  const path = lab.copyPath('linux');
+  let progress = 0;
+  const onProgress = () => void progress++;
+  await lab.hypervisor.copyDisks(copiesOf(instanceId, { vda: path }, { onProgress }));
+  assert.is(frozen(), 1, 'the agent has frozen it');
+  await guest.execute('echo written-after >/root/marker', never);
+  assert.equal(lab.ledger.list({ resource: 'disk-copies' }), []);
+  await remove(spec);
+  const copy = await lab.newSpec({ memoryMiB: 192 });
+  const booted = { ...copy, disks: copy.disks.map((disk) => ({ ...disk, path })) };
+  await ensure(booted);
+  await says(booted, 'troupe-guest: ready');
+  await lab.type(booted.instanceId, '\ncat /root/marker\n', 'written-before');
+  await remove(booted);
+});
+
+test('what a killed daemon was copying is ended by the next one, and the guest goes on', async () => {
+  const spec = await linux();
+  const { instanceId } = spec;
+  await ensure(spec);
+  await says(spec, 'troupe-guest: ready');
+  const path = lab.copyPath('left');
+  const virsh = (...words: string[]) => lab.libvirtd.virsh('qemu-monitor-command', ...words);
+  // So slow that it is still there when it is looked for.
+  const begun = lab.libvirtd.virsh.bind(lab.libvirtd);
+  begun('domblklist', instanceId);
+  const copying = lab.hypervisor.copyDisks(copiesOf(instanceId, { vda: path }));
+  const ended = copying.then(
+    () => 'copied',
+    (error: unknown) => String(error),
+  );
+  const job = () => /"speed": ?(\d+)/.exec(virsh(instanceId, '{"execute":"query-block-jobs"}'));
+  await until('the job', () => job() !== null || lab.hasCopy(path));
+  await lab.restartDaemon();
+  changes = new Changes(lab.hypervisor);
+  assert.match(await ended, /copied|hypervisor|libvirt/i);
+  assert.is(lab.libvirtd.virsh('domjobinfo', instanceId).includes('None'), true);
+  assert.equal(lab.ledger.list({ resource: 'disk-copies' }), []);
+  await lab.type(instanceId, '\necho still-$((40+2))\n', 'still-42');
+  await remove(spec);
 });
 
 test('it boots from UEFI firmware', async () => {

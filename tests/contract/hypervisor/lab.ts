@@ -1,5 +1,10 @@
 // What the conformance suite needs of a machine with a hypervisor on it, real or simulated.
-import type { DomainReport, DomainSpec, Hypervisor } from '../../../actors/instance/ports.ts';
+import type {
+  DiskCopies,
+  DomainReport,
+  DomainSpec,
+  Hypervisor,
+} from '../../../actors/instance/ports.ts';
 import type { WantedBy } from '../../../actors/network/ports.ts';
 
 /** Guests print `guest ready` at each boot and `power button` when it is pressed; then they power off. */
@@ -22,6 +27,9 @@ export interface HypervisorLab {
   rebootHost(): Promise<void>;
   /** Makes the instance's first disk unusable, or well again. */
   breakDisk(spec: DomainSpec, broken: boolean): Promise<void>;
+  /** A path where a copy of a disk may be made, and whether one is there. */
+  copyPath(name: string): string;
+  hasCopy(path: string): boolean;
   /** What the ledger keeps of the instance, as names; empty when nothing. */
   ledgerOf(instanceId: string): readonly string[];
   close(): Promise<void>;
@@ -41,6 +49,25 @@ export function wantedBy(
     generation,
     trace: 'conformance',
     signal,
+  };
+}
+
+/** A wish for copies of an instance's disks. */
+export function copiesOf(
+  instanceId: string,
+  paths: Readonly<Record<string, string>>,
+  change: Partial<DiskCopies> = {},
+): DiskCopies {
+  return {
+    instanceId,
+    disks: Object.entries(paths).map(([device, path]) => ({ device, path })),
+    nvram: null,
+    whileOff: () => Promise.reject(new Error('it is not off')),
+    onProgress: () => undefined,
+    owner: 'disksnapshot/one',
+    trace: 'conformance',
+    signal: new AbortController().signal,
+    ...change,
   };
 }
 

@@ -218,6 +218,14 @@ export class LibvirtLab implements HypervisorLab {
     else await rename(`${path}.away`, path);
   }
 
+  copyPath(name: string): string {
+    return join(this.folder, `copy-${name}.qcow2`);
+  }
+
+  hasCopy(path: string): boolean {
+    return existsSync(path);
+  }
+
   ledgerOf(instanceId: string): readonly string[] {
     const owner = `instance/${instanceId}`;
     return this.#ledger.list({ owner }).map(({ resource, name }) => `${resource} ${name}`);

@@ -80,6 +80,14 @@ export class SimLab implements HypervisorLab {
     }
   }
 
+  copyPath(name: string): string {
+    return `/copies/${name}`;
+  }
+
+  hasCopy(path: string): boolean {
+    return this.host.copied.has(path);
+  }
+
   ledgerOf(instanceId: string): readonly string[] {
     const owner = `instance/${instanceId}`;
     return this.host.ledger.list({ owner }).map(({ resource, name }) => `${resource} ${name}`);
