@@ -15,6 +15,7 @@ import { INTERFACE_COMMANDS } from './interface.ts';
 import { NAMESPACE_COMMANDS } from './namespace.ts';
 import { NETWORK_COMMANDS } from './network.ts';
 import { NODE_COMMANDS } from './node.ts';
+import { SNAPSHOT_COMMANDS } from './snapshot.ts';
 import { TOKEN_COMMANDS } from './token.ts';
 import { POWER_COMMANDS } from './power.ts';
 import { versionCommand } from './version.ts';
@@ -23,6 +24,7 @@ export const COMMANDS: readonly Command[] = [
   ...INSTANCE_COMMANDS,
   ...POWER_COMMANDS,
   ...GUEST_COMMANDS,
+  ...SNAPSHOT_COMMANDS,
   ...AGENT_OPERATION_COMMANDS,
   ...NETWORK_COMMANDS,
   ...INTERFACE_COMMANDS,

@@ -698,6 +698,62 @@ export interface Operations {
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: string;
   };
+  /** Snapshot disks of an instance; answers what will be made of each, before anything is. */
+  'POST /instances/{instance_ref}/snapshot': {
+    readonly params: { readonly instance_ref: string };
+    readonly body: {
+      /** Also those that are deleted, while they are kept. */
+      readonly all?: boolean | null;
+      /** Device of a disk, such as `vda`. */
+      readonly device?: string | null;
+      /** How many versions are kept. */
+      readonly max_versions?: number;
+      /** A snapshot on top of its base, not a whole one. */
+      readonly thin?: boolean | null;
+    };
+    readonly answer: Readonly<
+      Record<
+        string,
+        {
+          readonly source_url: string;
+          readonly artifact_uuid: string;
+          readonly blob_uuid: string;
+        }
+      >
+    >;
+  };
+  /** Snapshots of an instance: the versions of each of its disks, oldest first. */
+  'GET /instances/{instance_ref}/snapshot': {
+    readonly params: { readonly instance_ref: string };
+    readonly body: Readonly<Record<never, unknown>>;
+    readonly answer: readonly {
+      readonly uuid: string;
+      readonly state: string;
+      readonly metadata: Metadata;
+      readonly version: number;
+      readonly size: number;
+      readonly modified: number;
+      readonly fetched_at: number;
+      readonly depends_on: string | null;
+      readonly transcodes: Readonly<Record<string, string>>;
+      readonly locations: readonly string[];
+      readonly reference_count: number;
+      readonly sha512: string | null;
+      readonly last_used: number | null;
+      readonly 'file format'?: string;
+      readonly 'virtual size'?: number;
+      readonly 'mime-type'?: string;
+      readonly instances: readonly string[];
+      readonly artifact_type: string;
+      readonly source_url: string;
+      readonly max_versions: number;
+      readonly namespace: string;
+      readonly shared: boolean;
+      readonly blob_uuid: string;
+      readonly device: string;
+      readonly created: number;
+    }[];
+  };
   /** The caller's networks; system sees everybody's. */
   'GET /networks': {
     readonly params: Readonly<Record<never, string>>;
@@ -1624,18 +1680,6 @@ export interface Operations {
   /** Style of the API browser. */
   'GET /apidocs/style.css': {
     readonly params: Readonly<Record<never, string>>;
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: Uint8Array;
-  };
-  /** Not there yet: snapshots. */
-  'GET /instances/{instance_ref}/snapshot': {
-    readonly params: { readonly instance_ref: string };
-    readonly body: Readonly<Record<never, unknown>>;
-    readonly answer: Uint8Array;
-  };
-  /** Not there yet: snapshots. */
-  'POST /instances/{instance_ref}/snapshot': {
-    readonly params: { readonly instance_ref: string };
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: Uint8Array;
   };

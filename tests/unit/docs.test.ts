@@ -11,6 +11,8 @@ import { upload } from '../../actors/upload/upload.ts';
 import { PHASES as UPLOAD_PHASES } from '../../actors/upload/phases.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import { PHASES as BLOB_PHASES } from '../../actors/blob/phases.ts';
+import { diskSnapshot } from '../../actors/disk-snapshot/disk-snapshot.ts';
+import { PHASES as DISK_SNAPSHOT_PHASES } from '../../actors/disk-snapshot/phases.ts';
 import { instance } from '../../actors/instance/instance.ts';
 import { PHASES as INSTANCE_PHASES } from '../../actors/instance/phases.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
@@ -29,6 +31,7 @@ const PAGES = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/*.md', { cwd: R
 
 const KINDS = {
   agentoperation: [agentOperation, AGENT_OPERATION_PHASES],
+  disksnapshot: [diskSnapshot, DISK_SNAPSHOT_PHASES],
   instance: [instance, INSTANCE_PHASES],
   interface: [interfaceKind, INTERFACE_PHASES],
   network: [network, NETWORK_PHASES],

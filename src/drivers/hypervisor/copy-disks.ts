@@ -59,7 +59,7 @@ export async function copyDisks(tools: CopyTools, copies: DiskCopies): Promise<v
     await endCopy(tools, ref).catch((failure: unknown) =>
       log('warn', 'a copy of disks could not be ended', { instanceId, trace, error: failure }),
     );
-    throw error;
+    throw (await isOff(tools, ref)) && isLibvirtError(error) ? wentOff(error) : error;
   }
 }
 
@@ -105,8 +105,8 @@ async function begin(tools: CopyTools, ref: DomainRef, copies: DiskCopies): Prom
   const { libvirt, folder, log } = tools;
   const { instanceId, disks, nvram } = copies;
   const { power } = observe(await libvirt.domains.state(ref));
-  const isOff = power === 'off';
-  if (isOff) await copies.whileOff();
+  const isDown = power === 'off';
+  if (isDown) await copies.whileOff();
   else if (disks.length > 0) {
     await endJob(tools, ref); // Of an earlier try, whose end was not heard of.
     const isFrozen = power === 'on' && (await freeze(tools, ref, copies));
@@ -120,7 +120,7 @@ async function begin(tools: CopyTools, ref: DomainRef, copies: DiskCopies): Prom
     log('info', 'copying the disks of a running guest', { instanceId, trace, isFrozen });
   }
   if (nvram !== null) await copyFile(nvramFile(folder(instanceId)), nvram);
-  return !isOff && disks.length > 0;
+  return !isDown && disks.length > 0;
 }
 
 /** Whether the guest may be frozen now. One without an agent is copied as if its power had failed at that moment. */
@@ -166,13 +166,22 @@ async function untilCopied(
   }
   const last = await libvirt.backup.lastJob(ref);
   if (last?.isBackup === true && last.type === 'completed') return;
-  const { power } = observe(await libvirt.domains.state(ref));
-  if (power === 'off' || last === undefined || last.type === 'cancelled') {
-    const reason = 'the guest went off, or libvirt was started again, while its disks were copied';
-    throw new TroupeError('object/not-ready', reason);
+  if (last === undefined || last.type === 'cancelled' || (await isOff({ libvirt }, ref))) {
+    throw wentOff();
   }
   const words = last.message === '' ? `it says '${last.type}'` : last.message;
   throw new TroupeError('hypervisor/refused', `QEMU could not copy the disks: ${words}`);
+}
+
+/** False when it cannot be known. */
+async function isOff({ libvirt }: Pick<CopyTools, 'libvirt'>, ref: DomainRef): Promise<boolean> {
+  const state = await libvirt.domains.state(ref).catch(() => null);
+  return state !== null && observe(state).power === 'off';
+}
+
+function wentOff(cause?: unknown): TroupeError {
+  const reason = 'the guest went off, or libvirt was started again, while its disks were copied';
+  return new TroupeError('object/not-ready', reason, {}, cause);
 }
 
 function pause(clock: Clock, ms: number): Promise<void> {

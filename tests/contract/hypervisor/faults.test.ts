@@ -1,5 +1,6 @@
 // What the real driver does when libvirtd, a port or a disk fails it.
 import { rejects } from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
@@ -10,7 +11,7 @@ import type { DomainReport, DomainSpec } from '../../../actors/instance/ports.ts
 import { codeOf } from '../../../actors/kernel/errors.ts';
 import { removeStillborn } from '../../../src/drivers/hypervisor/stillborn.ts';
 import { withCode } from './conformance.ts';
-import { boots, until, wantedBy } from './lab.ts';
+import { boots, copiesOf, until, wantedBy } from './lab.ts';
 import { LibvirtLab, qemuPids } from './libvirt-lab.ts';
 
 const test = suite('hypervisor over libvirt: faults');
@@ -168,6 +169,61 @@ test('a daemon that finds no libvirtd says so in time', async () => {
   assert.ok(performance.now() - startedAt < 10_000);
   await rejects(lost.domains(), withCode('hypervisor/unavailable', /not started/));
   await lost.close();
+});
+
+/** With a second disk that takes a while to copy. */
+async function slowToCopy(): Promise<DomainSpec> {
+  const spec = await lab.newSpec();
+  const path = join(lab.folder, `${spec.instanceId}-large.qcow2`);
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', path, '768M']);
+  execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -q -P 9 0 768M', path]);
+  const about = { format: 'qcow2', media: 'disk', bus: 'virtio', readonly: false } as const;
+  return { ...spec, disks: [...spec.disks, { device: 'vdb', path, ...about }] };
+}
+
+const jobOf = ({ instanceId }: DomainSpec) => lab.libvirtd.virsh('domjobinfo', instanceId);
+const left = () => lab.ledger.list({ resource: 'disk-copies' });
+
+test('a copy under way is ended when it is called off, when its guest goes off, and by the next daemon', async () => {
+  const spec = await slowToCopy();
+  const { instanceId } = spec;
+  await ensure(spec);
+  const abort = new AbortController();
+  const seen = Promise.withResolvers<void>();
+  const paths = (name: string) => ({ vda: lab.copyPath(`${name}-a`), vdb: lab.copyPath(name) });
+  const watched = { signal: abort.signal, onProgress: () => seen.resolve() };
+  const first = lab.hypervisor.copyDisks(copiesOf(instanceId, paths('first'), watched));
+  const calledOff = rejects(first, withCode('actor/stopped'));
+  await seen.promise;
+  abort.abort();
+  await calledOff;
+  assert.match(jobOf(spec), /None/);
+  assert.equal(left(), []);
+
+  const second = lab.hypervisor.copyDisks(copiesOf(instanceId, paths('second')));
+  const wentOff = rejects(second, withCode('object/not-ready', /went off/));
+  await until('it is begun', () => lab.hasCopy(paths('second').vdb));
+  await lab.killQEMU(instanceId);
+  await wentOff;
+  assert.equal(left(), []);
+
+  await ensure(spec);
+  const third = lab.hypervisor.copyDisks(copiesOf(instanceId, paths('third')));
+  const cut = rejects(third);
+  await until('it is begun', () => lab.hasCopy(paths('third').vdb));
+  await lab.restartDaemon();
+  await cut;
+  assert.match(jobOf(spec), /None/);
+  assert.equal(left(), []);
+  const fourth = paths('fourth');
+  await lab.hypervisor.copyDisks(copiesOf(instanceId, fourth));
+  const [, large = spec.disks[0]] = spec.disks;
+  const files = [large?.path ?? '', fourth.vdb];
+  assert.match(
+    execFileSync('qemu-img', ['compare', '-U', ...files], { encoding: 'utf8' }),
+    /identical/,
+  );
+  await remove(spec);
 });
 
 test.run();
