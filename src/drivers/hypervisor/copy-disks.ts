@@ -78,7 +78,9 @@ export async function endLeftCopies(tools: EndTools): Promise<void> {
 
 /** Leaves no job in QEMU and no guest frozen. Quiet when there is no such domain, or it is off. */
 async function endCopy({ libvirt, ledger, clock }: EndTools, ref: DomainRef): Promise<void> {
-  if ((await libvirt.domains.find(ref.uuid)) !== undefined) {
+  const isThere = (await libvirt.domains.find(ref.uuid)) !== undefined;
+  // With QEMU its jobs are gone, and whoever was frozen.
+  if (isThere && !(await isOff({ libvirt }, ref))) {
     await endJob({ libvirt, clock }, ref);
     await thaw(libvirt, ref).catch(unlessAbsent);
   }
