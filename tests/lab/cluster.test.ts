@@ -22,6 +22,7 @@ import {
 } from '../support/cluster-lab.ts';
 import { untilView } from '../support/daemon.ts';
 import { waitUntil } from '../support/wait.ts';
+import { snapshotsBoot } from './snapshots.ts';
 
 const test = suite('a cluster of three');
 /** How long parts are away; the issue's own minute and half minute with TROUPE_LONG=1. */
@@ -181,49 +182,7 @@ test('the agent in a guest works for whoever asks at any node; a killed daemon e
 });
 
 test('a snapshot of a running guest boots on another node; a killed daemon goes on with it', async () => {
-  const n1 = world.client('n1');
-  const pathOf = (name: string) => `/instances/${String(world.guest(name).instance['uuid'])}`;
-  const run = async (path: string, line: string) => {
-    const asked = await n1.view('POST', `${path}/agent/execute`, { command_line: line });
-    const done = await untilView(n1, `/agentoperations/${String(asked['uuid'])}`, isIn('complete'));
-    return resultOf(done)['stdout'];
-  };
-  const snap = async (): Promise<string> => {
-    const { vda } = (await n1.view('POST', `${pathOf('n2')}/snapshot`, { all: true })) as {
-      vda: View;
-    };
-    return String(vda['blob_uuid']);
-  };
-  const isThere = (blobId: string) => async () =>
-    (await n1.list(`${pathOf('n2')}/snapshot`)).some(
-      ({ blob_uuid: id, state }) => id === blobId && state === 'created',
-    );
-  await run(pathOf('n2'), 'echo snapped >/root/snapped');
-  const first = await snap();
-  await waitUntil('the first snapshot is there', isThere(first), 60_000);
-  const second = await snap();
-  await killDaemon(world.node('n2'));
-  await run(pathOf('n3'), 'true');
-  await startDaemon(world.node('n2'));
-  await waitUntil('the second snapshot is there', isThere(second), 90_000);
-  const { memory, video } = world.guest('n2').instance;
-  const shape = { name: 'from-snapshot', cpus: 1, memory, video, side_channels: ['sf-agent'] };
-  const disk = [{ base: `sf://blob/${first}` }];
-  const made = await n1.view('POST', '/instances', {
-    ...shape,
-    disk,
-    network: [],
-    placed_on: 'n3',
-  });
-  const path = `/instances/${String(made['uuid'])}`;
-  await untilView(n1, path, isAgentReady, 120_000);
-  assert.is(await run(path, 'cat /root/snapped'), 'snapped\n');
-  await n1.call('DELETE', path);
-  await untilView(n1, path, isIn('deleted'), 60_000);
-  for (const name of ['n1', 'n2', 'n3']) {
-    const spool = join(world.node(name).directory, 'spool');
-    assert.equal((await runIn(world.node(name).machine, ['ls', '-A', spool])).stdout, '', name);
-  }
+  await snapshotsBoot(world);
   await untilAllServed(['n1', 'n2', 'n3'], 20_000);
 });
 
