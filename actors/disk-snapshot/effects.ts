@@ -19,7 +19,7 @@ const ASK_MS = 25_000;
 /** Pauses between asks grow to ten seconds: about five minutes without an answer. */
 const UNANSWERED = 35;
 /** How often a copy that came to nothing for a passing reason is begun again. */
-const TRIES = 5;
+const TRIES = 8;
 
 const decodeNode = decoder('node of an instance', Type.String(), 'actor/bad-message');
 

@@ -3,7 +3,8 @@
 // Z1  Asked again while it runs, it is the same run. After a failure, or in another daemon, it is begun anew: nobody has
 //     been given anything of the one before.
 // Z2  Runs for one instance follow each other; what takes the processor, compressing, is done for a few at a time.
-// Z3  What a run has spooled stays until it is a blob, or until `end` says that nobody wants it.
+// Z3  What was ended is not begun again by somebody who has not heard of it.
+// Z4  What a run has spooled stays until it is a blob, or until `end` says that nobody wants it.
 import type { DiskCopies, Hypervisor } from '../instance/ports.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { codeOf, reasonOf, TroupeError } from '../kernel/errors.ts';
@@ -84,6 +85,7 @@ const KEPT_MS = 3_600_000;
 export class DiskCopying {
   readonly #options: DiskCopyingOptions;
   readonly #runs = new Map<string, Run>();
+  readonly #ended = new Set<string>();
   #isStopped = false;
 
   constructor(options: DiskCopyingOptions) {
@@ -105,6 +107,8 @@ export class DiskCopying {
 
   /** Nobody wants it any more, or it has become blobs: calls it off, and leaves nothing of it. */
   async end(snapshotId: string, blobIds: readonly string[]): Promise<void> {
+    this.#ended.add(snapshotId);
+    this.#options.clock.after(KEPT_MS, () => this.#ended.delete(snapshotId));
     const run = this.#runs.get(snapshotId);
     if (run === undefined) return await this.#remove(blobIds);
     run.abort.abort();
@@ -127,6 +131,9 @@ export class DiskCopying {
 
   #begin(request: CopyRequest, trace: string): Run {
     if (this.#isStopped) throw new TroupeError('actor/stopped', 'this node is shutting down');
+    if (this.#ended.has(request.snapshotId)) {
+      throw new TroupeError('executor/stale-epoch', 'this snapshot was ended before');
+    }
     if (this.#runs.size >= MOST_RUNS) {
       throw new TroupeError('actor/overloaded', 'this node copies too many disks already');
     }
