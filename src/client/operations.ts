@@ -702,13 +702,13 @@ export interface Operations {
   'POST /instances/{instance_ref}/snapshot': {
     readonly params: { readonly instance_ref: string };
     readonly body: {
-      /** Also those that are deleted, while they are kept. */
+      /** All disks at the same moment, not only the first. */
       readonly all?: boolean | null;
       /** Device of a disk, such as `vda`. */
       readonly device?: string | null;
       /** How many versions are kept. */
       readonly max_versions?: number;
-      /** A snapshot on top of its base, not a whole one. */
+      /** A snapshot on top of its base, not a whole one; refused yet. */
       readonly thin?: boolean | null;
     };
     readonly answer: Readonly<

@@ -81,7 +81,7 @@ const NOTES: Readonly<Record<string, MemberNote>> = {
   side_channels: { description: 'Names of virtio-serial ports' },
   source_url: { description: 'Where it came from', schema: Text },
   ssh_key: { description: 'Public key, for the config drive' },
-  thin: { description: 'A snapshot on top of its base, not a whole one' },
+  thin: { description: 'A snapshot on top of its base, not a whole one; refused yet' },
   uefi: { description: 'UEFI instead of BIOS' },
   upload_uuid: { description: 'UUID of an upload', schema: Text },
   url: { description: 'Address of an image' },
@@ -97,6 +97,7 @@ const OF_PATHS: readonly [path: RegExp, notes: Readonly<Record<string, MemberNot
     /\/interfaces$/,
     { network: { description: 'The network, and what address on it', schema: NetworkSpec } },
   ],
+  [/\/snapshot$/, { all: { description: 'All disks at the same moment, not only the first' } }],
   [/^\/auth/, { namespace: { description: 'Name of the namespace', schema: Text } }],
 ];
 

@@ -1,10 +1,11 @@
 // A virtual machine.
-import type { BodyOf, Operation, Operator } from '../operator.ts';
+import type { AnswerOf, BodyOf, Operation, Operator } from '../operator.ts';
 import type * as views from '../operations.ts';
 import { Handle, wishKey } from './handle.ts';
 import { Metadata } from './metadata.ts';
 import { eventsOf, type EventFilter } from './past-events.ts';
 
+export type SnapshotWish = BodyOf<'POST /instances/{instance_ref}/snapshot'>;
 export type NewInstance = BodyOf<'POST /instances'>;
 export type NewInterface = NonNullable<
   BodyOf<'POST /instances/{instance_ref}/interfaces'>['network']
@@ -62,6 +63,20 @@ export class Instance extends Handle<views.Instance> {
 
   interfaces(): Promise<readonly views.Interface[]> {
     return this.operator.call('GET /instances/{instance_ref}/interfaces', this.#here());
+  }
+
+  /** What will be of each disk, by device: a blob that is there once snapshots() has it. */
+  snapshot(body: SnapshotWish = {}): Promise<AnswerOf<'POST /instances/{instance_ref}/snapshot'>> {
+    return this.operator.call('POST /instances/{instance_ref}/snapshot', {
+      ...this.#here(),
+      body,
+      idempotencyKey: wishKey(),
+    });
+  }
+
+  /** Those that are there. */
+  snapshots(): Promise<AnswerOf<'GET /instances/{instance_ref}/snapshot'>> {
+    return this.operator.call('GET /instances/{instance_ref}/snapshot', this.#here());
   }
 
   /** What has happened to it, newest first. */

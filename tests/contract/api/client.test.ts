@@ -67,6 +67,10 @@ for (const [name, make] of WAYS) {
     await vm.waitUntil('created', quick);
     assert.is((await vm.powerOff()).view.power_state, 'off');
     assert.is((await vm.powerOn()).view.power_state, 'on');
+    const { vda } = await vm.snapshot({ all: true });
+    const isMade = async () =>
+      (await vm.snapshots()).some((one) => one.blob_uuid === vda?.blob_uuid);
+    await waitUntil('its snapshot', isMade);
     const nic = await vm.plug({ network_uuid: front.id });
     assert.is(nic.order, 1);
     assert.is((await vm.interfaces()).length, 2);
