@@ -3,7 +3,7 @@
 import { rejects } from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -184,10 +184,16 @@ async function thawedByTheNext(instanceId: string): Promise<void> {
   assert.equal(lab.ledger.list({ resource: 'disk-copies' }), []);
 }
 
-test('it boots from UEFI firmware', async () => {
+test('it boots from UEFI firmware, whose variables are copied with the disks', async () => {
   const spec = await linux({ uefi: true, memoryMiB: 256 });
   await ensure(spec);
   await says(spec, 'troupe-guest: ready');
+  const { instanceId } = spec;
+  const [path, nvram] = [lab.copyPath('uefi'), lab.copyPath('nvram')];
+  await lab.hypervisor.copyDisks(copiesOf(instanceId, { vda: path }, { nvram }));
+  const variables = readFileSync(join(lab.folder, 'instances', instanceId, 'nvram.fd'));
+  assert.ok(lab.hasCopy(path));
+  assert.is(readFileSync(nvram).length, variables.length);
   await remove(spec);
 });
 
