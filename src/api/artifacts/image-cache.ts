@@ -90,7 +90,7 @@ export class ImageCache {
     { caller, url, namespace, isShared, trace }: ImageRequest,
   ): Promise<void> {
     const { random } = this.#services;
-    const source = imageSource(url, caller);
+    const source = imageSource(url, caller, this.#services.imageShortcuts);
     const message = {
       kind: 'create',
       type: 'image',

@@ -64,7 +64,7 @@ export function instanceSpec(context: SpecContext, body: InstanceBody): Instance
     throw badRequest('secure boot requires UEFI be enabled');
   const requestedNode = knownNode(services, body.placed_on);
   const configDrive = configDriveType(body.configdrive ?? 'openstack-disk');
-  const disks = diskSpecs({ images, caller, namespace, dialect }, body.disk);
+  const disks = diskSpecs({ services, images, caller, namespace, dialect }, body.disk);
   const nvramTemplate = noTemplate(body.nvram_template);
   const nics = networkSpecs({ services, caller, namespace }, body.network ?? []);
   const video = videoSpec(body.video);

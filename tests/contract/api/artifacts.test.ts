@@ -107,6 +107,18 @@ test('the checks of a cache request, in their order', async () => {
   }
 });
 
+test('cached again as a shared one, it is shared; as an unshared one, it stays so', async () => {
+  const source = url();
+  const first = await cached({ url: source }, 'system');
+  for (const shared of [true, false]) {
+    const again = await world.ok('POST', '/artifacts', {
+      as: 'system',
+      body: { url: source, shared },
+    });
+    assert.equal([again['uuid'], again['shared']], [first['uuid'], true]);
+  }
+});
+
 test('files of the node are for system, by absolute path and proper encoding', async () => {
   const status = async (source: string) =>
     (await world.call('POST', '/artifacts', { as: 'system', body: { url: source } })).status;
