@@ -101,6 +101,8 @@ function transition(
       return copied(state, message);
     case 'copy-removed':
       return copyRemoved(state, message);
+    case 'describe':
+      return next(state, [], state.content);
     case 'unuse':
       return unuse(state, [message.user], turn);
     case 'users-gone':

@@ -157,6 +157,7 @@ async function isUsedBy(
     phase: failed === null ? 'created' : 'error',
     failure: failed,
     virtualSizeBytes: state.content?.virtualSizeBytes ?? 0,
+    ...(state.content === null ? {} : { sha512: state.content.sha512 }),
   } as const;
   if (address?.kind === 'artifact')
     return (await unlessGone(context.ask(artifactRef(address.id), message))) === true;

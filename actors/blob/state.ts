@@ -20,6 +20,13 @@ export const Source = Type.Union([
   closed({ kind: Type.Literal('spool'), id: Type.String() }),
 ]);
 
+export type Source = Static<typeof Source>;
+
+/** From a server outside, which may have something newer another time. */
+export function isUrlSource(source: Source | null): boolean {
+  return source?.kind === 'url';
+}
+
 /** What is known of the bytes once a node has fetched and checked them (see ports.ts ReplicaReport). */
 export const Content = closed({
   sizeBytes: Type.Number(),
@@ -86,6 +93,8 @@ const MESSAGES = {
   /** The same, and have a replica on this node before you tell me. */
   need: { user: Type.String(), node: Type.String() },
   unuse: { user: Type.String() },
+  /** Replies its content; null: not known (yet). */
+  describe: {},
   /** These have said that they do not use it, or do not exist. */
   'users-gone': { users: Type.Array(Type.String()) },
   /** The nodes that can hold replicas, as somebody sees them now; one that is not named stays as it was known. */
@@ -123,4 +132,5 @@ export const blobChanged = {
   phase: oneOf(['created', 'error']),
   failure: nullable(closed({ code: Type.String(), reason: Type.String() })),
   virtualSizeBytes: Type.Number(),
+  sha512: Type.Optional(Type.String()),
 };

@@ -13,6 +13,7 @@ import {
 import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json, JsonObject } from '../../actors/kernel/json.ts';
+import type { SourceVerdict } from '../../actors/artifact/state.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Claims, EventRecord, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
@@ -155,6 +156,15 @@ export class MemoryFiles {
     remove: async (id: string) => void this.spooled.delete(id),
   };
 
+  /** What servers say of what was fetched from them. */
+  verdict: SourceVerdict = { verdict: 'same' };
+  readonly checked: string[] = [];
+
+  async checkSource({ url }: { readonly url: string }): Promise<SourceVerdict> {
+    this.checked.push(url);
+    return this.verdict;
+  }
+
   async open(blobId: string) {
     const bytes = this.replicas.get(blobId);
     if (bytes === undefined) throw new TroupeError('image/missing', `no replica of ${blobId}`);
@@ -200,6 +210,8 @@ export class FakeMachine {
   /** What libvirt would count of its guests. */
   usage: () => Promise<readonly GuestUsage[]> = () => Promise.resolve([]);
   readonly files = new MemoryFiles();
+  /** SHA-512 of what is fetched. */
+  content = 'ab'.repeat(64);
   /** What reading a console throws, if anything. */
   consoleFailure: Error | undefined;
   /** What guests that are expected to have an agent say of it. */
@@ -218,7 +230,7 @@ export class FakeMachine {
     const source = spec['source'] as { kind: string; id?: string } | undefined;
     if (source?.kind === 'spool') return this.files.take(blobId, source.id ?? '');
     if (resource === 'replica') this.files.replicas.set(blobId, Buffer.alloc(FETCHED_BYTES));
-    return REPLICA;
+    return { ...(REPLICA as JsonObject), sha512: this.content };
   }
 
   /** What reaches into its guests: the daemon's own, over these. */
