@@ -7,7 +7,7 @@ import type { Caller } from '../http/route.ts';
 import { expandShortcut, type Shortcut } from './shortcuts.ts';
 
 /** Where the bytes of an image come from that is not brought, but fetched. */
-export type OutsideSource = Exclude<BlobSource, { kind: 'spool' }>;
+export type OutsideSource = Extract<BlobSource, { kind: 'url' | 'file' }>;
 
 const FILE = 'file://';
 /** Far above any real address, far below what the store takes. */

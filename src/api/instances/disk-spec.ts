@@ -48,6 +48,7 @@ function diskSpec(context: DiskContext, spec: unknown): ParsedDisk {
     media: type === 'cdrom' ? 'cdrom' : 'disk',
     artifactId: null,
     blobId: null,
+    transcodeId: null,
     isReady: false,
   };
   if (blobUuid !== undefined && blobUuid !== null) {

@@ -133,6 +133,10 @@ export class ImageDriver implements BlobStore, DiskStore {
     return this.#disks.ensureDisk(spec, by);
   }
 
+  ensureNvramTemplate(instanceId: string, blobId: string, by: WantedBy): Promise<string> {
+    return this.#disks.ensureNvramTemplate(instanceId, blobId, by);
+  }
+
   ensureConfigDrive(instanceId: string, files: FileTree, by: WantedBy): Promise<DiskReport> {
     return this.#disks.ensureConfigDrive(instanceId, files, by);
   }

@@ -6,6 +6,7 @@
 //   blobs/.partial/<blob>/                 one replica being made; nothing else is ever in there
 //   instances/<instance>/<device>.qcow2    an instance's own disk
 //   instances/<instance>/config-drive.iso
+//   instances/<instance>/nvram-template.fd what its UEFI variables start from
 //   spool/<id>                             bytes that are to become a blob
 //
 // P1  An id becomes a path only after isPathSafe(): no slash, no leading dot, so nothing climbs out of the directory.
@@ -62,6 +63,10 @@ export class Layout {
 
   disk(instanceId: string, device: string): string {
     return join(this.instance(instanceId), `${pathSafe(device)}.qcow2`);
+  }
+
+  nvramTemplate(instanceId: string): string {
+    return join(this.instance(instanceId), 'nvram-template.fd');
   }
 
   configDrive(instanceId: string): string {
