@@ -188,7 +188,7 @@ export class MemoryFiles {
       sourceSizeBytes: bytes.length,
       sha512: hash('sha512'),
       sourceSha256: hash('sha256'),
-      sourceFormat: 'raw',
+      sourceFormat: bytes[0] === 0x1f && bytes[1] === 0x8b ? 'gzip' : 'raw',
       format: 'raw',
       mimeType: 'application/octet-stream',
       virtualSizeBytes: bytes.length,

@@ -1,9 +1,12 @@
 // What a disk starts from (contract: artifacts 5.2, instances 3.1).
 import { randomBytes } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { artifactRef } from '../../../actors/artifact/state.ts';
+import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { openApiWorld, type ApiWorld, type Tenant, type View } from '../../support/api-world.ts';
+import { waitUntil } from '../../support/wait.ts';
 
 const test = suite('api: disk bases');
 let world: ApiWorld;
@@ -141,6 +144,70 @@ test('a short name is fetched from where the table says, and keeps its name', as
   const artifact = await world.ok('GET', '/artifacts/debian:12');
   assert.equal([artifact['source_url'], artifact['state']], ['debian:12', 'created']);
   assert.match(JSON.stringify(await refusal('arch')), /setting image-shortcuts/);
+});
+
+test('a packed upload starts disks from a transcode, made once and used by what it came from', async () => {
+  const { uuid: upload } = await world.ok('POST', '/upload');
+  await world.call('POST', `/upload/${String(upload)}`, { raw: gzipSync(randomBytes(600)) });
+  const body = { upload_uuid: upload };
+  const { blob_uuid: blob } = await world.ok('POST', '/artifacts/upload/packed', { body });
+  const views = await Promise.all([1, 2].map(() => started('sf://upload/lab/packed')));
+  const shown = await world.ok('GET', `/blobs/${String(blob)}`);
+  const { qcow2: disk } = shown['transcodes'] as { qcow2: string };
+  for (const view of views) {
+    assert.is((view['disks'] as View[])[0]?.['blob_uuid'], blob, 'shown is what was asked for');
+    assert.ok((shown['instances'] as unknown[]).includes(view['uuid']));
+  }
+  assert.is((await world.ok('GET', `/blobs/${disk}`))['reference_count'], 3);
+  for (const view of views) await world.ok('DELETE', `/instances/${String(view['uuid'])}`);
+  await waitUntil(
+    'the instances to leave',
+    async () => (await world.ok('GET', `/blobs/${disk}`))['reference_count'] === 1,
+    5_000,
+  );
+  await world.ok('DELETE', '/artifacts/packed');
+  await world.settled(`/blobs/${disk}`, 'deleted');
+});
+
+test('bytes of which no disk can be made fail the instance with the reason', async () => {
+  const { uuid: upload } = await world.ok('POST', '/upload');
+  await world.call('POST', `/upload/${String(upload)}`, { raw: gzipSync('words') });
+  const body = { upload_uuid: upload };
+  await world.ok('POST', '/artifacts/upload/words', { body });
+  world.machine.before = (_resource, spec) => {
+    if ((spec?.['source'] as View | undefined)?.['kind'] !== 'blob') return;
+    throw new TroupeError('image/refused', 'the image is refused: it is text');
+  };
+  const { uuid } = await world.instance({ disk: [{ base: 'sf://upload/lab/words' }] });
+  const view = await world.settled(`/instances/${String(uuid)}`, 'error');
+  world.machine.before = () => undefined;
+  assert.match(String(view['error_message']), /Image fetch failed: .*it is text/);
+});
+
+test('NVRAM starts from a label, a snapshot or a blob; only UEFI has one', async () => {
+  const { blob_uuid: blob } = await uploaded('vars', 'lab', { artifact_type: 'other' });
+  await world.ok('POST', '/label/vars', { body: { blob_uuid: blob } });
+  const wished: unknown[] = [];
+  world.machine.before = (resource, spec) =>
+    resource === 'domain' && spec !== null ? void wished.push(spec['nvramTemplate']) : undefined;
+  const forms = ['label:vars', 'sf://label/lab/vars', `sf://blob/${String(blob)}`, String(blob)];
+  for (const template of forms) {
+    const { uuid } = await world.instance({ uefi: true, nvram_template: template });
+    const view = await world.settled(`/instances/${String(uuid)}`, 'created');
+    assert.equal([view['nvram_template'], wished.pop()], [blob, blob], template);
+    const { instances } = await world.ok('GET', `/blobs/${String(blob)}`);
+    assert.ok((instances as unknown[]).includes(uuid));
+  }
+  const { uuid } = await world.instance({ nvram_template: 'label:vars' });
+  const view = await world.settled(`/instances/${String(uuid)}`, 'created');
+  assert.equal([view['nvram_template'], wished.pop()], [blob, undefined]);
+  world.machine.before = () => undefined;
+  const call = async (template: string) => {
+    const body = { name: 'w', cpus: 1, memory: 64, disk: [{ size: 1 }], nvram_template: template };
+    return (await world.call('POST', '/instances', { body })).json as View;
+  };
+  assert.equal(await call('label:nothing'), NOT_FOUND);
+  assert.match(String((await call('http://h/x'))['error']), /NVRAM template is a label/);
 });
 
 test.run();
