@@ -6,6 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import type { EventType } from '../actors/kernel/kind.ts';
 import type { LogLevel } from '../actors/kernel/ports.ts';
 import { ROLES, type Role } from '../actors/node/state.ts';
+import type { Shortcut } from './api/artifacts/shortcuts.ts';
 import type { MetricsAccess } from './api/services.ts';
 import type { Retention } from './archive/retention.ts';
 import { invalid, settingsReader, type Input, type Read } from './config/sources.ts';
@@ -88,6 +89,8 @@ export interface ImageConfig {
   readonly copies: number;
   /** How long a node may be away until its replicas are made elsewhere. */
   readonly copyAfterMs: number;
+  /** Short names of images; the first that fits counts. */
+  readonly shortcuts: readonly Shortcut[];
   /** On top of the image driver's own policy: CIDR blocks or addresses. */
   readonly fetchAllow: readonly string[];
   readonly fetchRefuse: readonly string[];
@@ -215,6 +218,7 @@ function readImage(read: Read): ImageConfig {
     keepFreeBytes: read('image-keep-free', value.size),
     copies: read('image-copies', value.whole(1, 16)),
     copyAfterMs: read('image-copy-after', value.whole(0, 86_400)) * 1000,
+    shortcuts: read('image-shortcuts', value.listOf(value.shortcut)),
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),
   };

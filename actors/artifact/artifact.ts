@@ -19,6 +19,7 @@ import type { KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.
 import { failure, isForgettable, newLife, type Failure } from '../kernel/object.ts';
 import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
+import { isRefreshing, refresh, sourceChecked } from './refresh.ts';
 import {
   INSISTENT,
   isPaused,
@@ -37,6 +38,7 @@ import {
   pruned,
   removeVersion,
   versionEffects,
+  versionOf,
   versionReleased,
 } from './versions.ts';
 import { ArtifactState, decodeArtifactMessage, type ArtifactMessage } from './state.ts';
@@ -44,6 +46,7 @@ import { ArtifactState, decodeArtifactMessage, type ArtifactMessage } from './st
 export type ArtifactEffect =
   | 'fetch-version'
   | 'add-version'
+  | 'check-source'
   | 'release-version'
   | 'tell-waiters'
   | 'release-blobs'
@@ -69,6 +72,8 @@ export const initial: ArtifactState = {
   lastIndex: 0,
   fetching: null,
   adding: [],
+  checking: null,
+  checks: 0,
   addFailure: null,
   dropped: [],
   drops: 0,
@@ -97,6 +102,10 @@ function transition(
     case 'set-max-versions':
     case 'set-shared':
       return changed(state, message, turn);
+    case 'refresh':
+      return refresh(state, message);
+    case 'source-checked':
+      return sourceChecked(state, message);
     case 'await':
       return addWaiter(state, message.waiter);
     case 'await-done':
@@ -109,7 +118,7 @@ function transition(
       return startDeleting(state, turn);
     case 'released': {
       if (state.phase !== 'delete-wait') return next(state);
-      const gone = { phase: 'deleted', fetching: null, setback: null } as const;
+      const gone = { phase: 'deleted', fetching: null, checking: null, setback: null } as const;
       const released = { ...state, ...gone, adding: [], dropped: [] };
       return next({ ...released, sinceMs: turn.now, deletedAtMs: turn.now }, [
         { type: 'audit', message: 'deleted' },
@@ -224,7 +233,7 @@ function blobHasChanged(
 ): Step<ArtifactState> {
   const { blobId } = message;
   if (isPending(state, blobId) && (state.phase === 'initial' || state.phase === 'created')) {
-    if (message.phase === 'created') return { ...added(state, blobId, turn), reply: true };
+    if (message.phase === 'created') return { ...added(state, message, turn), reply: true };
     const why = message.failure ?? failure('image/missing', 'the blob failed');
     return { ...addFailed(state, { blobId, ...why }), reply: false };
   }
@@ -234,7 +243,7 @@ function blobHasChanged(
     return fail(state, message.failure ?? failure('image/missing', 'the fetch failed'), turn);
   }
   const index = state.lastIndex + 1;
-  const versions = [...state.versions, { index, blobId }];
+  const versions = [...state.versions, versionOf(index, message)];
   const fetched = { phase: 'created', versions, lastIndex: index, fetching: null } as const;
   const extra = { index, blob_uuid: blobId };
   const event = { type: 'audit', message: 'artifact fetch complete', extra } as const;
@@ -257,6 +266,10 @@ function effectFailed(
   if (!isWanted(effects(state), message)) return next(state);
   const { effect, key: blobId, code, reason } = message;
   if (effect === 'add-version') return addFailed(state, { blobId, code, reason });
+  if (effect === 'check-source') {
+    const outcome = { verdict: 'unknown', reason } as const;
+    return sourceChecked(state, { kind: 'source-checked', check: state.checks, outcome });
+  }
   if (effect !== 'fetch-version') return setBack(state, message, turn);
   return fail(state, failure(message.code, message.reason), turn);
 }
@@ -293,8 +306,15 @@ function effects(state: ArtifactState): Wanted<ArtifactEffect>[] {
       if (state.fetching === null) return versionEffects(state);
       return [{ name: 'fetch-version', key: state.fetching.blobId }, ...versionEffects(state)];
     }
-    case 'created':
-      return [...tell, ...versionEffects(state)];
+    case 'created': {
+      const { checking, checks } = state;
+      const check = { name: 'check-source', key: String(checks), lane: 'source' } as const;
+      return [
+        ...(isRefreshing(state) ? [] : tell),
+        ...(checking === null ? [] : [check]),
+        ...versionEffects(state),
+      ];
+    }
     case 'error':
       return tell;
     case 'delete-wait':
@@ -335,6 +355,7 @@ export const artifact = withMetadata(
     policies: {
       'fetch-version': PATIENT,
       'add-version': PROMPT,
+      'check-source': PROMPT,
       'release-version': INSISTENT,
       'tell-waiters': INSISTENT,
       'release-blobs': INSISTENT,
@@ -347,7 +368,7 @@ export const artifact = withMetadata(
     onCrash: restartThenPark,
     parked,
     snapshot: {
-      schema: 2,
+      schema: 3,
       decode: decoder('artifact', ArtifactState, 'actor/bad-snapshot'),
       migrations: {
         1: (state) => ({
@@ -357,6 +378,7 @@ export const artifact = withMetadata(
           dropped: [],
           drops: 0,
         }),
+        2: (state) => ({ ...(state as object), checking: null, checks: 0 }),
       },
     },
   }),

@@ -3,13 +3,18 @@ import { unlessGone } from '../kernel/errors.ts';
 import { parseAddress } from '../kernel/kind.ts';
 import { failure, type Failure } from '../kernel/object.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
-import { blobRef } from '../blob/state.ts';
+import { decoder, nullable } from '../kernel/schema.ts';
+import { blobRef, Content } from '../blob/state.ts';
 import { instanceRef } from '../instance/state.ts';
+import { machineRef } from '../node/machine-message.ts';
 import { blobsOf } from './versions.ts';
 import type { ArtifactEffect } from './artifact.ts';
-import type { ArtifactMessage, ArtifactState } from './state.ts';
+import { SourceVerdict, type ArtifactMessage, type ArtifactState } from './state.ts';
 
 type Context = EffectContext<ArtifactMessage>;
+
+const decodeKnown = decoder('blob content', nullable(Content), 'actor/bad-message');
+const decodeVerdict = decoder('source verdict', SourceVerdict, 'actor/bad-message');
 
 const THERE = {
   kind: 'blob-changed',
@@ -42,6 +47,7 @@ export function artifactPerformers(): Performers<ArtifactState, ArtifactMessage,
       }
       return undefined;
     },
+    'check-source': checkSource,
     'release-version': async (_state, context) => {
       const [at = '', blobId = ''] = context.key.split(' ');
       await unuse(blobId, context);
@@ -58,6 +64,28 @@ export function artifactPerformers(): Performers<ArtifactState, ArtifactMessage,
     },
     forget: () => Promise.resolve({ kind: 'forgotten' }),
   };
+}
+
+/** Longer than the machine tries. */
+const CHECK_MS = 40_000;
+
+async function checkSource(state: ArtifactState, context: Context): Promise<ArtifactMessage> {
+  const { checking, checks: check } = state;
+  const newest = state.versions.at(-1);
+  if (checking?.source.kind !== 'url' || newest === undefined) {
+    const outcome = { verdict: 'unknown', reason: 'there is nothing to compare' } as const;
+    return { kind: 'source-checked', check, outcome };
+  }
+  const known = decodeKnown(await context.ask(blobRef(newest.blobId), { kind: 'describe' }));
+  const message = {
+    kind: 'check-source',
+    url: checking.source.url,
+    etag: known?.etag ?? null,
+    lastModified: known?.lastModified ?? null,
+    sizeBytes: known?.sourceSizeBytes ?? 0,
+  } as const;
+  const reply = await context.ask(machineRef(checking.node), message, CHECK_MS);
+  return { kind: 'source-checked', check, outcome: decodeVerdict(reply) };
 }
 
 async function tellWaiter(waiter: string, state: ArtifactState, context: Context): Promise<void> {

@@ -25,7 +25,27 @@ export const Addition = closed({
 });
 export type Addition = Static<typeof Addition>;
 
-export const Version = closed({ index: Type.Integer(), blobId: Type.String() });
+export const Version = closed({
+  index: Type.Integer(),
+  blobId: Type.String(),
+  /** Of its content, where that was told. */
+  sha512: Type.Optional(Type.String()),
+});
+export type Version = Static<typeof Version>;
+
+/** What the source says, compared with the newest version (refresh.ts). */
+export const SourceVerdict = Type.Union([
+  closed({ verdict: Type.Literal('same') }),
+  closed({
+    verdict: Type.Literal('changed'),
+    what: Type.String(),
+    before: Type.String(),
+    now: Type.String(),
+  }),
+  /** It did not answer as it should. */
+  closed({ verdict: Type.Literal('unknown'), reason: Type.String() }),
+]);
+export type SourceVerdict = Static<typeof SourceVerdict>;
 
 export const ArtifactState = closed({
   phase: oneOf(['none', 'initial', 'created', 'delete-wait', 'deleted', 'error']),
@@ -44,6 +64,10 @@ export const ArtifactState = closed({
   fetching: nullable(closed({ blobId: Type.String(), node: Type.String() })),
   /** Versions on their way that are not fetched from `source`. */
   adding: Type.Array(Addition),
+  /** The source that is being asked for something newer, the node that asks, and the blob that it would become. */
+  checking: nullable(closed({ source: Source, blobId: Type.String(), node: Type.String() })),
+  /** How often it was asked. */
+  checks: Type.Integer(),
   /** Why the latest of them came to nothing. */
   addFailure: nullable(
     closed({ blobId: Type.String(), code: Type.String(), reason: Type.String() }),
@@ -89,6 +113,10 @@ const MESSAGES = {
     blobId: Type.String(),
     node: Type.String(),
   },
+  /** It is used again: ask the source, on this node, whether there is something newer. */
+  refresh: { source: Source, blobId: Type.String(), node: Type.String() },
+  /** Outcome of check-source. */
+  'source-checked': { check: Type.Integer(), outcome: SourceVerdict },
   /** Tell me (artifact-changed) the newest version as soon as there is one. */
   await: { waiter: Type.String() },
   /** The waiter knows, or is gone. */

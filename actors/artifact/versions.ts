@@ -12,7 +12,8 @@ import {
   type Turn,
   type Wanted,
 } from '../kernel/kind.ts';
-import type { Addition, ArtifactState } from './state.ts';
+import { isUrlSource } from '../blob/state.ts';
+import type { Addition, ArtifactState, Version } from './state.ts';
 
 /** Whether the artifact will still give back its use of the blob. */
 export function holds(state: ArtifactState, blobId: string): boolean {
@@ -41,14 +42,29 @@ export function addVersion(state: ArtifactState, addition: Addition): Step<Artif
   return next({ ...state, adding: [...state.adding, addition], addFailure: null });
 }
 
+/** A blob that is there. */
+interface Made {
+  readonly blobId: string;
+  readonly sha512?: string;
+}
+
+export function versionOf(index: number, { blobId, sha512 }: Made): Version {
+  return { index, blobId, ...(sha512 === undefined ? {} : { sha512 }) };
+}
+
 /** The blob is there; `isPending` has said so. */
-export function added(state: ArtifactState, blobId: string, turn: Turn): Step<ArtifactState> {
-  const index = state.lastIndex + 1;
+export function added(state: ArtifactState, made: Made, turn: Turn): Step<ArtifactState> {
+  const { blobId } = made;
   const adding = state.adding.filter((one) => one.blobId !== blobId);
+  const newest = state.versions.at(-1);
+  if (newest?.sha512 !== undefined && newest.sha512 === made.sha512) {
+    return sameAgain({ ...state, adding, setback: null }, blobId);
+  }
+  const index = state.lastIndex + 1;
   const grown = {
     ...state,
     adding,
-    versions: [...state.versions, { index, blobId }],
+    versions: [...state.versions, versionOf(index, made)],
     lastIndex: index,
   };
   const isFirst = state.phase === 'initial';
@@ -61,6 +77,18 @@ export function added(state: ArtifactState, blobId: string, turn: Turn): Step<Ar
   return pruned({ ...grown, ...ready, setback: null }, [event]);
 }
 
+/** The content of the newest version once more: no version, and its blob is given back. */
+function sameAgain(state: ArtifactState, blobId: string): Step<ArtifactState> {
+  const event: EventDraft = {
+    type: 'mutate',
+    message: 'same content as the newest version, nothing added',
+    extra: { blob_uuid: blobId },
+  };
+  if (state.versions.some((one) => one.blobId === blobId)) return next(state, [event]);
+  const at = state.drops + 1;
+  return next({ ...state, dropped: [...state.dropped, { blobId, at }], drops: at }, [event]);
+}
+
 export function isPending({ adding }: ArtifactState, blobId: string): boolean {
   return adding.some((one) => one.blobId === blobId);
 }
@@ -69,10 +97,19 @@ export function addFailed(
   state: ArtifactState,
   why: NonNullable<ArtifactState['addFailure']>,
 ): Step<ArtifactState> {
-  const adding = state.adding.filter((one) => one.blobId !== why.blobId);
+  const failed = state.adding.find((one) => one.blobId === why.blobId);
+  const adding = state.adding.filter((one) => one !== failed);
+  if (isUrlSource(failed?.source ?? null))
+    return next({ ...state, adding }, [notUpdated(why.reason)]);
   return next({ ...state, adding, addFailure: why }, [
     { type: 'audit', message: 'version not added', extra: { ...why } },
   ]);
+}
+
+/** Of one whose version stays the newest. */
+export function notUpdated(reason: string): EventDraft {
+  const message = 'updating image failed, using already cached version';
+  return { type: 'audit', message, extra: { reason } };
 }
 
 /** Only the newest are kept. */

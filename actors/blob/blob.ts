@@ -6,9 +6,17 @@
 // B1  What was given up is removed from its node at once, under a newer generation than the fetch had.
 // B2  A complete replica goes only when nothing uses the blob: disks may be based on it.
 // B3  Users are told until they have heard; one that does not know the blob (any more) is no user. One that needs a
-//     replica on its node is told once that is there.
+//     replica on its node is told once that is there; one that bases a disk on it, also from which blob (transcode.ts).
 // B4  Once its bytes are known, as many copies as wanted are kept, as nodes come and go (copies.ts, replicas.ts).
-import { defineKind, next, PROMPT, refuse, restartThenPark, STANDING } from '../kernel/kind.ts';
+import {
+  defineKind,
+  next,
+  PATIENT,
+  PROMPT,
+  refuse,
+  restartThenPark,
+  STANDING,
+} from '../kernel/kind.ts';
 import type { EffectPolicy, KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.ts';
 import { failure, isForgettable, newLife } from '../kernel/object.ts';
 import { withMetadata } from '../kernel/metadata.ts';
@@ -23,7 +31,7 @@ import {
   withSetback,
 } from '../kernel/setback.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
-import { replicasByNode, withDepartures } from './migrate.ts';
+import { replicasByNode, withDepartures, withTranscodes } from './migrate.ts';
 import {
   copied,
   copyFailed,
@@ -40,6 +48,7 @@ import {
 } from './replicas.ts';
 import { BlobState, decodeBlobMessage, type BlobMessage } from './state.ts';
 import { toBeTold } from './told.ts';
+import { transcodeChanged, transcodeFailed, wantedAsDisk, withTranscode } from './transcode.ts';
 
 export type BlobEffect =
   | 'fetch'
@@ -47,6 +56,7 @@ export type BlobEffect =
   | 'place-copies'
   | 'copy'
   | 'remove-copy'
+  | 'make-transcode'
   | 'remove-replicas'
   | 'forget';
 
@@ -66,6 +76,8 @@ export const initial: BlobState = {
   replicas: {},
   users: [],
   needs: {},
+  diskUsers: [],
+  transcode: null,
   departures: 0,
   progress: { step: '', percent: null },
   generation: 0,
@@ -74,6 +86,14 @@ export const initial: BlobState = {
 };
 
 function transition(
+  state: BlobState,
+  message: BlobMessage | KernelMessage,
+  turn: Turn,
+): Step<BlobState> {
+  return withTranscode(taken(state, message, turn), turn);
+}
+
+function taken(
   state: BlobState,
   message: BlobMessage | KernelMessage,
   turn: Turn,
@@ -101,6 +121,8 @@ function transition(
       return copied(state, message);
     case 'copy-removed':
       return copyRemoved(state, message);
+    case 'describe':
+      return next(state, [], state.content);
     case 'unuse':
       return unuse(state, [message.user], turn);
     case 'users-gone':
@@ -109,6 +131,8 @@ function transition(
       const isKept = Object.hasOwn(state.replicas, message.node) && state.phase !== 'deleted';
       return next(state, [], { isKept, generation: state.generation });
     }
+    case 'blob-changed':
+      return transcodeChanged(state, message);
     case 'delete':
       return requestDelete(state, turn);
     case 'replicas-removed':
@@ -176,10 +200,11 @@ function use(state: BlobState, user: string, turn: Turn): Step<BlobState> {
   return next({ ...state, users: [...state.users, user], setback: null }, [], state.phase);
 }
 
-function need(state: BlobState, { user, node }: Of<'need'>, turn: Turn): Step<BlobState> {
+function need(state: BlobState, { user, node, forDisk }: Of<'need'>, turn: Turn): Step<BlobState> {
   const used = use(state, user, turn);
   if (used.refusal !== null || used.state === null) return used;
-  return next(neededOn(used.state, user, node));
+  const wanted = forDisk === true ? wantedAsDisk(used.state, user) : used.state;
+  return next(neededOn(wanted, user, node));
 }
 
 function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<BlobState> {
@@ -188,8 +213,10 @@ function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<Blob
   const needs = Object.fromEntries(
     Object.entries(state.needs).filter(([user]) => !gone.includes(user)),
   );
+  const diskUsers = state.diskUsers.filter((user) => !gone.includes(user));
   const departures = state.departures + 1;
-  const left = { ...state, users, needs, departures, replicas: notInUse(state.replicas) };
+  const replicas = notInUse(state.replicas);
+  const left = { ...state, users, needs, diskUsers, departures, replicas };
   if (left.users.length > 0 || state.phase === 'delete-wait' || state.phase === 'deleted') {
     return next(left);
   }
@@ -252,6 +279,7 @@ function effectFailed(
   if (effect === 'copy' || effect === 'remove-copy') {
     return copyFailed(state, key, failure(code, reason), turn);
   }
+  if (effect === 'make-transcode') return transcodeFailed(state, { code, reason });
   return setBack(state, message, turn);
 }
 
@@ -296,7 +324,13 @@ function keepingEffects(state: BlobState): Wanted<BlobEffect>[] {
     [node, phase, generation, retryAtMs === null, isInUse].join(),
   );
   const place = { name: 'place-copies', key: `${state.generation} ${known.join(' ')}` } as const;
-  return isPaused(state) ? copies : [...tellEffect(state), place, ...copies];
+  const work = [...copies, ...transcodeEffect(state)];
+  return isPaused(state) ? work : [...tellEffect(state), place, ...work];
+}
+
+function transcodeEffect({ transcode }: BlobState): Wanted<BlobEffect>[] {
+  if (transcode?.phase !== 'making') return [];
+  return [{ name: 'make-transcode', key: transcode.blobId, lane: 'transcode' }];
 }
 
 /** A new one to be told is told at once; the ones told before hear it again, harmlessly. */
@@ -351,6 +385,7 @@ export const blob = withMetadata(
       'place-copies': PROMPT,
       copy: FETCHING,
       'remove-copy': INSISTENT,
+      'make-transcode': PATIENT,
       'remove-replicas': INSISTENT,
       forget: STANDING,
     },
@@ -360,9 +395,9 @@ export const blob = withMetadata(
     onCrash: restartThenPark,
     parked,
     snapshot: {
-      schema: 3,
+      schema: 4,
       decode: decoder('blob', BlobState, 'actor/bad-snapshot'),
-      migrations: { 1: replicasByNode, 2: withDepartures },
+      migrations: { 1: replicasByNode, 2: withDepartures, 3: withTranscodes },
     },
   }),
 );

@@ -1,6 +1,6 @@
 // What a blob does to others: has nodes fetch and remove replicas, and tells its users how it went.
 import { codeOf, TroupeError, unlessGone, type ErrorCode } from '../kernel/errors.ts';
-import { parseAddress } from '../kernel/kind.ts';
+import { formatAddress, parseAddress } from '../kernel/kind.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder } from '../kernel/schema.ts';
 import { agentOperationRef } from '../agent-operation/state.ts';
@@ -10,7 +10,7 @@ import { want } from '../node/executor-message.ts';
 import type { BlobEffect } from './blob.ts';
 import { sourcesFor, type NodeView } from './copies.ts';
 import { nodeOfKey } from './replicas.ts';
-import { Content, type BlobMessage, type BlobState } from './state.ts';
+import { blobRef, Content, type BlobMessage, type BlobState } from './state.ts';
 import { toBeTold, type Told } from './told.ts';
 
 type Context = EffectContext<BlobMessage>;
@@ -57,6 +57,7 @@ export function blobPerformers(options: {
       }),
     copy: (state, context) => copy(state, context, options),
     'remove-copy': removeCopy,
+    'make-transcode': makeTranscode,
     'tell-users': async (state, context) => {
       const told = toBeTold(state).map(async (one) => {
         return (await isUsedBy(one, state, context)) ? [] : [one.user];
@@ -64,15 +65,7 @@ export function blobPerformers(options: {
       const users = (await Promise.all(told)).flat();
       return users.length > 0 ? { kind: 'users-gone', users } : undefined;
     },
-    'remove-replicas': async (state, context) => {
-      const { generation } = state;
-      await Promise.all(
-        Object.keys(state.replicas).map((node) =>
-          want(context, { node, resource: 'replica', generation, spec: null }),
-        ),
-      );
-      return { kind: 'replicas-removed', generation };
-    },
+    'remove-replicas': removeReplicas,
     forget: () => Promise.resolve({ kind: 'forgotten' }),
   };
 }
@@ -132,6 +125,28 @@ function hopeless(node: string, attempt: number, error: unknown): TroupeError | 
   return new TroupeError('image/not-fetched', reason, error.detail, error);
 }
 
+async function makeTranscode({ transcode }: BlobState, context: Context): Promise<undefined> {
+  if (transcode === null) return;
+  const { blobId, node } = transcode;
+  const source = { kind: 'blob', blobId: context.self.id } as const;
+  const user = formatAddress(context.self);
+  await context.ask(blobRef(blobId), { kind: 'create', source, node, user });
+}
+
+async function removeReplicas(state: BlobState, context: Context): Promise<BlobMessage> {
+  const { generation, transcode } = state;
+  await Promise.all(
+    Object.keys(state.replicas).map((node) =>
+      want(context, { node, resource: 'replica', generation, spec: null }),
+    ),
+  );
+  if (transcode !== null) {
+    const user = formatAddress(context.self);
+    await unlessGone(context.ask(blobRef(transcode.blobId), { kind: 'unuse', user }));
+  }
+  return { kind: 'replicas-removed', generation };
+}
+
 async function removeCopy(state: BlobState, context: Context): Promise<BlobMessage> {
   const node = nodeOfKey(context.key);
   const generation = state.replicas[node]?.generation ?? 0;
@@ -146,7 +161,7 @@ async function removeCopy(state: BlobState, context: Context): Promise<BlobMessa
 
 /** Tells a user; false when it does not know the blob, or does not exist. */
 async function isUsedBy(
-  { user, failed }: Told,
+  { user, failed, diskBlobId }: Told,
   state: BlobState,
   context: Context,
 ): Promise<boolean> {
@@ -157,11 +172,15 @@ async function isUsedBy(
     phase: failed === null ? 'created' : 'error',
     failure: failed,
     virtualSizeBytes: state.content?.virtualSizeBytes ?? 0,
+    ...(state.content === null ? {} : { sha512: state.content.sha512 }),
+    ...(diskBlobId === undefined ? {} : { diskBlobId }),
   } as const;
   if (address?.kind === 'artifact')
     return (await unlessGone(context.ask(artifactRef(address.id), message))) === true;
   if (address?.kind === 'agentoperation')
     return (await unlessGone(context.ask(agentOperationRef(address.id), message))) === true;
+  if (address?.kind === 'blob')
+    return (await unlessGone(context.ask(blobRef(address.id), message))) === true;
   if (address?.kind === 'instance')
     return (await unlessGone(context.ask(instanceRef(address.id), message))) === true;
   return false;

@@ -17,6 +17,11 @@ export function replicasByNode(old: unknown): unknown {
   return { ...rest, replicas, needs: {} };
 }
 
+/** No disk ever started from anything but the blob itself. */
+export function withTranscodes(old: unknown): unknown {
+  return { ...(old as object), diskUsers: [], transcode: null };
+}
+
 /** Nobody counted who had gone. */
 export function withDepartures(old: unknown): unknown {
   return { ...(old as object), departures: 0 };

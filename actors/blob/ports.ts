@@ -11,7 +11,9 @@ export type BlobSource =
   /** A file on this machine, named by its operator; copied. */
   | { readonly kind: 'file'; readonly path: string }
   /** Bytes that were brought to this machine (spool.ts); kept as they are, whatever they are. */
-  | { readonly kind: 'spool'; readonly id: string };
+  | { readonly kind: 'spool'; readonly id: string }
+  /** The bytes of another blob, which has a replica on this machine; made into a disk. */
+  | { readonly kind: 'blob'; readonly blobId: string };
 
 /** Nodes that hold a replica: its bytes are copied as they are kept there, and become the replica described. */
 export interface PeersSource {
@@ -96,6 +98,8 @@ export type FileTree = Readonly<Record<string, string | Uint8Array>>;
 export interface DiskStore {
   /** An overlay on the local replica; never recreated once it exists. Errors: `image/missing`, `image/too-small-disk`, `host/disk-full`. */
   ensureDisk(spec: DiskSpec, by: WantedBy): Promise<DiskReport>;
+  /** A file of the instance's own with the blob's bytes, for its UEFI variables to start from; its path. Errors: `image/missing`, `image/refused`, `host/disk-full`. */
+  ensureNvramTemplate(instanceId: string, blobId: string, by: WantedBy): Promise<string>;
   /** An ISO (label `config-2`, Rock Ridge and Joliet) with these files; rewritten when they differ. */
   ensureConfigDrive(instanceId: string, files: FileTree, by: WantedBy): Promise<DiskReport>;
   /** Every disk, config drive, NVRAM and log of the instance. Quiet when there is nothing. */

@@ -18,7 +18,15 @@ export const Source = Type.Union([
   closed({ kind: Type.Literal('url'), url: Type.String() }),
   closed({ kind: Type.Literal('file'), path: Type.String() }),
   closed({ kind: Type.Literal('spool'), id: Type.String() }),
+  closed({ kind: Type.Literal('blob'), blobId: Type.String() }),
 ]);
+
+export type Source = Static<typeof Source>;
+
+/** From a server outside, which may have something newer another time. */
+export function isUrlSource(source: Source | null): boolean {
+  return source?.kind === 'url';
+}
 
 /** What is known of the bytes once a node has fetched and checked them (see ports.ts ReplicaReport). */
 export const Content = closed({
@@ -66,6 +74,18 @@ export const BlobState = closed({
   users: Type.Array(Type.String()),
   /** User to the node on which it needs a replica. */
   needs: Type.Record(Type.String(), Type.String()),
+  /** Those of them that base a disk on it. */
+  diskUsers: Type.Array(Type.String()),
+  /** What disks start from in its place (transcode.ts). */
+  transcode: nullable(
+    closed({
+      blobId: Type.String(),
+      /** That makes it. */
+      node: Type.String(),
+      phase: oneOf(['making', 'created', 'failed']),
+      failure: nullable(Failure),
+    }),
+  ),
   /** How often users have gone, or needed it elsewhere: one that comes back is told again. */
   departures: Type.Integer(),
   /** Last progress that was worth an event, per cent of the step. */
@@ -76,6 +96,17 @@ export const BlobState = closed({
 });
 export type BlobState = Static<typeof BlobState>;
 
+/** What a blob tells those who use it; artifact and instance take it, and reply whether they still do. */
+export const blobChanged = {
+  blobId: Type.String(),
+  phase: oneOf(['created', 'error']),
+  failure: nullable(closed({ code: Type.String(), reason: Type.String() })),
+  virtualSizeBytes: Type.Number(),
+  sha512: Type.Optional(Type.String()),
+  /** What a disk starts from, if that is another blob. */
+  diskBlobId: Type.Optional(Type.String()),
+};
+
 const MESSAGES = {
   /** Fetch these bytes on this node, for this user. */
   create: { source: Source, node: Type.String(), user: Type.String() },
@@ -84,8 +115,15 @@ const MESSAGES = {
   /** Keep it, and tell me (blob-changed) when it is there or has failed, unless I am known. Replies its phase. */
   use: { user: Type.String() },
   /** The same, and have a replica on this node before you tell me. */
-  need: { user: Type.String(), node: Type.String() },
+  need: {
+    user: Type.String(),
+    node: Type.String(),
+    /** To base a disk on it: tell me also which blob a disk has to start from. */
+    forDisk: Type.Optional(Type.Boolean()),
+  },
   unuse: { user: Type.String() },
+  /** Replies its content; null: not known (yet). */
+  describe: {},
   /** These have said that they do not use it, or do not exist. */
   'users-gone': { users: Type.Array(Type.String()) },
   /** The nodes that can hold replicas, as somebody sees them now; one that is not named stays as it was known. */
@@ -106,6 +144,8 @@ const MESSAGES = {
   'replicas-removed': { generation: Type.Integer() },
   /** A node that has something of it, and has not heard of it since it started, asks whether that is to stay. */
   'account-for': accountFor,
+  /** Of its transcode. Replies whether that is (still) wanted. */
+  'blob-changed': blobChanged,
   /** Calls a fetch off; refused while something uses it. */
   delete: {},
   forgotten: {},
@@ -116,11 +156,3 @@ export const decodeBlobMessage = messageDecoder('blob', MESSAGES);
 export function blobRef(id: string): Ref<BlobMessage> {
   return { kind: 'blob', id };
 }
-
-/** What a blob tells those who use it; artifact and instance take it, and reply whether they still do. */
-export const blobChanged = {
-  blobId: Type.String(),
-  phase: oneOf(['created', 'error']),
-  failure: nullable(closed({ code: Type.String(), reason: Type.String() })),
-  virtualSizeBytes: Type.Number(),
-};

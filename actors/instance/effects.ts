@@ -2,7 +2,7 @@
 // keeps the node's executor told of the domain it wants. Every step may be repeated.
 import { unlessGone } from '../kernel/errors.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
-import { decoder, nullable, closed, Type } from '../kernel/schema.ts';
+import { decoder, nullable, closed, Type, type Static } from '../kernel/schema.ts';
 import { agentOperationRef } from '../agent-operation/state.ts';
 import { artifactRef } from '../artifact/state.ts';
 import { blobRef, type BlobMessage } from '../blob/state.ts';
@@ -19,7 +19,7 @@ import { operationsToDrop } from './operations.ts';
 import { giveBack, place, type Candidates } from './place.ts';
 import { screenshotsToDrop } from './screenshots.ts';
 import { BuiltDisk, Observed, type InstanceMessage, type InstanceState } from './state.ts';
-import type { InstanceEffect } from './wanted.ts';
+import { baseOf, templateOf, type InstanceEffect } from './wanted.ts';
 
 type State = InstanceState;
 type Context = EffectContext<InstanceMessage>;
@@ -32,11 +32,9 @@ export interface InstancePorts {
 const decodeBoot = decoder('boot of a daemon', Type.String(), 'actor/bad-message');
 const decodeFacts = decoder('network facts', NetworkFacts, 'actor/bad-message');
 
-const decodeReport = decoder(
-  'domain report',
-  closed({ observed: Observed, builtDisks: nullable(Type.Array(BuiltDisk)) }),
-  'actor/bad-message',
-);
+const Report = closed({ observed: Observed, builtDisks: nullable(Type.Array(BuiltDisk)) });
+type Report = Static<typeof Report>;
+const decodeReport = decoder('domain report', Report, 'actor/bad-message');
 
 export function instancePerformers(
   ports: InstancePorts,
@@ -103,24 +101,40 @@ async function requestImages(state: State, context: Context): Promise<undefined>
   const waiter = `instance/${context.self.id}`;
   for (const disk of state.disks) {
     if (disk.isReady) continue;
-    if (disk.blobId !== null) {
-      await context.ask(blobRef(disk.blobId), needed(state, waiter));
+    const blobId = baseOf(disk);
+    if (blobId !== null) {
+      await context.ask(blobRef(blobId), needed(state, waiter, true));
     } else if (disk.artifactId !== null) {
       await context.ask(artifactRef(disk.artifactId), { kind: 'await', waiter });
     }
   }
+  const template = templateOf(state);
+  if (template !== null && !state.isTemplateReady) {
+    await context.ask(blobRef(template), needed(state, waiter, false));
+  }
 }
 
 /** On its own node, where its disks will be based on the replica. */
-function needed({ node }: State, user: string): BlobMessage {
-  return node === null ? { kind: 'use', user } : { kind: 'need', user, node };
+function needed({ node }: State, user: string, forDisk: boolean): BlobMessage {
+  return node === null ? { kind: 'use', user } : { kind: 'need', user, node, forDisk };
 }
 
 async function syncDomain(state: State, context: Context): Promise<InstanceMessage> {
   const { generation } = state;
   const spec = await domainWish(state, context);
   const wish = { node: state.node ?? '', resource: 'domain', generation, spec } as const;
-  return { kind: 'domain-observed', generation, ...decodeReport(await want(context, wish)) };
+  const report = decodeReport(await want(context, wish));
+  return { kind: 'domain-observed', generation, ...report, builtDisks: asNamed(state, report) };
+}
+
+/** Shown with the blob that was asked for, whatever the disk starts from in its place. */
+function asNamed({ disks }: State, { builtDisks }: Report): Report['builtDisks'] {
+  return (
+    builtDisks?.map((built) => {
+      const disk = disks.find(({ transcodeId }) => transcodeId && transcodeId === built.blobId);
+      return disk === undefined ? built : { ...built, blobId: disk.blobId };
+    }) ?? null
+  );
 }
 
 async function domainWish(state: State, context: Context): Promise<DomainWish> {
@@ -128,6 +142,7 @@ async function domainWish(state: State, context: Context): Promise<DomainWish> {
   const { power, powerOns, hardReboots, softReboots } = state;
   const { sshKey, userData, seed } = state;
   const layout = layoutDisks(state);
+  const template = templateOf(state);
   return {
     name,
     namespace,
@@ -135,10 +150,12 @@ async function domainWish(state: State, context: Context): Promise<DomainWish> {
     memoryMiB,
     uefi,
     secureBoot,
+    ...(template === null ? {} : { nvramTemplate: template }),
     video,
     sideChannels,
-    disks: layout.disks.map(({ disk: { bus, media, blobId, sizeGiB }, device, position }) => {
-      return { device, position, bus, media, baseBlobId: blobId, sizeGiB };
+    disks: layout.disks.map(({ disk, device, position }) => {
+      const { bus, media, sizeGiB } = disk;
+      return { device, position, bus, media, baseBlobId: baseOf(disk), sizeGiB };
     }),
     configDrive: layout.configDrive && { ...layout.configDrive, sshKey, userData, seed },
     // Those that are still being plugged come with a later generation.
@@ -174,7 +191,8 @@ function stopAwaiting(artifactId: string, context: Context): Promise<unknown> {
 }
 
 function blobIds(state: State): Set<string> {
-  return new Set(state.disks.flatMap((disk) => disk.blobId ?? []));
+  const ids = state.disks.flatMap(({ blobId, transcodeId }) => [blobId, transcodeId]);
+  return new Set([...ids, templateOf(state)].filter((id) => id !== null));
 }
 
 function artifactIds(state: State): Set<string> {

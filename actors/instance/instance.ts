@@ -49,7 +49,7 @@ import {
   type InstanceMessage,
   type InstanceState as State,
 } from './state.ts';
-import { effects, passing, type InstanceEffect } from './wanted.ts';
+import { effects, passing, templateOf, type InstanceEffect } from './wanted.ts';
 
 const BUILDING_PHASES: readonly State['phase'][] = ['initial', 'preflight', 'creating'];
 
@@ -74,6 +74,7 @@ export const initial: State = {
   requestedNode: null,
   seed: '',
   disks: [],
+  isTemplateReady: true,
   nics: [],
   node: null,
   nodeBoot: null,
@@ -192,7 +193,8 @@ function create(
   if (state.phase !== 'none') return next(state);
   const { kind: _, ...asked } = message;
   const extra = { cpus: asked.cpus, memory: asked.memoryMiB };
-  return next({ ...state, ...asked, phase: 'initial', sinceMs: turn.now }, [
+  const isTemplateReady = templateOf(asked) === null;
+  return next({ ...state, ...asked, isTemplateReady, phase: 'initial', sinceMs: turn.now }, [
     { type: 'audit', message: 'created instance', extra },
   ]);
 }
@@ -216,6 +218,13 @@ function timeReached(state: State, turn: Turn): Step<State> {
     return fail(state, failure('object/deadline', `${late.reason} took too long`), turn);
   }
   return next(tryAgain(state, turn.now));
+}
+
+/** No disk started from anything but its blob, and no NVRAM from any. */
+function withTranscodes(old: unknown): unknown {
+  const { disks, ...rest } = old as { readonly disks: readonly object[] };
+  const known = disks.map((disk) => ({ ...disk, transcodeId: null }));
+  return { ...rest, disks: known, isTemplateReady: true };
 }
 
 export const instance = withMetadata(
@@ -254,7 +263,7 @@ export const instance = withMetadata(
       migrations: {
         1: (state) => ({ ...(state as object), nodeBoot: null, observedGeneration: 0 }),
         2: (state) => ({ ...(state as object), operations: [], screenshots: [] }),
-        3: (state) => ({ ...(state as object), snapshots: [] }),
+        3: (state) => ({ ...(withTranscodes(state) as object), snapshots: [] }),
       },
     },
   }),

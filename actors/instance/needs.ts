@@ -4,7 +4,8 @@ import { failure, type Failure } from '../kernel/object.ts';
 import { clean, isCleaning, mayHaveDomain } from './clean.ts';
 import { fail } from './fail.ts';
 import { isPlugging, plugFailed, plugged } from './plug.ts';
-import type { InstanceMessage, InstanceState, Nic } from './state.ts';
+import { templateOf } from './wanted.ts';
+import type { Disk, InstanceMessage, InstanceState, Nic } from './state.ts';
 
 type State = InstanceState;
 type Of<K extends InstanceMessage['kind']> = Extract<InstanceMessage, { kind: K }>;
@@ -80,21 +81,31 @@ export function artifactChanged(
   return next({ ...state, disks });
 }
 
-/** Replies whether a disk is (still) based on the blob. */
+/** Replies whether a disk, or the NVRAM, is (still) based on the blob. */
 export function blobChanged(state: State, message: Of<'blob-changed'>, turn: Turn): Step<State> {
   const { blobId } = message;
   if (state.screenshots.includes(blobId)) return next(state, [], true);
-  const isBased = state.disks.some((disk) => disk.blobId === blobId);
+  const isTemplate = templateOf(state) === blobId;
+  const isBased =
+    isTemplate || state.disks.some((disk) => disk.blobId === blobId || disk.transcodeId === blobId);
   if (!isBased || state.areImagesReleased || state.phase === 'deleted')
     return next(state, [], false);
   if (state.phase !== 'preflight') return next(state, [], true);
   if (message.phase === 'error') {
     return { ...imageFailed(state, message.failure, turn), reply: true };
   }
-  const disks = state.disks.map((disk) =>
-    disk.blobId === blobId ? { ...disk, isReady: true } : disk,
-  );
-  return { ...advance({ ...state, disks }, turn), reply: true };
+  const disks = state.disks.map((disk) => startable(disk, message));
+  const isTemplateReady = isTemplate || state.isTemplateReady;
+  return { ...advance({ ...state, disks, isTemplateReady }, turn), reply: true };
+}
+
+/** The disk as it is once the blob is on the node: if it starts from another one, that has to be there too. */
+function startable(disk: Disk, { blobId, diskBlobId = blobId }: Of<'blob-changed'>): Disk {
+  if (disk.transcodeId === blobId) return { ...disk, isReady: true };
+  if (disk.blobId !== blobId) return disk;
+  if (diskBlobId === blobId) return { ...disk, isReady: true };
+  // Told once more, it is ready all the same.
+  return disk.isReady ? disk : { ...disk, transcodeId: diskBlobId };
 }
 
 /** The reason's words are the image's own (contract: instances 6, step 2). */
@@ -106,7 +117,9 @@ export function imageFailed(state: State, why: Failure | null, turn: Turn): Step
 /** Moves on from preflight once images and interfaces are there. */
 export function advance(state: State, turn: Turn): Step<State> {
   const isReady =
-    state.disks.every((disk) => disk.isReady) && state.nics.every((nic) => nic.phase === 'created');
+    state.disks.every((disk) => disk.isReady) &&
+    state.isTemplateReady &&
+    state.nics.every((nic) => nic.phase === 'created');
   if (state.phase !== 'preflight' || !isReady) return next(state);
   const started = { power: 'on', powerOns: 1, generation: 1 } as const;
   const durationMs = turn.now - state.sinceMs;

@@ -36,6 +36,8 @@ export interface DomainSpec {
   readonly memoryMiB: number;
   readonly uefi: boolean;
   readonly secureBoot: boolean;
+  /** File that the UEFI variables of a new domain are copied from; none: the firmware's own. */
+  readonly nvramTemplate?: string;
   readonly disks: readonly DomainDisk[];
   readonly nics: readonly DomainNic[];
   readonly sideChannels: readonly string[];

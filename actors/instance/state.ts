@@ -28,6 +28,8 @@ export const Disk = closed({
   /** Null: a blank disk, or a base that names its blob. */
   artifactId: nullable(Type.String()),
   blobId: nullable(Type.String()),
+  /** What it starts from in place of that blob, whose bytes are no disk as they are (actors/blob/transcode.ts). */
+  transcodeId: nullable(Type.String()),
   /** The blob is fetched and checked. */
   isReady: Type.Boolean(),
 });
@@ -119,6 +121,7 @@ const specMembers = {
   configDrive: oneOf(['openstack-disk', 'none']),
   uefi: Type.Boolean(),
   secureBoot: Type.Boolean(),
+  /** Blob that its UEFI variables start from; without UEFI, only for the view. */
   nvramTemplate: nullable(Type.String()),
   sideChannels: Type.Array(Type.String()),
   /** A node the caller insists on. */
@@ -131,6 +134,8 @@ export const InstanceState = closed({
   phase: oneOf(PHASES),
   ...specMembers,
   disks: Type.Array(Disk),
+  /** The blob that its NVRAM starts from is on its node, or it has none. */
+  isTemplateReady: Type.Boolean(),
   nics: Type.Array(Nic),
   node: nullable(Type.String()),
   /** The boot of the daemon there that was told of the domain, or MISSING; null: none yet (actors/node/presence.ts). */

@@ -42,7 +42,7 @@ export function effects(state: State): Wanted<InstanceEffect>[] {
   if (state.phase === 'initial') return [{ name: initialEffect(state), key: '' }];
   if (state.phase === 'preflight') {
     return [
-      { name: 'request-images', key: state.disks.map((disk) => disk.blobId ?? '').join() },
+      { name: 'request-images', key: [...state.disks.map(baseOf), templateOf(state)].join() },
       { name: 'place-interfaces', key: state.node ?? '' },
     ];
   }
@@ -58,6 +58,19 @@ export function effects(state: State): Wanted<InstanceEffect>[] {
     ];
   }
   return state.forgetting ? [{ name: 'forget', key: '' }] : [];
+}
+
+/** What it starts from, as far as that is known. */
+export function baseOf({ blobId, transcodeId }: State['disks'][number]): string | null {
+  return transcodeId ?? blobId;
+}
+
+/** The blob that its NVRAM starts from. */
+export function templateOf({
+  uefi,
+  nvramTemplate,
+}: Pick<State, 'uefi' | 'nvramTemplate'>): string | null {
+  return uefi ? nvramTemplate : null;
 }
 
 function initialEffect(state: State): InstanceEffect {
@@ -110,7 +123,8 @@ function reasonOf(state: State): string {
   if (isCleaning(state)) return GIVING_BACK[cleaningEffect(state).name] ?? 'giving back';
   if (state.phase === 'creating') return 'building disks, taps and the domain';
   if (state.phase === 'initial') return 'reserving addresses and choosing a node';
-  const images = state.disks.filter((disk) => !disk.isReady).length;
+  const disks = state.disks.filter((disk) => !disk.isReady).length;
+  const images = disks + (state.isTemplateReady ? 0 : 1);
   const nics = state.nics.filter((nic) => nic.phase !== 'created').length;
   return `waiting for ${counted(images, 'image')} and ${counted(nics, 'interface')}`;
 }

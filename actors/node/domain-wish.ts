@@ -20,6 +20,8 @@ export const DomainWish = closed({
   memoryMiB: Type.Integer(),
   uefi: Type.Boolean(),
   secureBoot: Type.Boolean(),
+  /** Blob that the UEFI variables start from; none: the firmware's own. */
+  nvramTemplate: Type.Optional(Type.String()),
   video: closed({ model: Type.String(), memoryKiB: Type.Integer(), vdi: Type.String() }),
   sideChannels: Type.Array(Type.String()),
   disks: Type.Array(

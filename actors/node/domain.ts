@@ -32,9 +32,20 @@ export function domainConverger(ports: DomainPorts): Converger {
     ensure: async (instanceId, spec, by) => {
       const wish = decodeDomainWish(spec);
       const { attached, taps } = await prepare(ports, instanceId, wish, by);
+      const nvramTemplate =
+        wish.nvramTemplate === undefined
+          ? {}
+          : {
+              nvramTemplate: await ports.disks.ensureNvramTemplate(
+                instanceId,
+                wish.nvramTemplate,
+                by,
+              ),
+            };
       const observed = await ports.hypervisor.ensureDomain(
         {
           ...domainSpec(instanceId, wish),
+          ...nvramTemplate,
           disks: attached.map(({ disk }) => disk),
           nics: nicsOf(wish, taps),
         },

@@ -3,7 +3,14 @@
 import type { Ref } from '../kernel/kind.ts';
 import { AgentCommand } from '../agent-operation/state.ts';
 import { SnapshotDisk } from '../disk-snapshot/devices.ts';
-import { closed, decoder, messageDecoder, Type, type MessageOf } from '../kernel/schema.ts';
+import {
+  closed,
+  decoder,
+  messageDecoder,
+  nullable,
+  Type,
+  type MessageOf,
+} from '../kernel/schema.ts';
 
 /** Of what goes in one message: well below what the mesh takes. */
 export const PIECE_BYTES = 512 * 1024;
@@ -68,6 +75,13 @@ const MESSAGES = {
     blobId: Type.String(),
     offset: Type.Integer({ minimum: 0 }),
     lengthBytes: Type.Integer({ minimum: 0, maximum: PIECE_BYTES }),
+  },
+  /** Replies whether the URL still gives what it gave when it was fetched (actors/artifact/state.ts, SourceVerdict). */
+  'check-source': {
+    url: Type.String(),
+    etag: nullable(Type.String()),
+    lastModified: nullable(Type.String()),
+    sizeBytes: Type.Number(),
   },
   /** Replies what pinging the address from the network's router there printed; takes some 10 s. */
   ping: { networkId: Type.String(), address: Type.String() },

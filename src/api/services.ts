@@ -10,6 +10,7 @@ import type { ArchiveReader } from '../archive/archive-reader.ts';
 import type { History } from '../archive/history.ts';
 import type { Format } from '../metrics/exposition.ts';
 import type { RouteLabels } from '../metrics/http-meter.ts';
+import type { Shortcut } from './artifacts/shortcuts.ts';
 import type { AuditTrail } from './identity/audit-trail.ts';
 import type { TokenSecrets } from './identity/token-secrets.ts';
 import type { ReadModel } from '../read/read-model.ts';
@@ -127,6 +128,8 @@ export interface ApiServices {
   /** As far as this daemon knows; none while it is no member itself. */
   readonly members: () => readonly ClusterMember[];
   readonly zone: string;
+  /** What short names of images stand for. */
+  readonly imageShortcuts: readonly Shortcut[];
   readonly read: ReadModel;
   readonly router: Router;
   readonly clock: Clock;

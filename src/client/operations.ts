@@ -359,7 +359,7 @@ export interface Operations {
       readonly disk?: readonly {
         /** GiB; the image says it if left out. */
         readonly size?: number;
-        /** Image: URL, or sf://blob/UUID; none: a blank disk. */
+        /** Image: URL, name such as debian:12, label:NAME, sf://upload|label/NAMESPACE/NAME, sf://snapshot|blob/UUID; none: a blank disk. */
         readonly base?: string;
         readonly bus?: 'virtio' | 'sata' | 'scsi' | 'usb' | 'nvme';
         readonly type?: 'disk' | 'cdrom';

@@ -101,6 +101,18 @@ export const SETTINGS = {
     initial: '300',
     help: 'how long a node may be away until its replicas are made elsewhere',
   },
+  'image-shortcuts': {
+    value: 'TABLE',
+    initial: [
+      'cirros=http://download.cirros-cloud.net/0.6.2/cirros-0.6.2-x86_64-disk.img',
+      'cirros:*=http://download.cirros-cloud.net/{version}/cirros-{version}-x86_64-disk.img',
+      ...['centos', 'debian', 'fedora', 'rocky', 'ubuntu'].map(
+        (name) => `${name}*=https://images.shakenfist.com/{name}/latest.qcow2`,
+      ),
+    ].join(','),
+    help: 'short names of images, such as debian:12, and their addresses',
+    isHidden: true,
+  },
   'fetch-allow': {
     value: 'BLOCKS',
     initial: '',

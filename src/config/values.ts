@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parseNetblock } from '../../actors/network/netblock.ts';
+import type { Shortcut } from '../api/artifacts/shortcuts.ts';
 
 /** The text is not what the setting takes; the message completes "expected …". */
 export class Expected extends Error {
@@ -148,6 +149,14 @@ export function url(...schemes: readonly string[]): Parser<string> {
     );
   };
 }
+
+/** `NAME=URL`: a short name of an image and its address; `debian*` stands for all that begin so. */
+export const shortcut: Parser<Shortcut> = (text, directory) => {
+  const [, pattern = '', address = ''] = /^([\w.:+-]+\*?)=(.+)$/.exec(text) ?? [];
+  if (pattern === '') throw new Expected('lines such as debian:12=https://HOST/{name}.qcow2');
+  url('http', 'https')(address.replace(/\{(name|version)\}/g, 'x'), directory);
+  return { pattern, url: address };
+};
 
 /** An http(s) URL, or the path of a file, which comes out absolute. */
 export const source: Parser<string> = (text, directory) =>

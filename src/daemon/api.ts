@@ -61,6 +61,7 @@ export function apiServices(parts: ApiParts): ApiServices {
     node: config.node,
     members,
     zone: config.zone,
+    imageShortcuts: config.image.shortcuts,
     read,
     router,
     clock: systemClock,

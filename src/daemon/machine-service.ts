@@ -8,11 +8,13 @@ import { parseAddress } from '../../actors/kernel/kind.ts';
 import type { EventRecord } from '../../actors/kernel/ports.ts';
 import type { Service } from '../../actors/kernel/router.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
+import type { SourceVerdict } from '../../actors/artifact/state.ts';
 import type { DiskCopying } from '../../actors/node/disk-copying.ts';
 import type { GuestOperations } from '../../actors/node/guest-operations.ts';
 import { decodeMachineMessage, type MachineMessage } from '../../actors/node/machine-message.ts';
 import type { Resources } from './resources.ts';
 import type { HeldReplica } from '../drivers/image/held-replica.ts';
+import type { KnownSource } from '../drivers/image/source-check.ts';
 import type { Spool } from '../drivers/image/spool.ts';
 import type { Dataplane } from '../../actors/network/ports.ts';
 import type { Consoles } from '../api/services.ts';
@@ -51,6 +53,7 @@ export interface MachineServiceOptions {
 export interface MachineFiles {
   readonly spool: Pick<Spool, 'write' | 'resize' | 'size' | 'remove'>;
   open(blobId: string): Promise<Pick<HeldReplica, 'sizeBytes' | 'read' | 'close'>>;
+  checkSource(known: KnownSource): Promise<SourceVerdict>;
 }
 
 /** At once; each is a process for some 10 s. */
@@ -107,6 +110,8 @@ export function machineService(options: MachineServiceOptions): Service {
       case 'read-replica':
         // Bytes are plain data to the mesh, though not to JSON.
         return (await readReplica(files, message)) as unknown as Json;
+      case 'check-source':
+        return plain(await files.checkSource(message));
       case 'ping':
         return plain(await ping(message.networkId, message.address, trace));
     }

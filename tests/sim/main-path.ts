@@ -48,7 +48,13 @@ export async function requestNetwork(world: World): Promise<void> {
 export function instanceMessage(): Extract<InstanceMessage, { kind: 'create' }> {
   const nic = { interfaceId: INTERFACE.id, networkId: NETWORK.id, order: 0, model: 'virtio' };
   const device = { spec: {}, sizeGiB: 8, bus: 'virtio', media: 'disk' } as const;
-  const disk = { ...device, artifactId: ARTIFACT.id, blobId: null, isReady: false };
+  const disk = {
+    ...device,
+    artifactId: ARTIFACT.id,
+    blobId: null,
+    transcodeId: null,
+    isReady: false,
+  };
   return {
     kind: 'create',
     name: 'vm',

@@ -13,6 +13,7 @@ import {
 import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json, JsonObject } from '../../actors/kernel/json.ts';
+import type { SourceVerdict } from '../../actors/artifact/state.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Claims, EventRecord, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
 import type { DiskCopies } from '../../actors/instance/ports.ts';
@@ -169,6 +170,15 @@ export class MemoryFiles {
     keep: async (path, blobId) => void this.spooled.set(blobId, Buffer.from(path)),
   };
 
+  /** What servers say of what was fetched from them. */
+  verdict: SourceVerdict = { verdict: 'same' };
+  readonly checked: string[] = [];
+
+  async checkSource({ url }: { readonly url: string }): Promise<SourceVerdict> {
+    this.checked.push(url);
+    return this.verdict;
+  }
+
   async open(blobId: string) {
     const bytes = this.replicas.get(blobId);
     if (bytes === undefined) throw new TroupeError('image/missing', `no replica of ${blobId}`);
@@ -192,7 +202,7 @@ export class MemoryFiles {
       sourceSizeBytes: bytes.length,
       sha512: hash('sha512'),
       sourceSha256: hash('sha256'),
-      sourceFormat: 'raw',
+      sourceFormat: bytes[0] === 0x1f && bytes[1] === 0x8b ? 'gzip' : 'raw',
       format: 'raw',
       mimeType: 'application/octet-stream',
       virtualSizeBytes: bytes.length,
@@ -214,6 +224,8 @@ export class FakeMachine {
   /** What libvirt would count of its guests. */
   usage: () => Promise<readonly GuestUsage[]> = () => Promise.resolve([]);
   readonly files = new MemoryFiles();
+  /** SHA-512 of what is fetched. */
+  content = 'ab'.repeat(64);
   /** What reading a console throws, if anything. */
   consoleFailure: Error | undefined;
   /** What guests that are expected to have an agent say of it. */
@@ -234,7 +246,7 @@ export class FakeMachine {
     const source = spec['source'] as { kind: string; id?: string } | undefined;
     if (source?.kind === 'spool') return this.files.take(blobId, source.id ?? '');
     if (resource === 'replica') this.files.replicas.set(blobId, Buffer.alloc(FETCHED_BYTES));
-    return REPLICA;
+    return { ...(REPLICA as JsonObject), sha512: this.content };
   }
 
   /** What reaches into its guests: the daemon's own, over these. */

@@ -142,6 +142,18 @@ export class SimImageDriver implements BlobStore, DiskStore {
     });
   }
 
+  async ensureNvramTemplate(instanceId: string, blobId: string, by: WantedBy): Promise<string> {
+    const { images } = this.#machine;
+    return await this.#turns.run(instanceId, async () => {
+      this.#fence(by);
+      return await this.#act('ensureNvramTemplate', instanceId, by, () => {
+        if (!images.replicas.has(blobId))
+          throw new TroupeError('image/missing', `there is no replica of blob ${blobId} here`);
+        return `/instances/${instanceId}/nvram-template.fd`;
+      });
+    });
+  }
+
   async ensureConfigDrive(instanceId: string, files: FileTree, by: WantedBy): Promise<DiskReport> {
     return await this.#turns.run(instanceId, async () => {
       this.#fence(by);
@@ -221,6 +233,10 @@ function imageAt(images: SimImages, source: ReplicaSource, blobId: string): SimI
   if (source.kind === 'spool') {
     return images.spooled.get(source.id) ?? images.web.get(nameOf(source));
   }
+  if (source.kind === 'blob') {
+    const kept = images.replicas.get(source.blobId);
+    return kept === undefined ? undefined : { ...kept, format: 'qcow2' };
+  }
   if (source.kind !== 'peers') return images.web.get(nameOf(source));
   const holders = source.nodes.map((node) => images.peers.get(node)?.replicas.get(blobId));
   return holders.find((report) => report?.sha512 === source.content.sha512);
@@ -229,6 +245,7 @@ function imageAt(images: SimImages, source: ReplicaSource, blobId: string): SimI
 function nameOf(source: ReplicaSource): string {
   if (source.kind === 'peers') return source.nodes.join();
   if (source.kind === 'spool') return `spool:${source.id}`;
+  if (source.kind === 'blob') return `blob:${source.blobId}`;
   return source.kind === 'url' ? source.url : source.path;
 }
 

@@ -109,6 +109,9 @@ function cacheRoute(services: ApiServices, images: ImageCache): Route {
       if (isShared) checkMayShare(caller);
       if (!url) throw badRequest("url is missing: give the image's address");
       const id = await images.ensure({ caller, url, namespace, isShared, trace });
+      // Of one that there was already, too (contract: artifacts 7.2).
+      if (isShared)
+        await change(services, artifactRef(id), { kind: 'set-shared', shared: true }, trace);
       const made = await read.when(read.artifacts, id, () => true, RELEASE_MS);
       return json(artifactView(read, made, false));
     },

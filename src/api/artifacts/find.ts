@@ -20,12 +20,14 @@ export interface Sought {
   readonly url: string;
   /** That is to use it, and that it is made for. */
   readonly namespace: string;
+  /** Of several, the one that this owns is meant; default: `namespace`. */
+  readonly preferred?: string;
 }
 
 /** Undefined: there is none. Error: 400 when several may be meant. */
 export function findArtifact(
   services: ApiServices,
-  { type, url, namespace }: Sought,
+  { type, url, namespace, preferred = namespace }: Sought,
 ): ReadObject<ArtifactState> | undefined {
   const candidates = services.read.artifacts
     .by('sourceUrl', url)
@@ -35,8 +37,10 @@ export function findArtifact(
     );
   const [first, ...others] = candidates;
   if (others.length === 0) return first;
-  const own = candidates.filter(({ state }) => state.namespace === namespace);
-  if (own.length === 1) return own[0];
+  for (const owner of [preferred, namespace]) {
+    const own = candidates.filter(({ state }) => state.namespace === owner);
+    if (own.length === 1) return own[0];
+  }
   throw badRequest(`several artifacts have the source URL ${url}: name one by its UUID`);
 }
 

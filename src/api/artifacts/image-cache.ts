@@ -2,12 +2,14 @@
 //
 // G1  Two requests for the same URL at the same time make one artifact: whoever comes second gets the first one's. Also
 //     when they come to two nodes: the artifact's id follows from namespace and URL, and its actor is made once.
-import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { TroupeError, unlessGone } from '../../../actors/kernel/errors.ts';
 import { canHoldBlobs } from '../../../actors/node/capacity.ts';
 import { artifactRef, type ArtifactState } from '../../../actors/artifact/state.ts';
+import type { ReadObject } from '../../read/collection.ts';
 import { stableId } from '../objects/stable-id.ts';
 import { findArtifact } from './find.ts';
 import { imageSource } from './image-source.ts';
+import { expandShortcut } from './shortcuts.ts';
 import type { Caller } from '../http/route.ts';
 import { badRequest, change, type ApiServices } from '../services.ts';
 
@@ -42,8 +44,11 @@ export class ImageCache {
   /** Finds or makes the artifact; resolves to its id at once, while the fetch goes on. Errors: 400. */
   async ensure(request: ImageRequest): Promise<string> {
     const { namespace, url } = request;
-    const known = this.find(namespace, url);
-    if (known !== null) return known;
+    const known = findArtifact(this.#services, { type: 'image', url, namespace });
+    if (known !== undefined) {
+      await this.#lookAgain(known, request);
+      return known.id;
+    }
     const key = JSON.stringify([namespace, url]);
     const pending = this.#pending.get(key) ?? this.#make(request);
     this.#pending.set(key, pending);
@@ -52,6 +57,21 @@ export class ImageCache {
     } finally {
       this.#pending.delete(key);
     }
+  }
+
+  /** What a server has may be newer than what was fetched. */
+  async #lookAgain(
+    { id, state }: ReadObject<ArtifactState>,
+    { url, trace }: ImageRequest,
+  ): Promise<void> {
+    if (state.phase !== 'created' || state.source?.kind !== 'url') return;
+    const { random, imageShortcuts } = this.#services;
+    // The table may have another address for a short name by now, or none.
+    const address = expandShortcut(imageShortcuts, url);
+    const source = address === null ? state.source : { kind: 'url' as const, url: address };
+    const [blobId, node] = [random.uuid(), this.#fetchingNode('url')];
+    const message = { kind: 'refresh', source, blobId, node } as const;
+    await unlessGone(change(this.#services, artifactRef(id), message, trace));
   }
 
   /** This one, where a file would be; else, if it keeps no images, the first that is there and does. Error: 507. */
@@ -90,7 +110,7 @@ export class ImageCache {
     { caller, url, namespace, isShared, trace }: ImageRequest,
   ): Promise<void> {
     const { random } = this.#services;
-    const source = imageSource(url, caller);
+    const source = imageSource(url, caller, this.#services.imageShortcuts);
     const message = {
       kind: 'create',
       type: 'image',

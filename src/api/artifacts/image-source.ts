@@ -4,22 +4,31 @@ import type { BlobSource } from '../../../actors/blob/ports.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { SYSTEM } from '../../../actors/namespace/state.ts';
 import type { Caller } from '../http/route.ts';
+import { expandShortcut, type Shortcut } from './shortcuts.ts';
 
 /** Where the bytes of an image come from that is not brought, but fetched. */
-export type OutsideSource = Exclude<BlobSource, { kind: 'spool' }>;
+export type OutsideSource = Extract<BlobSource, { kind: 'url' | 'file' }>;
 
 const FILE = 'file://';
 /** Far above any real address, far below what the store takes. */
 const MAX_URL_LENGTH = 4_096;
 
-/** `http(s)` for everybody; a file of the node, by `file://`, for the administrator only. Error: `image/bad-url`. */
-export function imageSource(url: string, caller: Caller): OutsideSource {
+/**
+ * `http(s)`, and names that the table has, for everybody; a file of the node, by `file://`, for the administrator only.
+ * Error: `image/bad-url`.
+ */
+export function imageSource(
+  given: string,
+  caller: Caller,
+  shortcuts: readonly Shortcut[],
+): OutsideSource {
+  const url = expandShortcut(shortcuts, given) ?? given;
   if (url.length > MAX_URL_LENGTH)
     throw badUrl(`an image's address has at most ${MAX_URL_LENGTH} characters`);
   if (/^https?:\/\//i.test(url)) return { kind: 'url', url: checkedUrl(url) };
   if (!url.startsWith(FILE)) {
     throw badUrl(
-      `${url} is no address of an image: give an http(s) URL, or file:///PATH on the node`,
+      `${url} is no address of an image: give an http(s) URL, file:///PATH on the node, or a name that the setting image-shortcuts has`,
     );
   }
   if (caller.namespace !== SYSTEM) {

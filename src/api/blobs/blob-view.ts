@@ -50,7 +50,7 @@ export function blobView({ id, state }: ReadObject<BlobState>, withInstances: bo
     modified: (Number.isNaN(modifiedMs) ? sinceMs : modifiedMs) / 1000,
     fetched_at: sinceMs / 1000,
     depends_on: null,
-    transcodes: {},
+    transcodes: transcodesOf(state),
     locations: holdersOf(state),
     reference_count: users.length,
     sha512: content?.sha512 ?? null,
@@ -70,6 +70,11 @@ export function blobView({ id, state }: ReadObject<BlobState>, withInstances: bo
 export function holdersOf({ replicas }: BlobState): string[] {
   const held = Object.entries(replicas).filter(([, replica]) => replica.phase === 'verified');
   return held.map(([node]) => node).toSorted();
+}
+
+/** By what they are. */
+function transcodesOf({ transcode }: BlobState): JsonObject {
+  return transcode?.phase === 'created' ? { qcow2: transcode.blobId } : {};
 }
 
 /** Instances that use it. */

@@ -15,7 +15,10 @@ const DiskSpec = Type.Object({
     Type.Integer({ minimum: 1, description: 'GiB; the image says it if left out' }),
   ),
   base: Type.Optional(
-    Type.String({ description: 'Image: URL, or sf://blob/UUID; none: a blank disk' }),
+    Type.String({
+      description:
+        'Image: URL, name such as debian:12, label:NAME, sf://upload|label/NAMESPACE/NAME, sf://snapshot|blob/UUID; none: a blank disk',
+    }),
   ),
   bus: Type.Optional(
     Type.String({ enum: ['virtio', 'sata', 'scsi', 'usb', 'nvme'], default: 'virtio' }),

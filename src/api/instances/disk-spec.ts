@@ -3,28 +3,25 @@ import type { Disk } from '../../../actors/instance/state.ts';
 import type { Json } from '../../../actors/kernel/json.ts';
 import { imageSource } from '../artifacts/image-source.ts';
 import type { ImageCache } from '../artifacts/image-cache.ts';
-import { isUuid } from '../objects/reference.ts';
-import type { Caller, Dialect } from '../http/route.ts';
-import { badRequest, notFound } from '../services.ts';
+import { namedBlob, type NamingContext } from '../artifacts/named-blob.ts';
+import type { Dialect } from '../http/route.ts';
+import { badRequest } from '../services.ts';
 import { wholeNumber } from '../objects/whole-number.ts';
 
 const BUSES = ['virtio', 'sata', 'scsi', 'usb', 'nvme'] as const;
 /** What older clients call theirs: machines have no IDE any more. */
 const OLD_BUSES = new Map<unknown, Disk['bus']>([['ide', 'sata']]);
-const BLOB = 'sf://blob/';
 /** Device letters a to z, less one for the config drive. */
 const MAX_DISKS = 25;
 
 export interface ParsedDisk {
   readonly disk: Disk;
-  /** A URL that no artifact of the namespace stands for yet; null otherwise. */
+  /** The address that its image comes from; null: none does. */
   readonly url: string | null;
 }
 
-export interface DiskContext {
+export interface DiskContext extends NamingContext {
   readonly images: ImageCache;
-  readonly caller: Caller;
-  readonly namespace: string;
   readonly dialect: Dialect;
 }
 
@@ -51,6 +48,7 @@ function diskSpec(context: DiskContext, spec: unknown): ParsedDisk {
     media: type === 'cdrom' ? 'cdrom' : 'disk',
     artifactId: null,
     blobId: null,
+    transcodeId: null,
     isReady: false,
   };
   if (blobUuid !== undefined && blobUuid !== null) {
@@ -65,20 +63,13 @@ function blank(disk: Disk): ParsedDisk {
   return { disk: { ...disk, spec: { ...disk.spec, disk_base: null }, isReady: true }, url: null };
 }
 
-function withBase(
-  { images, caller, namespace }: DiskContext,
-  disk: Disk,
-  base: string,
-): ParsedDisk {
-  if (base.startsWith(BLOB)) {
-    const blobId = base.slice(BLOB.length);
-    if (!isUuid(blobId)) throw notFound('blob');
+function withBase(context: DiskContext, disk: Disk, base: string): ParsedDisk {
+  const blobId = namedBlob(context, base);
+  if (blobId !== null) {
     return { disk: { ...disk, blobId, spec: { ...disk.spec, blob_uuid: blobId } }, url: null };
   }
-  if (base.startsWith('sf://') || base.startsWith('label:')) throw notFound('artifact');
-  const artifactId = images.find(namespace, base);
-  if (artifactId !== null) return { disk: { ...disk, artifactId }, url: null };
-  imageSource(base, caller);
+  const { images, caller, namespace, services } = context;
+  if (images.find(namespace, base) === null) imageSource(base, caller, services.imageShortcuts);
   return { disk, url: base };
 }
 

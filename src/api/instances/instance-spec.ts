@@ -9,6 +9,8 @@ import type { ImageCache } from '../artifacts/image-cache.ts';
 import { instanceMetadata } from '../objects/metadata.ts';
 import { networkSpecs } from './network-spec.ts';
 import { optional, type Caller, type Dialect } from '../http/route.ts';
+import { namedBlob, type NamingContext } from '../artifacts/named-blob.ts';
+import { isUuid } from '../objects/reference.ts';
 import { badRequest, type ApiServices } from '../services.ts';
 import { videoSpec } from './video-spec.ts';
 
@@ -64,8 +66,8 @@ export function instanceSpec(context: SpecContext, body: InstanceBody): Instance
     throw badRequest('secure boot requires UEFI be enabled');
   const requestedNode = knownNode(services, body.placed_on);
   const configDrive = configDriveType(body.configdrive ?? 'openstack-disk');
-  const disks = diskSpecs({ images, caller, namespace, dialect }, body.disk);
-  const nvramTemplate = noTemplate(body.nvram_template);
+  const disks = diskSpecs({ services, images, caller, namespace, dialect }, body.disk);
+  const nvramTemplate = templateBlob({ services, caller, namespace }, body.nvram_template);
   const nics = networkSpecs({ services, caller, namespace }, body.network ?? []);
   const video = videoSpec(body.video);
   const metadata = instanceMetadata(body.metadata);
@@ -129,9 +131,12 @@ function configDriveType(type: string): 'openstack-disk' | 'none' {
   throw badRequest(`invalid config drive type: "${type}"`);
 }
 
-function noTemplate(template: string | null | undefined): null {
+/** The blob that the UEFI variables start from (contract: instances 3.4). */
+function templateBlob(context: NamingContext, template: string | null | undefined): string | null {
   if (!template) return null;
+  const blobId = isUuid(template) ? template : namedBlob(context, template);
+  if (blobId !== null) return blobId;
   throw badRequest(
-    'NVRAM templates are not supported yet: leave nvram_template out to start with the stock variables',
+    'an NVRAM template is a label (label:NAME), sf://blob/UUID, or the UUID of a blob',
   );
 }

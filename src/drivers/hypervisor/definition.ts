@@ -11,7 +11,7 @@ import type { DomainDisk, DomainNic, DomainSpec } from '../../../actors/instance
 import type { ChannelSpec, DiskSpec, FirmwareSpec, InterfaceSpec } from '../libvirt/domain-spec.ts';
 import type { DomainSpec as LibvirtDomain, GraphicsSpec } from '../libvirt/domain-spec.ts';
 import { domainName } from './domain-record.ts';
-import { findFirmware } from './firmware.ts';
+import { findFirmware, requireFitting } from './firmware.ts';
 import { cpuSpec, type Machine } from './machine.ts';
 
 export interface Consoles {
@@ -117,7 +117,10 @@ function title({ namespace, name }: DomainSpec): string {
 function firmware(spec: DomainSpec, folder: string): FirmwareSpec {
   if (!spec.uefi) return { kind: 'bios' };
   const { secureBoot } = spec;
-  return { kind: 'uefi', ...findFirmware(secureBoot), nvram: nvramFile(folder), secureBoot };
+  const stock = findFirmware(secureBoot);
+  const { nvramTemplate = stock.nvramTemplate } = spec;
+  requireFitting(nvramTemplate, stock);
+  return { kind: 'uefi', ...stock, nvramTemplate, nvram: nvramFile(folder), secureBoot };
 }
 
 /** Disks first, then CD-ROMs. The config drive, which is read-only and no CD-ROM, is nothing to boot from. */

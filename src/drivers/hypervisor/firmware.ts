@@ -2,7 +2,7 @@
 //
 // F1  Secure boot needs the build that knows SMM and the variables with Microsoft's keys enrolled; the
 //     plain build has neither, and the two never mix.
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 
@@ -36,4 +36,12 @@ export function findFirmware(secureBoot: boolean, folder: string = FOLDER): Firm
     `${what} is not in ${folder}: install Debian's package ovmf`,
     { folder },
   );
+}
+
+/** QEMU maps variables and code one after the other: their sizes belong together. Error: `hypervisor/refused`. */
+export function requireFitting(nvramTemplate: string, { nvramTemplate: stock }: Firmware): void {
+  const [found, wanted] = [statSync(nvramTemplate).size, statSync(stock).size];
+  if (found === wanted) return;
+  const text = `the NVRAM template has ${found} bytes, and the firmware of this machine keeps its variables in ${wanted}: use one that was made with this firmware`;
+  throw new TroupeError('hypervisor/refused', text);
 }

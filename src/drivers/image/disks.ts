@@ -4,7 +4,8 @@
 //     has its name is never made again, so what the guest wrote is safe from a repeated request.
 // E2  In the ledger, with its base, before it is made.
 // E3  An ISO is attached as it is, read-only: it has no overlay, only the ledger's note that it is in use.
-import { chmod, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { constants, existsSync } from 'node:fs';
+import { chmod, copyFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { DiskReport, DiskSpec, DiskStore, FileTree } from '../../../actors/blob/ports.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
@@ -39,6 +40,9 @@ interface Base {
 }
 
 const GIB = 2 ** 30;
+const { COPYFILE_FICLONE } = constants;
+/** OVMF's have 528 KiB. */
+const MAX_NVRAM_BYTES = 64 * 2 ** 20;
 const CONFIG_DRIVE = 'config-drive';
 
 export class Disks implements DiskStore {
@@ -52,7 +56,8 @@ export class Disks implements DiskStore {
   ensureDisk(spec: DiskSpec, by: WantedBy): Promise<DiskReport> {
     return this.#turn(spec.instanceId, async () => {
       this.#options.ledger.fence(formatAddress(by.owner), by);
-      const base = await this.#base(spec);
+      const { baseBlobId } = spec;
+      const base = baseBlobId === null ? null : await this.#base(baseBlobId);
       if (base?.format === 'iso') return this.#attachISO(spec, base, by);
       const path = this.#options.layout.disk(spec.instanceId, spec.device);
       const existing = await readDisk(path);
@@ -78,6 +83,31 @@ export class Disks implements DiskStore {
       const request = { trace: by.trace, signal: by.signal };
       const virtualSizeBytes = await ensureISO(path, files, { run, ...request });
       return { path, format: 'raw', media: 'disk', virtualSizeBytes };
+    });
+  }
+
+  /** Copied once: libvirt may look at it as long as the domain is there, and the blob may go before that. */
+  ensureNvramTemplate(instanceId: string, blobId: string, by: WantedBy): Promise<string> {
+    return this.#turn(instanceId, async () => {
+      const { ledger, layout, minFreeBytes } = this.#options;
+      ledger.fence(formatAddress(by.owner), by);
+      const path = layout.nvramTemplate(instanceId);
+      if (existsSync(path)) return path;
+      const base = await this.#base(blobId);
+      const sizeBytes = base.format === 'raw' ? (await stat(base.path)).size : 0;
+      if (sizeBytes === 0 || sizeBytes > MAX_NVRAM_BYTES) {
+        const text = `the image is refused: blob ${blobId} holds no UEFI variables, which are at most ${MAX_NVRAM_BYTES} bytes as the firmware keeps them`;
+        throw new TroupeError('image/refused', text);
+      }
+      this.#record(DISK, `${instanceId}/nvram-template`, by, { base: '' });
+      const half = join(dirname(path), '.nvram-template.fd');
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await requireSpace(dirname(path), sizeBytes, minFreeBytes);
+      await copyFile(base.path, half, COPYFILE_FICLONE);
+      await chmod(half, 0o600);
+      await sync(half);
+      await publish(half, path);
+      return path;
     });
   }
 
@@ -149,8 +179,7 @@ export class Disks implements DiskStore {
     return { path, format: 'raw', media: 'cdrom', virtualSizeBytes };
   }
 
-  async #base({ baseBlobId }: DiskSpec): Promise<Base | null> {
-    if (baseBlobId === null) return null;
+  async #base(baseBlobId: string): Promise<Base> {
     const report = await this.#options.replicas.report(baseBlobId);
     if (report === null) {
       throw new TroupeError('image/missing', `blob ${baseBlobId} has no replica on this machine`, {

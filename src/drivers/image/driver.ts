@@ -9,6 +9,7 @@ import type {
   ReplicaReport,
   ReplicaSpec,
 } from '../../../actors/blob/ports.ts';
+import type { SourceVerdict } from '../../../actors/artifact/state.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type { WantedBy } from '../../../actors/network/ports.ts';
 import type { Exec } from '../exec.ts';
@@ -22,6 +23,7 @@ import { Layout } from './layout.ts';
 import type { Peers } from './peer-copy.ts';
 import { QemuImg } from './qemu-img.ts';
 import { Replicas, type Verdict } from './replicas.ts';
+import { checkSource, type KnownSource } from './source-check.ts';
 import { Spool } from './spool.ts';
 import { limitedTools } from './tool.ts';
 
@@ -50,11 +52,16 @@ export interface ImageDriverOptions {
   readonly timing?: Partial<DownloadTiming>;
 }
 
+/** Of all hops together. */
+const CHECK_MS = 30_000;
+
 /** One per daemon and directory. Call start() before anything else, close() at the end. */
 export class ImageDriver implements BlobStore, DiskStore {
   readonly layout: Layout;
   readonly #replicas: Replicas;
   readonly #disks: Disks;
+  readonly #fetching: { readonly policy: FetchPolicy; readonly answerTimeoutMs: number };
+  readonly #closing = new AbortController();
   readonly spool: Spool;
   readonly copier: DiskCopier;
 
@@ -67,6 +74,7 @@ export class ImageDriver implements BlobStore, DiskStore {
     const run = limitedTools(exec, dir);
     const tools = { ...limits, layout: this.layout, ledger, run, qemuImg: new QemuImg(run) };
     const timing = { ...DEFAULT_TIMING, ...options.timing };
+    this.#fetching = { policy, answerTimeoutMs: timing.answerTimeoutMs };
     this.#replicas = new Replicas({ ...tools, log, policy, timing });
     this.#disks = new Disks({ ...tools, replicas: this.#replicas });
     this.spool = new Spool(this.layout, limits.minFreeBytes);
@@ -82,6 +90,7 @@ export class ImageDriver implements BlobStore, DiskStore {
 
   /** Calls off what runs, waits for its end. Downloads go on after the next start. */
   async close(): Promise<void> {
+    this.#closing.abort();
     await Promise.all([this.#replicas.close(), this.#disks.close(), this.spool.close()]);
   }
 
@@ -107,6 +116,13 @@ export class ImageDriver implements BlobStore, DiskStore {
     return this.#replicas.open(blobId);
   }
 
+  /** Whether a URL still gives what it gave. */
+  checkSource(known: KnownSource): Promise<SourceVerdict> {
+    const { policy, answerTimeoutMs } = this.#fetching;
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(CHECK_MS)]);
+    return checkSource(known, { policy, answerTimeoutMs, signal });
+  }
+
   replicas(): Promise<readonly string[]> {
     return this.#replicas.replicas();
   }
@@ -118,6 +134,10 @@ export class ImageDriver implements BlobStore, DiskStore {
 
   ensureDisk(spec: DiskSpec, by: WantedBy): Promise<DiskReport> {
     return this.#disks.ensureDisk(spec, by);
+  }
+
+  ensureNvramTemplate(instanceId: string, blobId: string, by: WantedBy): Promise<string> {
+    return this.#disks.ensureNvramTemplate(instanceId, blobId, by);
   }
 
   ensureConfigDrive(instanceId: string, files: FileTree, by: WantedBy): Promise<DiskReport> {

@@ -23,6 +23,7 @@ import { imageName, type KeptFormat, type Layout } from './layout.ts';
 import { HEAD_BYTES } from './image-format.ts';
 import { readQcow2Header } from './qcow2-header.ts';
 import type { QemuImg, Request } from './qemu-img.ts';
+import { readReport } from './replica-report.ts';
 import { publishReplica, settle } from './settle.ts';
 import { together } from './together.ts';
 import { LONG, type RunTool } from './tool.ts';
@@ -112,7 +113,7 @@ export class Ingest {
     const spooled = this.#tools.layout.spooled(id);
     const ready = join(this.#dir, 'ready');
     await mkdir(ready);
-    const { format, mimeType } = await this.#kindOf(spooled, id);
+    const { format, sourceFormat, mimeType } = await this.#kindOf(spooled, id);
     const image = join(ready, imageName(format));
     await link(spooled, image);
     const { signal } = this.#request;
@@ -128,7 +129,7 @@ export class Ingest {
       sha512: kept.digest,
       sourceSizeBytes: kept.sizeBytes,
       sourceSha256: sha256.digest,
-      sourceFormat: format,
+      sourceFormat,
       format,
       mimeType,
       virtualSizeBytes:
@@ -142,8 +143,11 @@ export class Ingest {
     return report;
   }
 
-  /** A clean qcow2 or an ISO when it is one; else raw, which QEMU is told, so that nothing in it is ever followed. */
-  async #kindOf(path: string, id: string): Promise<{ format: KeptFormat; mimeType: string }> {
+  /**
+   * A clean qcow2 or an ISO when it is one; else raw, which QEMU is told, so that nothing in it is ever followed. What it
+   * was brought as tells whether a disk can start from it as it is.
+   */
+  async #kindOf(path: string, id: string): Promise<Kind> {
     let found;
     try {
       found = await identify(path);
@@ -153,18 +157,19 @@ export class Ingest {
         throw new TroupeError('image/refused', text, {}, error);
       }
       if (codeOf(error) !== 'image/refused') throw error;
-      return { format: 'raw', mimeType: UNKNOWN };
+      return { format: 'raw', sourceFormat: NO_DISK, mimeType: UNKNOWN };
     }
     const { mimeType } = found;
-    if (found.kind === 'packed' || found.format === 'raw') return { format: 'raw', mimeType };
-    if (found.format === 'iso') return { format: 'iso', mimeType };
-    if (found.format !== 'qcow2') return { format: 'raw', mimeType };
+    const sourceFormat = found.kind === 'packed' ? found.packing : found.format;
+    if (sourceFormat === 'iso') return { format: 'iso', sourceFormat, mimeType };
+    const bytes = { format: 'raw', sourceFormat, mimeType } as const;
+    if (found.kind === 'packed' || sourceFormat !== 'qcow2') return bytes;
     try {
       const { isKept } = await inspect(path, found, { ...this.#tools, ...this.#request });
-      return { format: isKept ? 'qcow2' : 'raw', mimeType };
+      return isKept ? { ...bytes, format: 'qcow2' } : bytes;
     } catch (error) {
       if (codeOf(error) !== 'image/refused') throw error;
-      return { format: 'raw', mimeType };
+      return bytes;
     }
   }
 
@@ -183,6 +188,7 @@ export class Ingest {
     const { minFreeBytes, policy, timing, log, run } = this.#tools;
     const { signal, trace } = this.#request;
     if (source.kind === 'spool') throw new TroupeError('actor/bad-message', 'nothing to fetch');
+    if (source.kind === 'blob') return await this.#takeReplica(source.blobId);
     if (source.kind === 'file') {
       await rm(join(this.#dir, NOTE), { force: true });
       const onProgress = (done: number, total: number) => this.#step('copying', done, total);
@@ -200,6 +206,23 @@ export class Ingest {
         onNotice: (text) => log('warn', text, { trace, kind: 'blob', id: this.#spec.blobId }),
       },
     );
+  }
+
+  /** The bytes of another blob's replica here, which is read-only and may be removed meanwhile: a link keeps them. */
+  async #takeReplica(blobId: string): Promise<Came> {
+    const { layout } = this.#tools;
+    const report = await readReport(layout.replica(blobId));
+    try {
+      if (report === null) throw new TroupeError('image/missing', 'it has no replica here');
+      await rm(this.#source, { force: true });
+      await link(layout.replicaImage(blobId, report.format), this.#source);
+    } catch (error) {
+      if (!isAbsent(error) && codeOf(error) !== 'image/missing') throw error;
+      const text = `blob ${blobId}, whose bytes are to become a disk, is not on this node any more`;
+      throw new TroupeError('image/not-fetched', text, {}, error);
+    }
+    const { sizeBytes, sourceSha256: sha256 } = report;
+    return { sizeBytes, sha256, etag: null, lastModified: null };
   }
 
   async #check(): Promise<{ path: string; mimeType: string; inspection: Inspection }> {
@@ -311,6 +334,15 @@ function hashesOf(sha256: string, { digest, sizeBytes, chunkDigests }: Hashed): 
 }
 
 const UNKNOWN = 'application/octet-stream';
+/** Bytes of which no disk can be made: text, archives, what is cut off. */
+const NO_DISK = 'other';
+
+/** What bytes are that were brought. */
+interface Kind {
+  readonly format: KeptFormat;
+  readonly sourceFormat: string;
+  readonly mimeType: string;
+}
 const SECTOR = 512;
 
 function wholeSectors(bytes: number): number {

@@ -7,6 +7,7 @@
 //   instances/<instance>/<device>.qcow2    an instance's own disk
 //   instances/<instance>/config-drive.iso
 //   instances/<instance>/.copy-<blob>      one of its disks, being copied for a snapshot
+//   instances/<instance>/nvram-template.fd what its UEFI variables start from
 //   spool/<id>                             bytes that are to become a blob
 //
 // P1  An id becomes a path only after isPathSafe(): no slash, no leading dot, so nothing climbs out of the directory.
@@ -68,6 +69,10 @@ export class Layout {
   /** Work in progress (P2). */
   diskCopy(instanceId: string, blobId: string): string {
     return join(this.instance(instanceId), `.copy-${pathSafe(blobId)}`);
+  }
+
+  nvramTemplate(instanceId: string): string {
+    return join(this.instance(instanceId), 'nvram-template.fd');
   }
 
   configDrive(instanceId: string): string {

@@ -10,6 +10,7 @@ import {
   type Tenant,
   type View,
 } from '../../support/api-world.ts';
+import { waitUntil } from '../../support/wait.ts';
 
 const test = suite('api: artifacts');
 let world: ApiWorld;
@@ -104,6 +105,49 @@ test('the checks of a cache request, in their order', async () => {
     `http://h/${'x'.repeat(5000)}`,
   ]) {
     assert.is((await error({ url: bad }))[0], 400, bad.slice(0, 40));
+  }
+});
+
+test('an image that is used again is asked for at its source first; a newer one is a version', async () => {
+  const source = url();
+  const { uuid } = await cached({ url: source });
+  const asked = () => world.machine.files.checked.filter((one) => one === source).length;
+  const newest = async () => (await world.ok('GET', `/artifacts/${String(uuid)}`))['index'];
+  const start = async () => {
+    const { uuid: id } = await world.instance({ disk: [{ base: source }] });
+    const { disks } = await world.settled(`/instances/${String(id)}`, 'created');
+    return (disks as View[])[0]?.['blob_uuid'];
+  };
+  const old = await start();
+  assert.equal([asked(), await newest()], [1, 1]);
+  world.machine.files.verdict = { verdict: 'unknown', reason: 'the server answers 503' };
+  assert.is(await start(), old);
+  world.machine.files.verdict = { verdict: 'changed', what: 'ETag', before: 'a', now: 'b' };
+  world.machine.content = 'cd'.repeat(64);
+  const fresh = await start();
+  world.machine.files.verdict = { verdict: 'same' };
+  assert.is.not(fresh, old);
+  assert.equal([asked(), await newest()], [3, 2]);
+  await world.ok('POST', '/artifacts', { body: { url: source } });
+  await waitUntil('the source to be asked', () => asked() === 4, 5_000);
+  const events = await world.ok<View[]>('GET', `/artifacts/${String(uuid)}/events`);
+  const said = events.map(({ message }) => message);
+  for (const message of [
+    'image requires fetch, ETag changed',
+    'updating image failed, using already cached version',
+  ])
+    assert.ok(said.includes(message), message);
+});
+
+test('cached again as a shared one, it is shared; as an unshared one, it stays so', async () => {
+  const source = url();
+  const first = await cached({ url: source }, 'system');
+  for (const shared of [true, false]) {
+    const again = await world.ok('POST', '/artifacts', {
+      as: 'system',
+      body: { url: source, shared },
+    });
+    assert.equal([again['uuid'], again['shared']], [first['uuid'], true]);
   }
 });
 

@@ -317,7 +317,7 @@ test('of several mistakes the first in the order of the contract is reported', a
     [{ placed_on: 'nowhere' }, /node does not exist/],
     [{ configdrive: 'vfat' }, /config drive/],
     [{ disk: [] }, /at least one disk/],
-    [{ nvram_template: 'label:x' }, /NVRAM/],
+    [{ nvram_template: 'label:x' }, /artifact not found/],
     [{ network: ['x'] }, /network specification/],
     [{ video: { model: 'vga' } }, /video/],
     [{ metadata: [1] }, /metadata/],

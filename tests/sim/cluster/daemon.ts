@@ -380,6 +380,7 @@ export class SimDaemon {
       ...IMAGE,
       copies: COPIES,
       copyAfterMs: PATIENCE_MS,
+      shortcuts: [],
       fetchAllow: [],
       fetchRefuse: [],
     };

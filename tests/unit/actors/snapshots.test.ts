@@ -17,6 +17,7 @@ import { node } from '../../../actors/node/node.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../../transport/store/codec.ts';
 
 const test = suite('snapshots');
+const NO_TRANSCODE = { diskUsers: [], transcode: null };
 
 interface Storable {
   readonly kind: string;
@@ -51,21 +52,38 @@ test('a stored value of schema 1 of every kind is read', () => {
   }
 });
 
-test('a stored value of schema 3 is read as it is, of the kinds that have had no change since', () => {
-  const value = fixtures(3).get('blob') ?? { schema: 0, state: null };
-  assert.equal(readSnapshot(blob.snapshot, value), value.state);
-});
-
 test('an instance of schema 3 has no snapshots of its disks under way', () => {
   const stored = fixtures(3).get('instance') ?? { schema: 0, state: null };
   const state = readSnapshot(instance.snapshot, stored);
-  assert.equal(state, { ...(stored.state as object), snapshots: [] });
+  assert.equal(state.snapshots, []);
+});
+
+test('a blob of schema 3 has no transcode', () => {
+  const stored = fixtures(3).get('blob') ?? { schema: 0, state: null };
+  const state = readSnapshot(blob.snapshot, stored);
+  assert.equal(state, { ...(stored.state as object), ...NO_TRANSCODE });
 });
 
 test('a blob of schema 2 has counted no departures of users', () => {
   const stored = fixtures(2).get('blob') ?? { schema: 0, state: null };
   const state = readSnapshot(blob.snapshot, stored);
-  assert.equal(state, { ...(stored.state as object), departures: 0 });
+  assert.equal(state, { ...(stored.state as object), departures: 0, ...NO_TRANSCODE });
+});
+
+test('an artifact of schema 2 was never asked for at its source', () => {
+  const { checking, checks, ...old } = artifact.initial;
+  const read = readSnapshot(artifact.snapshot, { schema: 2, state: { ...old, phase: 'created' } });
+  assert.equal(read, { ...artifact.initial, phase: 'created' });
+  assert.equal([checking, checks], [null, 0]);
+});
+
+test("an instance of schema 3 has disks that start from their blobs, and the firmware's NVRAM", () => {
+  const first = fixtures(1).get('instance') ?? { schema: 0, state: null };
+  const { isTemplateReady, disks, ...rest } = readSnapshot(instance.snapshot, first);
+  const before = disks.map(({ transcodeId: _, ...disk }) => disk);
+  const read = readSnapshot(instance.snapshot, { schema: 3, state: { ...rest, disks: before } });
+  assert.equal(read, { ...rest, isTemplateReady, disks });
+  assert.ok(isTemplateReady && disks.every(({ transcodeId }) => transcodeId === null));
 });
 
 test('a blob of schema 1 keeps its replicas: what was fetched counts, what was not does not', () => {

@@ -3,7 +3,11 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { artifact } from '../../../../actors/artifact/artifact.ts';
 import { PHASES } from '../../../../actors/artifact/phases.ts';
-import type { ArtifactMessage, ArtifactState } from '../../../../actors/artifact/state.ts';
+import type {
+  ArtifactMessage,
+  ArtifactState,
+  SourceVerdict,
+} from '../../../../actors/artifact/state.ts';
 import { movesOf, stepper, walk, type Pick } from '../random-walk.ts';
 
 const test = suite('artifact');
@@ -60,6 +64,74 @@ test('deleted while it fetches, it gives the blob back and tells its waiters', (
   one.send({ kind: 'released' });
   assert.is(one.state.phase, 'deleted');
   assert.equal(one.effects, ['tell-waiters'], 'who waits is told, also afterwards');
+});
+
+const SOURCE = { kind: 'url', url } as const;
+const refresh = { kind: 'refresh', source: SOURCE, blobId: 'b2', node: 'n2' } as const;
+const checked = (outcome: SourceVerdict, check = 1) =>
+  ({ kind: 'source-checked', check, outcome }) as const;
+const changed = { verdict: 'changed', what: 'ETag', before: 'a', now: 'b' } as const;
+const first = { ...fetched, sha512: 'one' } as const;
+const second = { ...first, blobId: 'b2', sha512: 'two' } as const;
+
+test('used again, its source is asked; who waits is told when that is known', () => {
+  const one = made().send(first).send(refresh).send(wait);
+  assert.equal(one.effects, ['check-source']);
+  one.send({ ...refresh, blobId: 'b3' });
+  assert.is(one.state.checking?.blobId, 'b2', 'whoever comes meanwhile waits for the same answer');
+  assert.equal(one.send(checked({ verdict: 'same' })).effects, ['tell-waiters']);
+  assert.is(one.state.versions.length, 1);
+});
+
+test('what has changed becomes a version, and only then who waits is told', () => {
+  const one = made().send(first).send(refresh).send(wait).send(checked(changed));
+  assert.equal(one.effects, ['add-version']);
+  assert.is(one.events.at(-1), 'image requires fetch, ETag changed');
+  assert.equal(one.send(second).effects, ['tell-waiters']);
+  assert.equal(
+    one.state.versions.map(({ index, blobId }) => [index, blobId]),
+    [
+      [1, 'b1'],
+      [2, 'b2'],
+    ],
+  );
+});
+
+test('a source that does not answer, or whose newer version fails, leaves what there is', () => {
+  const why = { code: 'image/refused', reason: 'it is a web page' };
+  const fails = { kind: 'effect-failed', effect: 'check-source', key: '1', ...why } as const;
+  const rows: (readonly (ArtifactMessage | typeof fails)[])[] = [
+    [checked({ verdict: 'unknown', reason: 'the server answers 503' })],
+    [fails],
+    [checked(changed), { ...failed, blobId: 'b2' }],
+  ];
+  for (const messages of rows) {
+    const one = made().send(first).send(refresh).send(wait);
+    for (const message of messages) one.send(message as ArtifactMessage);
+    assert.equal(one.effects, ['tell-waiters']);
+    assert.equal([one.state.phase, one.state.versions.length], ['created', 1]);
+    assert.is(one.events.at(-1), 'updating image failed, using already cached version');
+  }
+});
+
+test('an answer to an earlier question, or to one that was deleted, changes nothing', () => {
+  const one = made()
+    .send(first)
+    .send(refresh)
+    .send(checked({ verdict: 'same' }))
+    .send(refresh);
+  assert.is(one.send(checked(changed)).state.versions.length, 1);
+  assert.equal(one.effects, ['check-source']);
+  const gone = made().send(first).send(refresh).send({ kind: 'delete' });
+  assert.equal(gone.send(checked(changed)).effects, ['release-blobs']);
+});
+
+test('the same content again is no version, and its blob is given back', () => {
+  const one = made().send(first).send(refresh).send(checked(changed));
+  one.send({ ...second, sha512: 'one' });
+  assert.equal([one.state.versions.length, one.effects], [1, ['release-version']]);
+  one.send({ kind: 'version-released', blobId: 'b2', at: 1 });
+  assert.equal(one.effects, []);
 });
 
 test('nobody can wait for one that is on its way out', () => {
@@ -139,6 +211,9 @@ function message(pick: Pick): ArtifactMessage {
     { kind: 'await-done', waiter },
     { kind: 'waiters-told', waiters: [waiter] },
     pick<ArtifactMessage>(fetched, failed, { ...fetched, blobId: pick('other', 'b9') }),
+    pick<ArtifactMessage>(refresh, checked(changed, pick(1, 2)), checked({ verdict: 'same' })),
+    pick<ArtifactMessage>(second, { ...failed, blobId: 'b2' }),
+    { kind: 'version-released', blobId: pick('b1', 'b2'), at: pick(1, 2) },
     { kind: 'delete' },
     { kind: 'released' },
     { kind: 'forgotten' },

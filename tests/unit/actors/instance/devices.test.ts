@@ -7,7 +7,7 @@ import type { Disk } from '../../../../actors/instance/state.ts';
 const test = suite('devices');
 
 const disk = (bus: Disk['bus']): Disk => {
-  const base = { artifactId: null, blobId: null, isReady: true } as const;
+  const base = { artifactId: null, blobId: null, transcodeId: null, isReady: true } as const;
   return { spec: {}, sizeGiB: 1, bus, media: 'disk', ...base };
 };
 

@@ -312,4 +312,49 @@ test('random messages keep to the table, are harmless repeated, and leave it ali
   );
 });
 
+/** Its disk's image is known, and nothing else is missing. */
+const waiting = (change: Partial<typeof CREATE> = {}) =>
+  stepper(instance)
+    .send({ ...CREATE, ...change })
+    .send(interfaceIs('initial'))
+    .send({ kind: 'placed', node: 'n1', stages: [] })
+    .send({ kind: 'preflight-started' })
+    .send(interfaceIs('created'))
+    .send({ kind: 'artifact-changed', artifactId: 'a', blobId: 'b', failure: null });
+const there = (blobId: string, diskBlobId?: string) =>
+  ({
+    kind: 'blob-changed',
+    blobId,
+    phase: 'created',
+    failure: null,
+    virtualSizeBytes: 1,
+    ...(diskBlobId === undefined ? {} : { diskBlobId }),
+  }) as const;
+
+test('a disk whose blob is no disk as it is waits for what it starts from instead', () => {
+  const vm = waiting().send(there('b', 'b2'));
+  assert.equal([vm.state.phase, vm.state.disks[0]?.transcodeId], ['preflight', 'b2']);
+  assert.is(vm.try(there('b2')).reply, true);
+  assert.is(vm.state.phase, 'creating');
+  assert.is(vm.try(there('b', 'b2')).reply, true);
+  assert.is(vm.try(there('b3')).reply, false);
+});
+
+test('with UEFI it waits for the template of its NVRAM too', () => {
+  const vm = waiting({ uefi: true, nvramTemplate: 'vars' }).send(there('b'));
+  assert.is(vm.state.phase, 'preflight');
+  assert.match(instance.passing(vm.state)?.reason ?? '', 'waiting for 1 image and 0 interfaces');
+  assert.is(vm.try(there('vars')).reply, true);
+  assert.is(vm.state.phase, 'creating');
+  const bios = waiting({ nvramTemplate: 'vars' }).send(there('b'));
+  assert.is(bios.state.phase, 'creating', 'without UEFI there is no NVRAM');
+});
+
+test('a template that fails, fails the instance', () => {
+  const why = { code: 'image/missing', reason: 'gone' };
+  const vm = waiting({ uefi: true, nvramTemplate: 'vars' });
+  vm.send({ ...there('vars'), phase: 'error', failure: why });
+  assert.is(vm.state.failure?.reason, 'Image fetch failed: gone');
+});
+
 test.run();

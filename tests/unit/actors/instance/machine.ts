@@ -34,6 +34,7 @@ export const CREATE: Of<'create'> = {
       media: 'disk',
       artifactId: 'a',
       blobId: null,
+      transcodeId: null,
       isReady: false,
     },
   ],

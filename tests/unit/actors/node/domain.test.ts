@@ -77,6 +77,10 @@ function makePorts(fails: string | null = null) {
       files = tree;
       return { path: '/config', format: 'raw', media: 'disk', virtualSizeBytes: 1 };
     },
+    ensureNvramTemplate: async (_id, blobId) => {
+      note(`nvram ${blobId}`);
+      return `/nvram/${blobId}`;
+    },
     removeDisks: async () => note('remove disks'),
   };
   const dataplane: Pick<Dataplane, 'ensureTap' | 'removeTaps'> = {

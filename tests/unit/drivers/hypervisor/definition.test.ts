@@ -1,3 +1,6 @@
+import { copyFileSync, mkdtempSync, rmSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DomainDisk, DomainSpec } from '../../../../actors/instance/ports.ts';
@@ -147,6 +150,24 @@ test('the kinds of screen are read from the domain capabilities', () => {
     </graphics>`;
   assert.equal(graphicsTypes(xml(graphics)), ['sdl', 'vnc', 'spice']);
   assert.equal(graphicsTypes(xml("<graphics supported='no'/>")), []);
+});
+
+test('the NVRAM starts from the template, if its size is the firmware’s', () => {
+  const stock = findFirmware(false).nvramTemplate;
+  const dir = mkdtempSync(join(tmpdir(), 'troupe-nvram-'));
+  try {
+    const path = join(dir, 'template.fd');
+    copyFileSync(stock, path);
+    const { firmware } = define({ uefi: true, nvramTemplate: path });
+    assert.is(firmware?.kind === 'uefi' ? firmware.nvramTemplate : '', path);
+    truncateSync(path, 4_096);
+    assert.throws(
+      () => define({ uefi: true, nvramTemplate: path }),
+      (error: Error) => error.message.includes('has 4096 bytes'),
+    );
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 });
 
 test('missing firmware is an error with the way out', () => {
