@@ -111,7 +111,7 @@ export class PlacementWorld {
   /** A client that has been answered, or not. */
   async create(id: string, members: Partial<InstanceMessage> = {}): Promise<void> {
     const blank = { spec: {}, sizeGiB: 1, bus: 'virtio', media: 'disk', artifactId: null } as const;
-    const disks = [{ ...blank, blobId: null, isReady: true }];
+    const disks = [{ ...blank, blobId: null, transcodeId: null, isReady: true }];
     const small = { ...instanceMessage(), name: id, memoryMiB: MEMORY_MIB, nics: [], disks };
     const message = { ...small, ...members } as InstanceMessage;
     await this.#soon(this.#router().ask(instanceRef(id), message, { trace: id }));

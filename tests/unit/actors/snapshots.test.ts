@@ -19,6 +19,11 @@ import { decodeEnvelope, encodeEnvelope } from '../../../transport/store/codec.t
 const test = suite('snapshots');
 const NO_TRANSCODE = { diskUsers: [], transcode: null };
 
+function without<T extends object, K extends keyof T>(value: T, name: K): Omit<T, K> {
+  const { [name]: _, ...rest } = value;
+  return rest;
+}
+
 interface Storable {
   readonly kind: string;
   readonly snapshot: SnapshotFormat<unknown>;
@@ -80,7 +85,7 @@ test('an artifact of schema 2 was never asked for at its source', () => {
 test("an instance of schema 3 has disks that start from their blobs, and the firmware's NVRAM", () => {
   const first = fixtures(1).get('instance') ?? { schema: 0, state: null };
   const { isTemplateReady, disks, ...rest } = readSnapshot(instance.snapshot, first);
-  const before = disks.map(({ transcodeId: _, ...disk }) => disk);
+  const before = disks.map((disk) => without(disk, 'transcodeId'));
   const read = readSnapshot(instance.snapshot, { schema: 3, state: { ...rest, disks: before } });
   assert.equal(read, { ...rest, isTemplateReady, disks });
   assert.ok(isTemplateReady && disks.every(({ transcodeId }) => transcodeId === null));
