@@ -4,8 +4,8 @@
 // R1  uvu exits 0 when a hook throws or a test throws a non-Error, so a file passes only if its
 //     closing lines say Passed = Total > 0.
 // R2  Two files at a time, but only one that starts virtual machines or daemons (HEAVY): two of
-//     those on two cores miss deadlines that say nothing about the code. Long ones that wait more
-//     than they compute (PATIENT) go beside them, first.
+//     those on two cores miss deadlines that say nothing about the code. Those that wait more than they
+//     compute (PATIENT) go beside them, first: the two lanes are to end at the same time.
 // R3  A folder that does not exist yet has no tests; nothing to run at all is a failure.
 //
 // Usage: run.ts [--grep TEXT] [--timeout SECONDS] [--serial] [--failed N] FOLDER...
@@ -27,8 +27,13 @@ const { values, positionals } = parseArgs({
 
 /** Folders whose tests start virtual machines or whole daemons. */
 const HEAVY = /^tests\/(lab|contract\/(embedded|guest|hypervisor|image|libvirt|tour))\//;
-/** Kill and start one daemon, over minutes. */
-const PATIENT = ['tests/lab/crash-points.test.ts', 'tests/lab/early-stop.test.ts'];
+/** Kill and start one daemon, or wait for one guest, over minutes. */
+const PATIENT = [
+  'tests/lab/crash-points.test.ts',
+  'tests/lab/early-stop.test.ts',
+  'tests/contract/hypervisor/faults.test.ts',
+  'tests/contract/hypervisor/guest.test.ts',
+];
 const DEFAULT_TIMEOUT_S = { light: 120, heavy: 300, lab: 600 };
 
 const roots = positionals.length > 0 ? positionals : ['tests/unit'];
