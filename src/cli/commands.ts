@@ -8,7 +8,7 @@ import { CLUSTER_COMMANDS } from './cluster.ts';
 import type { Command } from './command.ts';
 import { completionCommands } from './completion.ts';
 import { followCommand } from './follow-stream.ts';
-import { HISTORY_COMMANDS } from './history.ts';
+import { HISTORY_COMMANDS, withPast } from './history.ts';
 import { GUEST_COMMANDS } from './guest.ts';
 import { INSTANCE_COMMANDS } from './instance.ts';
 import { INTERFACE_COMMANDS } from './interface.ts';
@@ -20,7 +20,7 @@ import { TOKEN_COMMANDS } from './token.ts';
 import { POWER_COMMANDS } from './power.ts';
 import { versionCommand } from './version.ts';
 
-export const COMMANDS: readonly Command[] = [
+const ALL: readonly Command[] = [
   ...INSTANCE_COMMANDS,
   ...POWER_COMMANDS,
   ...GUEST_COMMANDS,
@@ -41,3 +41,5 @@ export const COMMANDS: readonly Command[] = [
   ...completionCommands(() => COMMANDS),
   versionCommand,
 ];
+
+export const COMMANDS: readonly Command[] = ALL.map(withPast);

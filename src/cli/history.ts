@@ -27,15 +27,33 @@ const show: Command = {
     'troupe history show instance/web --at 4711',
   ],
   notes: `${WHEN} ${NOTES}`,
-  run: async (call) => {
-    const at = call.flags.text('at');
-    const body = at === undefined ? {} : moment(at, '');
-    const view = await call.client().view('GET', pathOf(call), body);
-    if (call.flags.is('json')) return call.print(`${jsonText(view)}\n`);
-    const state = isView(view['state']) ? jsonText(view['state']) : 'removed for good';
-    return call.print(`${momentText(view)}\n${state}\n`);
-  },
+  run: (call) => showPast(call, pathOf(call)),
 };
+
+const SHOWN = /^(instance|network|interface|artifact|blob|namespace|node) show$/;
+
+/** `KIND show` with `--at`: what `history show` says of it. Others stay as they are. */
+export function withPast(command: Command): Command {
+  const [, kind] = SHOWN.exec(command.name) ?? [];
+  if (kind === undefined) return command;
+  return {
+    ...command,
+    flags: { ...command.flags, ...AT },
+    notes: [command.notes, WHEN].join(' ').trim(),
+    run: (call) =>
+      call.flags.has('at')
+        ? showPast(call, `/history/${kind}/${segment(call.args[0] ?? '')}`)
+        : command.run(call),
+  };
+}
+
+async function showPast(call: Call, path: string): Promise<void> {
+  const at = call.flags.text('at');
+  const view = await call.client().view('GET', path, at === undefined ? {} : moment(at, ''));
+  if (call.flags.is('json')) return call.print(`${jsonText(view)}\n`);
+  const state = isView(view['state']) ? jsonText(view['state']) : 'removed for good';
+  return call.print(`${momentText(view)}\n${state}\n`);
+}
 
 const CHANGE_COLUMNS: readonly Column<View>[] = [
   ['MEMBER', (one) => text(one, 'path')],

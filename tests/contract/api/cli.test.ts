@@ -137,4 +137,30 @@ test('delete-all wants to be sure', async () => {
   assert.ok((await ok('artifact delete-all --confirm')).out.split('\n').length > 3);
 });
 
+test('what an object was, what changed and why', async () => {
+  const { uuid } = await world.network({ name: 'past' });
+  await ok('network set-metadata past note old');
+  const { revision } = JSON.parse((await ok('network show past --at 0s --json')).out) as View;
+  await ok('network set-metadata past note new');
+  const before = await ok(`network show past --at ${String(revision)}`);
+  assert.match(before.out, /^revision \d+, .+\n\{/);
+  assert.match(before.out, '"note": "old"');
+  assert.is((await ok(`history show network/past --at ${String(revision)}`)).out, before.out);
+  assert.match((await ok(`history show network/${String(uuid)}`)).out, '"note": "new"');
+  const changed = await ok(`history diff network/past ${String(revision)}`);
+  assert.match(changed.out, /metadata\.note +old +new\n/);
+  assert.match((await ok('history diff network/past 0s')).err, 'nothing has changed');
+  const why = await ok('history why network/past');
+  assert.match(why.out, /gave .*metadata/);
+  for (const [words, said] of [
+    ['network show past --at yesterday', 'is no revision, date or age'],
+    ['history show past', 'should look like instance/web'],
+    ['network show past --at 1', 'not'],
+  ] as const) {
+    const { code, err } = await troupe(words);
+    assert.is.not(code, 0, words);
+    assert.match(err, said);
+  }
+});
+
 test.run();
