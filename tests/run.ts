@@ -47,7 +47,7 @@ function isHeavy(file: string): boolean {
 function timeoutMsOf(file: string): number {
   if (values.timeout !== undefined) return Number(values.timeout) * 1000;
   if (file.startsWith('tests/lab/')) return DEFAULT_TIMEOUT_S.lab * 1000;
-  return (isHeavy(file) ? DEFAULT_TIMEOUT_S.heavy : DEFAULT_TIMEOUT_S.light) * 1000;
+  return (HEAVY.test(file) ? DEFAULT_TIMEOUT_S.heavy : DEFAULT_TIMEOUT_S.light) * 1000;
 }
 
 function testFiles(root: string): string[] {

@@ -22,6 +22,7 @@ import { EtcdStore } from '../../transport/store/etcd-store.ts';
 import { GroupCommit } from '../../transport/store/group-commit.ts';
 import { clusterKeys, type Keys } from '../../transport/store/keys.ts';
 import type { Store } from '../../transport/store/store.ts';
+import { monitoringRoutes } from '../api/nodes/monitoring.ts';
 import { apiRoutes } from '../api/routes.ts';
 import { Hub } from '../api/stream/hub.ts';
 import { TicketBooth } from '../api/stream/tickets.ts';
@@ -217,10 +218,8 @@ async function startActors(
   host.hypervisor.lookAgain((id) => cluster.epochOf(instanceRef(id)) === null);
   startWatching(options, { ...parts, journal, executors, router, cluster }, undo);
   startMeasuring(options, { read, router, facts }, undo);
-  if (config.roles.includes('api')) {
-    const served = { ...parts, ...among, journal, past, cluster, runtime };
-    await serveApi(options, { ...served, booth: machine.tickets }, undo);
-  }
+  const served = { ...parts, ...among, journal, past, cluster, runtime };
+  await serveApi(options, { ...served, booth: machine.tickets }, undo);
   return { login, resumed };
 }
 
@@ -267,7 +266,9 @@ async function serveApi(
   const sockets = new WebSockets(systemClock);
   const made = { tokenSecrets, monitoring, hub, sockets, here: host.hypervisor };
   const services = apiServices({ ...options, ...parts, ...made });
-  await serve(options.config.api, apiServer(services, apiRoutes(services)), undo);
+  // Without the role it says how it is, and nothing else.
+  const routes = config.roles.includes('api') ? apiRoutes(services) : monitoringRoutes(services);
+  await serve(config.api, apiServer(services, routes), undo);
   undo.push(() => {
     hub.close();
     return sockets.close();

@@ -1,7 +1,5 @@
 // What a machine is for, said when its daemon is started: it does that and nothing else, and says so.
 import { rejects } from 'node:assert/strict';
-import { connect } from 'node:net';
-import { once } from 'node:events';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -21,12 +19,16 @@ test.after.each(async () => {
 });
 test.after(() => installation.remove());
 
-test('a machine without the role api listens to nobody, and takes no tour', async () => {
+test('a machine without the role api says how it is and nothing else, and takes no tour', async () => {
   daemon = await serveDaemon(installation, ['--roles', 'storage']);
   assert.match(daemon.screen(), /no API here/);
   assert.match(daemon.screen(), /API {7}served by other nodes of the cluster/);
   assert.not.match(daemon.screen(), /The tour|npx troupe/);
-  await rejects(once(connect(port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' });
+  const statusOf = async (path: string) => (await fetch(`http://127.0.0.1:${port}${path}`)).status;
+  assert.is(await statusOf('/readyz'), 200);
+  assert.is(await statusOf('/metrics'), 200);
+  for (const path of ['/', '/instances', '/auth', '/stream', '/openapi.json'])
+    assert.is(await statusOf(path), 404, path);
 });
 
 test('a machine that is no hypervisor gets no instance, whose events say why', async () => {

@@ -13,19 +13,35 @@ export interface SeenRequest {
   caller: Caller | null;
 }
 
+export interface MeasuredRequest extends SeenRequest {
+  /** Once: its answer is sent, or nobody waits for it any more. */
+  answered(status: number): void;
+}
+
 /** The client has gone before the answer: no status of ours, and common in logs. */
-const GIVEN_UP = 499;
+export const GIVEN_UP = 499;
 
 /** Measures and logs the request once its answer is sent, or nobody waits for it any more. */
 export function watchRequest(
-  { monitoring: { requests }, read, audit, clock, log }: ApiServices,
+  services: ApiServices,
   { request, response, trace }: Exchange,
 ): SeenRequest {
-  const seen: SeenRequest = { route: null, caller: null };
+  const seen = beginRequest(services, request, trace);
+  response.once('close', () => {
+    seen.answered(response.headersSent ? response.statusCode : GIVEN_UP);
+  });
+  return seen;
+}
+
+/** The same, of one whose answer is told by the caller. */
+export function beginRequest(
+  { monitoring: { requests }, read, audit, clock, log }: ApiServices,
+  request: IncomingMessage,
+  trace: string,
+): MeasuredRequest {
   const begunMono = clock.monoMs();
   requests.begun();
-  response.once('close', () => {
-    const status = response.headersSent ? response.statusCode : GIVEN_UP;
+  const answered = (status: number) => {
     const durationMs = clock.monoMs() - begunMono;
     const { route, caller } = seen;
     requests.ended(route, status, durationMs);
@@ -45,7 +61,8 @@ export function watchRequest(
       remote,
       ...(isKnown ? caller : {}),
     });
-  });
+  };
+  const seen: MeasuredRequest = { route: null, caller: null, answered };
   return seen;
 }
 

@@ -3,7 +3,8 @@
 //
 // U1  Until it is accepted an upgrade is an HTTP request: what is wrong is answered with a status, as everywhere.
 // U2  A channel lives as long as the key that it was opened with, and what it shows may be seen; not longer.
-// U3  Never a token in an address: addresses end up in logs. A ticket opens one socket once.
+// U3  It is measured and logged as other requests are, by the status that it is answered with.
+// U4  Never a token in an address: addresses end up in logs. A ticket opens one socket once.
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import { CODES, codeOf, reasonOf, TroupeError } from '../../../actors/kernel/errors.ts';
 import { unauthenticated, type Authenticator } from '../identity/auth.ts';
@@ -17,7 +18,10 @@ import {
   type Speak,
   type Upgrade,
 } from './channel.ts';
+import { beginRequest, GIVEN_UP, type SeenRequest } from './request-log.ts';
 import type { RouteTable } from './route-table.ts';
+
+const SWITCHED = 101;
 
 export interface UpgradeParts {
   readonly services: ApiServices;
@@ -46,33 +50,41 @@ export async function takeUpgrade(
   const { services } = parts;
   const { socket, request } = upgrade;
   socket.on('error', () => socket.destroy());
+  const seen = beginRequest(services, request, trace);
   const [path = '/', query = ''] = (request.url ?? '/').split('?');
   try {
     const match = parts.table.find('GET', path);
     if (match.kind !== 'route' || request.method !== 'GET') throw notFound('address');
     const { route, params } = match;
+    seen.route = route;
     if (!isSocketRoute(route)) {
       throw new TroupeError('api/bad-request', 'this address does not speak WebSocket');
     }
-    await open(parts, { upgrade, trace, query: new URLSearchParams(query) }, route, params);
+    const asked = { upgrade, trace, query: new URLSearchParams(query) };
+    const isOpen = await open(parts, asked, route, params, seen);
+    seen.answered(isOpen ? SWITCHED : GIVEN_UP);
   } catch (error) {
     if (isOurs(error)) {
       services.log('error', 'upgrade failed', { trace, code: codeOf(error), error });
     }
+    seen.answered(socket.writable ? CODES[codeOf(error)].http : GIVEN_UP);
     refuse(upgrade, trace, error);
   }
 }
 
+/** Resolves to false when the client has gone meanwhile. */
 async function open(
   parts: UpgradeParts,
   { upgrade, trace, query }: Asked,
   route: SocketRoute,
   params: Readonly<Record<string, string>>,
-): Promise<void> {
+  seen: SeenRequest,
+): Promise<boolean> {
   const { services, sessions } = parts;
   const { request, socket } = upgrade;
   const { holder, objectId } = await admitted(parts, request, query.get('ticket'), route);
   const caller = { namespace: holder.namespace, keyName: holder.keyName };
+  seen.caller = caller;
   const remote = request.socket.remoteAddress ?? '';
   const opening = await route.open({
     method: 'GET',
@@ -88,9 +100,12 @@ async function open(
   });
   try {
     if (objectId !== undefined && objectId !== opening.objectId) throw wrongTicket();
-    // The client may have gone meanwhile.
-    if (socket.destroyed) return opening.abandon();
+    if (socket.destroyed) {
+      opening.abandon();
+      return false;
+    }
     services.sockets.accept(upgrade, caller.namespace, watched(sessions, holder, opening));
+    return true;
   } catch (error) {
     opening.abandon();
     throw error;

@@ -1,6 +1,7 @@
 // What those who watch over a daemon are told, and what is kept of each request.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ApiSocket } from '../../support/stream-reader.ts';
 import { openApiWorld, type ApiWorld } from '../../support/api-world.ts';
 import { waitUntil } from '../../support/wait.ts';
 
@@ -57,6 +58,20 @@ test('a thousand URLs of one route are one series', async () => {
   assert.ok(after - before < 40, `${after - before} lines more`);
   const route = '{method="GET",route="/instances/:instance_ref",status="404"}';
   assert.is(await valueOf(`troupe_http_requests_total${route}`), 30);
+});
+
+test('sockets are counted as they are answered', async () => {
+  const route = (status: number) => `{method="GET",route="/stream",status="${status}"}`;
+  const open = async (as: 'lab' | null) => {
+    const socket = new ApiSocket(world, '/stream', { as });
+    await socket.opened();
+    socket.socket.terminate();
+  };
+  await open('lab');
+  await open(null);
+  assert.is(await valueOf(`troupe_http_requests_total${route(101)}`), 1);
+  assert.is(await valueOf(`troupe_http_requests_total${route(401)}`), 1);
+  assert.is(await valueOf('troupe_http_requests_in_flight'), 1);
 });
 
 test('what actors do shows', async () => {
