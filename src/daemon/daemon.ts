@@ -60,7 +60,7 @@ import { measuredStore } from './measured-store.ts';
 import { Metrics, monitoringOf, type Measured } from './metrics.ts';
 import { machineFacts, type MachineFacts } from './machine-facts.ts';
 import { reportResources } from './resource-reports.ts';
-import { machineService } from './machine-service.ts';
+import { machineService } from './machine-service/service.ts';
 import { openAmong } from './mesh.ts';
 import { Presence } from './presence.ts';
 import { Measuring } from './gauges.ts';

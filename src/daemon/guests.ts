@@ -7,7 +7,8 @@ import type { Log } from '../../actors/kernel/ports.ts';
 import { DiskCopying, type DiskCopier, type Queues } from '../../actors/node/disk-copying.ts';
 import { GuestOperations, type Spool } from '../../actors/node/guest-operations.ts';
 import { Slots, Turns } from '../drivers/turns.ts';
-import type { Guests, MachineFiles } from './machine-service.ts';
+import type { MachineFiles } from './machine-service/files.ts';
+import type { Guests } from './machine-service/guests.ts';
 
 /** Read at a time of a blob that goes into a guest. */
 const PIECE_BYTES = 1024 * 1024;

@@ -347,7 +347,7 @@ interface MachineParts {
   readonly images: SimImages;
 }
 
-/** As src/daemon/machine-service.ts does. */
+/** As src/daemon/machine-service does. */
 async function carryOut(
   { operations, copying, images }: MachineParts,
   body: Message,

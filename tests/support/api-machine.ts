@@ -20,7 +20,7 @@ import type { DiskCopies } from '../../actors/instance/ports.ts';
 import type { DiskCopier } from '../../actors/node/disk-copying.ts';
 import { decodeDomainWish } from '../../actors/node/domain-wish.ts';
 import { guestsOf } from '../../src/daemon/guests.ts';
-import type { Guests } from '../../src/daemon/machine-service.ts';
+import type { Guests } from '../../src/daemon/machine-service/guests.ts';
 import type { PingOutput } from '../../actors/network/ports.ts';
 import type { GuestUsage } from '../../src/metrics/instances.ts';
 import type { ReadModel } from '../../src/read/read-model.ts';

@@ -61,7 +61,7 @@ import {
 } from '../../src/daemon/cluster-wide.ts';
 import { SOCKET_LIMITS, WebSockets, type SocketLimits } from '../../src/daemon/web-sockets.ts';
 import { Metrics, monitoringOf } from '../../src/daemon/metrics.ts';
-import { machineService } from '../../src/daemon/machine-service.ts';
+import { machineService } from '../../src/daemon/machine-service/service.ts';
 import { ReadModel } from '../../src/read/read-model.ts';
 import { ApiArchive } from './api-archive.ts';
 import {

@@ -1,0 +1,42 @@
+// Bytes of blobs, and of what is to become one, on this machine's disk.
+import type { SourceVerdict } from '../../../actors/artifact/state.ts';
+import type { HeldReplica } from '../../drivers/image/held-replica.ts';
+import type { KnownSource } from '../../drivers/image/source-check.ts';
+import type { Spool } from '../../drivers/image/spool.ts';
+import type { Handlers } from './handlers.ts';
+
+export interface MachineFiles {
+  readonly spool: Pick<Spool, 'write' | 'resize' | 'size' | 'remove'>;
+  open(blobId: string): Promise<Pick<HeldReplica, 'sizeBytes' | 'read' | 'close'>>;
+  checkSource(known: KnownSource): Promise<SourceVerdict>;
+}
+
+export function fileHandlers(
+  files: MachineFiles,
+): Handlers<
+  'spool-write' | 'spool-resize' | 'spool-size' | 'spool-remove' | 'read-replica' | 'check-source'
+> {
+  const { spool } = files;
+  return {
+    'spool-write': ({ id, offset, bytes }) => spool.write(id, offset, bytes),
+    'spool-resize': ({ id, sizeBytes }) => spool.resize(id, sizeBytes),
+    'spool-size': ({ id }) => spool.size(id),
+    'spool-remove': ({ id }) => spool.remove(id),
+    'read-replica': (message) => readReplica(files, message),
+    'check-source': (message) => files.checkSource(message),
+  };
+}
+
+async function readReplica(
+  files: MachineFiles,
+  { blobId, offset, lengthBytes }: { blobId: string; offset: number; lengthBytes: number },
+): Promise<Uint8Array> {
+  const replica = await files.open(blobId);
+  try {
+    const bytes = Buffer.alloc(Math.max(0, Math.min(lengthBytes, replica.sizeBytes - offset)));
+    await replica.read(bytes, offset);
+    return bytes;
+  } finally {
+    await replica.close();
+  }
+}
