@@ -206,10 +206,19 @@ function versionFailed(
   const isGoing = state.phase === 'delete-wait' || state.phase === 'deleted';
   const isTaken = isPending(state, blobId) || holds(state, blobId);
   if (isGoing || isTaken || state.addFailure?.blobId === blobId) return next(state);
-  const step = addFailed(state, { blobId, code, reason });
-  const isLast = state.phase === 'initial' && state.adding.length === 0;
-  if (step.state === null || !isLast) return step;
-  const failed = fail(step.state, { code, reason }, turn);
+  return notAdded(state, { blobId, code, reason }, turn);
+}
+
+/** A snapshot's artifact that nothing is on its way to any more has failed; of others the next upload makes a version. */
+function notAdded(
+  state: ArtifactState,
+  why: NonNullable<ArtifactState['addFailure']>,
+  turn: Turn,
+): Step<ArtifactState> {
+  const step = addFailed(state, why);
+  const isAwaited = step.state?.phase === 'initial' && step.state.type === 'snapshot';
+  if (step.state === null || !isAwaited || step.state.adding.length > 0) return step;
+  const failed = fail(step.state, { code: why.code, reason: why.reason }, turn);
   return { ...failed, events: step.events };
 }
 
@@ -235,7 +244,7 @@ function blobHasChanged(
   if (isPending(state, blobId) && (state.phase === 'initial' || state.phase === 'created')) {
     if (message.phase === 'created') return { ...added(state, message, turn), reply: true };
     const why = message.failure ?? failure('image/missing', 'the blob failed');
-    return { ...addFailed(state, { blobId, ...why }), reply: false };
+    return { ...notAdded(state, { blobId, ...why }, turn), reply: false };
   }
   const isFetching = state.phase === 'initial' && state.fetching?.blobId === blobId;
   if (!isFetching) return next(state, [], holds(state, blobId));
@@ -265,7 +274,7 @@ function effectFailed(
 ): Step<ArtifactState> {
   if (!isWanted(effects(state), message)) return next(state);
   const { effect, key: blobId, code, reason } = message;
-  if (effect === 'add-version') return addFailed(state, { blobId, code, reason });
+  if (effect === 'add-version') return notAdded(state, { blobId, code, reason }, turn);
   if (effect === 'check-source') {
     const outcome = { verdict: 'unknown', reason } as const;
     return sourceChecked(state, { kind: 'source-checked', check: state.checks, outcome });

@@ -67,7 +67,7 @@ export interface BlobStore {
     by: WantedBy,
     onProgress: (progress: ReplicaProgress) => void,
   ): Promise<ReplicaReport>;
-  /** Removes the replica and whatever is half made of it. Quiet when there is none. */
+  /** Removes the replica, whatever is half made of it, and what was spooled under its id. Quiet when there is none. */
   removeReplica(blobId: string, by: WantedBy): Promise<void>;
   /** Ids of the complete replicas that are really there. */
   replicas(): Promise<readonly string[]>;

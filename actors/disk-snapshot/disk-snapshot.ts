@@ -11,7 +11,8 @@
 // W1  Copying may be begun again, by whichever daemon the node has by then: until it has been recorded that all is copied
 //     nobody was given anything.
 // W2  A promised blob becomes a version of its artifact, or the artifact hears why it does not.
-// W3  What is over clears the node of what was not taken; a node that never answers does so itself, by age (spool.ts).
+// W3  It makes the artifacts that are missing: who asks for it may die before it has.
+// W4  What is over clears the node of what was not taken; a node that never answers does so itself, by age (spool.ts).
 import {
   defineKind,
   isLate,
@@ -64,6 +65,7 @@ export const initial: State = {
   phase: 'none',
   namespace: '',
   instanceId: '',
+  maxVersions: 3,
   disks: [],
   node: null,
   progress: { step: '', percent: null },
@@ -169,7 +171,7 @@ function effectFailed(
     case 'settle':
       return setBack(state, message, turn);
     case 'clear':
-      return done(state, 'isCleared', turn); // W3
+      return done(state, 'isCleared', turn); // W4
     case 'forget':
       return next(state);
   }

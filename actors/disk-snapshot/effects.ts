@@ -3,7 +3,7 @@
 import { codeOf, CODES, isErrorCode, reasonOf, TroupeError, unlessGone } from '../kernel/errors.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder, Type } from '../kernel/schema.ts';
-import { artifactRef } from '../artifact/state.ts';
+import { artifactRef, type ArtifactMessage } from '../artifact/state.ts';
 import { instanceRef } from '../instance/state.ts';
 import { decodeProgress } from '../node/disk-copying.ts';
 import { machineRef } from '../node/machine-message.ts';
@@ -30,6 +30,9 @@ export function diskSnapshotPerformers(): Performers<
 > {
   return {
     enlist: async (state, context) => {
+      for (const disk of state.disks) {
+        await context.ask(artifactRef(disk.artifactId), artifactOf(state, disk));
+      }
       const snapshotId = context.self.id;
       const message = { kind: 'enlist-snapshot', snapshotId, answer: answerOf(state) } as const;
       const node = await context.ask(instanceRef(state.instanceId), message);
@@ -60,6 +63,17 @@ export function diskSnapshotPerformers(): Performers<
     },
     forget: () => Promise.resolve({ kind: 'forgotten' }),
   };
+}
+
+/** What makes the artifact that a disk's copy is to be a version of, unless it is there. */
+export function artifactOf(
+  { namespace, instanceId, maxVersions }: Pick<State, 'namespace' | 'instanceId' | 'maxVersions'>,
+  { device }: { readonly device: string },
+): Extract<ArtifactMessage, { kind: 'found' }> {
+  const name = `${instanceId}/${device}`;
+  const named = { type: 'snapshot', name, namespace } as const;
+  const sourceUrl = snapshotUrl(instanceId, device);
+  return { kind: 'found', ...named, sourceUrl, shared: false, maxVersions };
 }
 
 function isRefused(error: unknown): boolean {

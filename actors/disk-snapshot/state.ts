@@ -20,6 +20,8 @@ export const DiskSnapshotState = closed({
   phase: oneOf(['none', 'initial', 'copying', 'keeping', 'complete', 'error', 'deleted']),
   namespace: Type.String(),
   instanceId: Type.String(),
+  /** Of artifacts that are made for it. */
+  maxVersions: Type.Integer({ minimum: 1 }),
   disks: Type.Array(Disk),
   /** The instance's node; null until the instance has taken it in. */
   node: nullable(Type.String()),
@@ -40,6 +42,7 @@ const MESSAGES = {
   create: {
     namespace: Type.String(),
     instanceId: Type.String(),
+    maxVersions: Type.Integer({ minimum: 1 }),
     disks: Type.Array(Disk, { minItems: 1, maxItems: 64 }),
   },
   /** The instance has taken it in. */

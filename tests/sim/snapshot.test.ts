@@ -27,7 +27,7 @@ const KEPT = artifactRef('snapshots-of-vda');
 const COPY = blobRef('copy-1');
 const SNAPSHOT = diskSnapshotRef('snapshot-1');
 
-/** A running instance, and an artifact without a version. */
+/** A running instance. */
 async function prepare(): Promise<World> {
   const world = new World(SEED);
   await makePool(world);
@@ -36,16 +36,13 @@ async function prepare(): Promise<World> {
   await untilPhase(world, NETWORK, 'created');
   await world.request(INSTANCE, instanceMessage());
   await untilPhase(world, INSTANCE, 'created');
-  const named = { type: 'snapshot', name: 'vm/vda', namespace: 'ns', shared: false } as const;
-  const sourceUrl = `sf://instance/${INSTANCE.id}/vda`;
-  await world.request(KEPT, { kind: 'found', ...named, sourceUrl, maxVersions: 3 });
   await world.clock.advance(5_000);
   return world;
 }
 
 async function ask(world: World): Promise<void> {
   const disks = [{ device: 'vda', blobId: COPY.id, artifactId: KEPT.id }];
-  const about = { namespace: 'ns', instanceId: INSTANCE.id, disks };
+  const about = { namespace: 'ns', instanceId: INSTANCE.id, maxVersions: 3, disks };
   await world.request(SNAPSHOT, { kind: 'create', ...about });
 }
 

@@ -5,13 +5,13 @@
 // W2  Killing is as hard as a power cut for the daemon: no turn, no write, no new act after it. What the
 //     machine was told before goes on, as libvirt and the kernel do.
 import { agentOperation } from '../../actors/agent-operation/agent-operation.ts';
-import { agentOperationPerformers, OUTCOME_WAIT_MS } from '../../actors/agent-operation/effects.ts';
+import { agentOperationPerformers } from '../../actors/agent-operation/effects.ts';
 import { artifact } from '../../actors/artifact/artifact.ts';
 import { artifactPerformers } from '../../actors/artifact/effects.ts';
 import { blob } from '../../actors/blob/blob.ts';
 import { blobPerformers } from '../../actors/blob/effects.ts';
 import { diskSnapshot } from '../../actors/disk-snapshot/disk-snapshot.ts';
-import { diskSnapshotPerformers, PROGRESS_WAIT_MS } from '../../actors/disk-snapshot/effects.ts';
+import { diskSnapshotPerformers } from '../../actors/disk-snapshot/effects.ts';
 import { instancePerformers } from '../../actors/instance/effects.ts';
 import { instance } from '../../actors/instance/instance.ts';
 import { instanceRef } from '../../actors/instance/state.ts';
@@ -19,7 +19,6 @@ import { interfacePerformers } from '../../actors/interface/effects.ts';
 import { interfaceKind } from '../../actors/interface/interface.ts';
 import type { Boundary } from '../../actors/kernel/environment.ts';
 import type { Stuck } from '../../actors/kernel/inspection.ts';
-import type { Json } from '../../actors/kernel/json.ts';
 import { formatAddress, type Address, type Message, type Ref } from '../../actors/kernel/kind.ts';
 import type { AskReply, Claims, Random, Router } from '../../actors/kernel/ports.ts';
 import { localRouter } from '../../actors/kernel/router.ts';
@@ -29,9 +28,7 @@ import { network } from '../../actors/network/network.ts';
 import { domainConverger } from '../../actors/node/domain.ts';
 import { Executors } from '../../actors/node/executors.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
-import type { DiskCopying } from '../../actors/node/disk-copying.ts';
 import { GuestOperations } from '../../actors/node/guest-operations.ts';
-import { decodeMachineMessage } from '../../actors/node/machine-message.ts';
 import { nodePerformers } from '../../actors/node/effects.ts';
 import { node } from '../../actors/node/node.ts';
 import { replicaConverger } from '../../actors/node/replica.ts';
@@ -44,9 +41,10 @@ import { keptLog, ManualClock, MemoryJournal, seededRandom, settle } from '../su
 import { GAUGES, MACHINE } from '../support/machine-facts.ts';
 import { recordsOf } from '../support/records.ts';
 import { SimDataplane } from '../support/sim-dataplane.ts';
+import { answerAsMachine } from '../support/sim-machine-service.ts';
 import { simDiskCopying } from '../support/sim-disk-copier.ts';
 import { SimHypervisor } from '../support/sim-hypervisor.ts';
-import { SimImageDriver, type SimImages } from '../support/sim-images.ts';
+import { SimImageDriver } from '../support/sim-images.ts';
 import { SimMachine } from '../support/sim-machine.ts';
 
 export const NODE = 'n1';
@@ -283,7 +281,7 @@ export class World {
     const copying = simDiskCopying(parts, hypervisor, isAlive);
     const ofGuests = { operations, copying, images: machine.images };
     const guests = (_to: Address, message: Message) =>
-      isAlive() ? carryOut(ofGuests, message) : new Promise<never>(() => {});
+      isAlive() ? answerAsMachine(ofGuests, message) : new Promise<never>(() => {});
     const router = localRouter(runtime, { executor: service, machine: guests });
     const domain = { disks: images, dataplane, hypervisor, zone: ZONE, upstreamDns: '9.9.9.9' };
     const convergers = {
@@ -339,29 +337,6 @@ export class World {
     this.kill();
     return new Promise<void>(() => {});
   }
-}
-
-interface MachineParts {
-  readonly operations: GuestOperations;
-  readonly copying: DiskCopying;
-  readonly images: SimImages;
-}
-
-/** As src/daemon/machine-service does. */
-async function carryOut(
-  { operations, copying, images }: MachineParts,
-  body: Message,
-): Promise<Json> {
-  const message = decodeMachineMessage(body);
-  if (message.kind === 'end-agent-operation') operations.end(message.operationId);
-  if (message.kind === 'guest-boot') return operations.bootFor(message.instanceId);
-  if (message.kind === 'copy-disks') {
-    return (await copying.run(message, PROGRESS_WAIT_MS, 'sim')) as unknown as Json;
-  }
-  if (message.kind === 'end-copy-disks') await copying.end(message.snapshotId, message.blobIds);
-  if (message.kind === 'spool-remove') images.spooled.delete(message.id);
-  if (message.kind !== 'run-agent-operation') return null;
-  return (await operations.run(message, OUTCOME_WAIT_MS)) as unknown as Json;
 }
 
 async function* noBytes(): AsyncGenerator<Uint8Array> {}

@@ -25,6 +25,8 @@ export interface SimImage {
   readonly sizeBytes: number;
   readonly virtualSizeBytes: number;
   readonly format: 'qcow2' | 'iso' | 'raw';
+  /** Of its content there. */
+  readonly etag?: string | null;
   /** What is wrong with its content, found once it is all there. */
   readonly refusal?: string;
 }
@@ -110,6 +112,7 @@ export class SimImageDriver implements BlobStore, DiskStore {
         }
         images.replicas.delete(blobId);
         images.partials.delete(blobId);
+        images.spooled.delete(blobId);
         ledger.forget('replica', blobId);
       });
     });
@@ -256,17 +259,18 @@ function diskReport(path: string, base: ReplicaReport | undefined): DiskReport {
 }
 
 function reportOf(url: string, image: SimImage): ReplicaReport {
-  const { sizeBytes, virtualSizeBytes, format } = image;
+  const { sizeBytes, virtualSizeBytes, format, etag = null } = image;
+  const content = etag === null ? url : `${url} ${etag}`;
   return {
     sizeBytes,
-    sha512: `sha512 of ${url}`,
+    sha512: `sha512 of ${content}`,
     sourceSizeBytes: sizeBytes,
-    sourceSha256: `sha256 of ${url}`,
+    sourceSha256: `sha256 of ${content}`,
     sourceFormat: format,
     format,
     mimeType: 'application/octet-stream',
     virtualSizeBytes,
-    etag: null,
+    etag,
     lastModified: null,
   };
 }

@@ -1,5 +1,9 @@
 // Finding the artifact that a URL and a type stand for, or making it (contract: artifacts 5.1).
-import { artifactRef, type ArtifactState } from '../../../actors/artifact/state.ts';
+import {
+  artifactRef,
+  type ArtifactMessage,
+  type ArtifactState,
+} from '../../../actors/artifact/state.ts';
 import { SYSTEM } from '../../../actors/namespace/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { isTrustedNamespace } from '../identity/access.ts';
@@ -57,18 +61,47 @@ export async function ensureArtifact(
 ): Promise<ReadObject<ArtifactState>> {
   const found = findArtifact(services, asked);
   if (found !== undefined) return found;
-  const { read } = services;
   const { type, url: sourceUrl, namespace, name, maxVersions } = asked;
-  for (let round = 0; round < MOST_ROUNDS; round++) {
-    const id = stableId([namespace, type, sourceUrl, round]);
-    // An earlier one, which was deleted or has failed, has had its turn.
-    if (read.artifacts.get(id) !== undefined) continue;
-    const what = { type, name, namespace, sourceUrl, shared: false, maxVersions };
-    await change(services, artifactRef(id), { kind: 'found', ...what }, trace);
-    const made = await read.when(read.artifacts, id, () => true, SEEN_MS);
+  const named = { type, name, namespace, sourceUrl, shared: false, maxVersions };
+  const message = { kind: 'found', ...named } as const;
+  for (let from = 0; ;) {
+    const { id, round } = freeId(services, asked, from);
+    const made = await makeArtifact(services, id, message, trace);
     if (isMatchable(made.state)) return made;
+    from = round + 1; // Deleted meanwhile.
   }
-  throw badRequest(`${sourceUrl} was made and deleted too often of late; try again in an hour`);
+}
+
+/** Of the artifact that there is, or of the one that is to be made. Errors as of findArtifact. */
+export function artifactIdFor(services: ApiServices, asked: Sought): string {
+  return findArtifact(services, asked)?.id ?? freeId(services, asked, 0).id;
+}
+
+type Found = Extract<ArtifactMessage, { kind: 'found' }>;
+
+/** Resolves once it can be read. */
+export async function makeArtifact(
+  services: ApiServices,
+  id: string,
+  message: Found,
+  trace: string,
+): Promise<ReadObject<ArtifactState>> {
+  const { read } = services;
+  await change(services, artifactRef(id), message, trace);
+  return await read.when(read.artifacts, id, () => true, SEEN_MS);
+}
+
+/** Earlier ones, which were deleted or have failed, have had their turn. */
+function freeId(
+  { read }: ApiServices,
+  { namespace, type, url }: Sought,
+  from: number,
+): { readonly id: string; readonly round: number } {
+  for (let round = from; round < MOST_ROUNDS; round++) {
+    const id = stableId([namespace, type, url, round]);
+    if (read.artifacts.get(id) === undefined) return { id, round };
+  }
+  throw badRequest(`${url} was made and deleted too often of late; try again in an hour`);
 }
 
 /** Its own, shared ones, those of namespaces that trust it; for system all. */

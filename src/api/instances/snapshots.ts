@@ -1,14 +1,14 @@
 // Snapshots of an instance's disks (contract: artifacts 10): promised at once, made by an actor of their own.
 import type { ArtifactState } from '../../../actors/artifact/state.ts';
 import { chooseDevices, NVRAM, snapshotUrl } from '../../../actors/disk-snapshot/devices.ts';
-import { answerOf } from '../../../actors/disk-snapshot/effects.ts';
+import { answerOf, artifactOf } from '../../../actors/disk-snapshot/effects.ts';
 import { diskSnapshotRef } from '../../../actors/disk-snapshot/state.ts';
 import type { InstanceState } from '../../../actors/instance/state.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
-import { ensureArtifact } from '../artifacts/find.ts';
+import { artifactIdFor, makeArtifact } from '../artifacts/find.ts';
 import { blobMembers, blobView } from '../blobs/blob-view.ts';
 import { json, optional, route, type Answer, type ApiRequest, type Route } from '../http/route.ts';
 import { wholeNumber } from '../objects/whole-number.ts';
@@ -96,18 +96,17 @@ async function ask(
 ): Promise<Answer> {
   if (devices.length === 0) return json({});
   const { namespace } = instance.state;
-  const snapshotId = newId();
-  const disks = [];
-  for (const device of devices) {
-    const url = snapshotUrl(instance.id, device);
-    const name = `${instance.id}/${device}`;
-    const sought = { type: 'snapshot', url, namespace, name, maxVersions } as const;
-    const { id: artifactId } = await ensureArtifact(services, sought, trace);
-    disks.push({ device, artifactId, blobId: newId() });
-  }
-  const what = { namespace, instanceId: instance.id, disks };
+  const disks = devices.map((device) => {
+    const sought = { type: 'snapshot', url: snapshotUrl(instance.id, device), namespace } as const;
+    return { device, artifactId: artifactIdFor(services, sought), blobId: newId() };
+  });
+  const what = { namespace, instanceId: instance.id, maxVersions, disks };
   const message = { kind: 'create', ...what } as const;
-  await services.router.ask(diskSnapshotRef(snapshotId), message, { trace });
+  await services.router.ask(diskSnapshotRef(newId()), message, { trace });
+  // It makes them itself; the caller is to find them at once.
+  for (const disk of disks) {
+    await makeArtifact(services, disk.artifactId, artifactOf(what, disk), trace);
+  }
   return json(answerOf(what));
 }
 

@@ -98,6 +98,8 @@ export class Replicas implements BlobStore {
       await rename(layout.replica(blobId), removed).catch(unlessAbsent);
       await rm(removed, { recursive: true, force: true });
       await rm(layout.partial(blobId), { recursive: true, force: true });
+      // What was to become it, when it has come to nothing.
+      await rm(layout.spooled(blobId), { force: true });
       ledger.forget(REPLICA, blobId);
     });
   }

@@ -92,6 +92,12 @@ test('a qcow2 that names another file is only bytes: a disk on it never follows 
   await rig.driver.removeDisks('vm', wantedBy('instance/vm'));
 });
 
+test('what was to become a blob that came to nothing goes with it', async () => {
+  await bring('given-up', randomBytes(1_000));
+  await rig.driver.removeReplica('given-up', wantedBy('given-up'));
+  assert.is(await rig.driver.spool.size('given-up'), null);
+});
+
 test('what is not there any more is refused for good', async () => {
   await rejects(ensure('absent'), { code: 'image/refused' });
 });

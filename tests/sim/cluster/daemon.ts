@@ -4,7 +4,7 @@
 // D1  A daemon that has died decides, sends and acts no more, however far its promises had come: its time has
 //     ended, its store and mesh are cut, its drivers stand still.
 // D2  What the machine was told before goes on, as libvirt and the kernel do.
-import { codeOf } from '../../../actors/kernel/errors.ts';
+import { codeOf, TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Boundary } from '../../../actors/kernel/environment.ts';
 import type { Address, Kind, Message } from '../../../actors/kernel/kind.ts';
 import type { Journal, Log, Performers, Random, Router } from '../../../actors/kernel/ports.ts';
@@ -15,6 +15,7 @@ import { namespaceRef, SYSTEM } from '../../../actors/namespace/state.ts';
 import { FLOATING, networkRef } from '../../../actors/network/state.ts';
 import { domainConverger } from '../../../actors/node/domain.ts';
 import { EXECUTOR } from '../../../actors/node/executor-message.ts';
+import { MACHINE as MACHINE_KIND } from '../../../actors/node/machine-message.ts';
 import { Executors } from '../../../actors/node/executors.ts';
 import { replicaConverger } from '../../../actors/node/replica.ts';
 import { segmentConverger } from '../../../actors/node/segment.ts';
@@ -44,8 +45,10 @@ import type { Follow } from '../../../transport/store/follow.ts';
 import { GroupCommit } from '../../../transport/store/group-commit.ts';
 import { FOR_EVER } from '../../support/history-world.ts';
 import { SimDataplane } from '../../support/sim-dataplane.ts';
+import { simDiskCopying } from '../../support/sim-disk-copier.ts';
 import { SimHypervisor } from '../../support/sim-hypervisor.ts';
 import { SimImageDriver } from '../../support/sim-images.ts';
+import { answerAsMachine, type SimMachineParts } from '../../support/sim-machine-service.ts';
 import type { SimMachine } from '../../support/sim-machine.ts';
 import type { Peer } from './mesh.ts';
 import { LEASE_TTL_MS, type Site } from './site.ts';
@@ -291,7 +294,26 @@ export class SimDaemon {
     const executor = this.#site.bug?.service?.(handle) ?? handle;
     const archive: Service = (...ask) =>
       this.isDead ? new Promise<never>(() => {}) : this.#past.service(...ask);
-    return localRouter(this.runtime, { [EXECUTOR]: executor, [ARCHIVE]: archive });
+    const ofMachine = this.#machineParts();
+    const machine: Service = (_to, body) =>
+      this.isDead ? new Promise<never>(() => {}) : answerAsMachine(ofMachine, body);
+    const services = { [EXECUTOR]: executor, [ARCHIVE]: archive, [MACHINE_KIND]: machine };
+    return localRouter(this.runtime, services);
+  }
+
+  /** No guest here has an agent. */
+  #machineParts(): SimMachineParts {
+    const { machine } = this.#host;
+    const copying = simDiskCopying(
+      { machine, clock: this.#clock, log: this.#log },
+      this.#hypervisor,
+      this.#isAlive,
+    );
+    const none = () => {
+      throw new TroupeError('guest/lost', 'there is no agent in this guest');
+    };
+    const operations = { bootFor: none, run: none, end: () => undefined };
+    return { operations, copying, images: machine.images };
   }
 
   #clusterRouter(local: Router): { peer: Peer; router: Router } {

@@ -5,6 +5,8 @@ import { artifact } from '../../../actors/artifact/artifact.ts';
 import { isGood } from '../../../actors/blob/copies.ts';
 import { blob } from '../../../actors/blob/blob.ts';
 import type { BlobState } from '../../../actors/blob/state.ts';
+import { diskSnapshot } from '../../../actors/disk-snapshot/disk-snapshot.ts';
+import type { DiskSnapshotState } from '../../../actors/disk-snapshot/state.ts';
 import { instance } from '../../../actors/instance/instance.ts';
 import type { InstanceState } from '../../../actors/instance/state.ts';
 import { interfaceKind } from '../../../actors/interface/interface.ts';
@@ -98,6 +100,8 @@ function passingOf(kind: string, state: unknown): { readonly reason: string } | 
       return artifact.passing(state as ArtifactState);
     case 'blob':
       return blob.passing(state as BlobState);
+    case 'disksnapshot':
+      return diskSnapshot.passing(state as DiskSnapshotState);
     default:
       return null;
   }

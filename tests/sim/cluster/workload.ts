@@ -7,18 +7,14 @@ import { artifactRef } from '../../../actors/artifact/state.ts';
 import { instanceRef } from '../../../actors/instance/state.ts';
 import { interfaceRef } from '../../../actors/interface/state.ts';
 import { codeOf, TroupeError } from '../../../actors/kernel/errors.ts';
-import {
-  formatAddress,
-  type Address,
-  type Message,
-  type Ref,
-} from '../../../actors/kernel/kind.ts';
+import { formatAddress, type Address, type Ref } from '../../../actors/kernel/kind.ts';
 import type { AskReply } from '../../../actors/kernel/ports.ts';
 import { namespaceRef } from '../../../actors/namespace/state.ts';
 import { routedAddresses } from '../../../actors/network/routes.ts';
 import { FLOATING, networkRef, type NetworkState } from '../../../actors/network/state.ts';
 import { instanceMessage } from '../main-path.ts';
 import type { Choices } from './choices.ts';
+import { ImageWork, type Ask } from './image-work.ts';
 import { URLS, type SimNode } from './node.ts';
 import type { Site } from './site.ts';
 import type { Watch } from './watch.ts';
@@ -54,6 +50,7 @@ export class Workload {
   readonly #choices: Choices;
   readonly #watch: Watch;
   readonly #floats: string[] = [];
+  readonly #images: ImageWork;
   readonly #unanswered = new Set<() => void>();
 
   constructor(site: Site, nodes: readonly SimNode[], choices: Choices, watch: Watch) {
@@ -61,6 +58,11 @@ export class Workload {
     this.#nodes = nodes;
     this.#choices = choices;
     this.#watch = watch;
+    this.#images = new ImageWork(site, nodes, choices, {
+      ask: this.#ask,
+      made: this.#made,
+      leaves: (address) => void this.leaving.add(address),
+    });
   }
 
   get counts(): Counts {
@@ -80,6 +82,7 @@ export class Workload {
       [3, () => this.#releaseFloating()],
       [3, () => this.#float()],
       [2, () => this.#route()],
+      [4, () => this.#images.operate(this)],
       [4, () => this.#delete()],
       [3, () => this.#askAgain()],
     ]);
@@ -91,6 +94,7 @@ export class Workload {
     for (const id of this.instances) this.#askDelete(instanceRef(id));
     for (const id of this.networks) this.#askDelete(networkRef(id));
     for (const { id } of this.artifacts) this.#askDelete(artifactRef(id));
+    for (const id of this.#images.artifacts) this.#askDelete(artifactRef(id));
     for (const owner of this.#floats) this.#release(owner);
   }
 
@@ -215,6 +219,7 @@ export class Workload {
   #delete(): void {
     const ids = this.#choices.weighted<readonly Ref<{ readonly kind: 'delete' }>[]>([
       [1, this.artifacts.map(({ id }) => artifactRef(id))],
+      [1, this.#images.artifacts.map((id) => artifactRef(id))],
       [1, this.networks.map((id) => networkRef(id))],
       [3, this.instances.map((id) => instanceRef(id))],
     ]);
@@ -234,11 +239,7 @@ export class Workload {
   };
 
   /** Sends it by a daemon that serves; `acknowledged` is called with what was answered. */
-  #ask<M extends Message>(
-    to: Ref<M>,
-    message: NoInfer<M>,
-    acknowledged: (to: Address, reply: AskReply) => void,
-  ): void {
+  readonly #ask: Ask = (to, message, acknowledged) => {
     const daemons = this.#nodes.flatMap(({ daemon }) => (daemon?.isServing ? [daemon] : []));
     if (daemons.length === 0) return;
     const daemon = this.#choices.pick(daemons);
@@ -259,5 +260,5 @@ export class Workload {
         this.#site.trace.note(`${what} ${codeOf(error)}`);
       },
     );
-  }
+  };
 }

@@ -13,6 +13,7 @@ const create = {
   kind: 'create',
   namespace: 'ns',
   instanceId: 'vm',
+  maxVersions: 3,
   disks: [{ device: 'vda', blobId: 'b', artifactId: 'a' }],
 } as const;
 const enlisted = { kind: 'enlisted', node: 'n1' } as const;
