@@ -108,11 +108,22 @@ function assertDecodes(view: unknown, into: Readonly<Record<string, Decoded>>): 
   }
 }
 
+/** Now, within a minute, in seconds. */
+function assertRecent(time: unknown): void {
+  assert.ok(Math.abs(Number(time) - Date.now() / 1000) < 60, `is not now: ${String(time)}`);
+}
+
 function assertInstance(view: View): void {
   assertDecodes(view, INSTANCE);
+  assertRecent(view['state_updated']);
   assertDecodes(view['video'], VIDEO);
   for (const disk of view['disk_spec'] as View[]) assertDecodes(disk, DISK);
-  for (const one of view['network_interfaces'] as View[]) assertDecodes(one, INTERFACE);
+  for (const one of view['network_interfaces'] as View[]) assertInterface(one);
+}
+
+function assertInterface(view: View): void {
+  assertDecodes(view, INTERFACE);
+  assertRecent(view['state_updated']);
 }
 
 test('namespaces are a list of names', async () => {
@@ -143,6 +154,7 @@ test('a network has vxid and owner besides', async () => {
   assertDecodes(view, NETWORK);
   assert.is(view['owner'], 'lab');
   assert.is(view['vxid'], view['vxlan_id']);
+  assertRecent(view['state_updated']);
   for (const one of await ok<View[]>('GET', '/networks')) assertDecodes(one, NETWORK);
   assert.is((await world.ok('GET', `/networks/${String(uuid)}`))['vxid'], undefined);
 });
@@ -207,6 +219,36 @@ test('an instance as the Go client makes it: everything is sent, empty where it 
   for (const one of await ok<View[]>('GET', '/instances')) assertInstance(one);
 });
 
+test('a video card that was not given is sent without a model: the instance gets the usual one', async () => {
+  const body = { name: 'no-video', cpus: 1, memory: 128, network: null, disk: [{ size: 1 }] };
+  const video = { model: '', memory: 0 };
+  const view = await ok('POST', '/instances', { body: { ...body, video } });
+  assert.equal(view['video'], { model: 'cirrus', memory: 16384, vdi: 'spice' });
+  const half = { body: { ...body, video: { model: 'vga', memory: 0 } } };
+  assert.is((await world.call('POST', '/compat/0.4/instances', half)).status, 400);
+  const current = await world.call('POST', '/instances', { body: { ...body, video } });
+  assert.is(current.status, 400);
+});
+
+test('interfaces tell since when they are in their state', async () => {
+  const network = await world.network({ name: 'old-nics', netblock: '10.34.0.0/24' });
+  const wanted = { network: [{ network_uuid: network['uuid'] }] };
+  const { uuid } = await world.instance({ name: 'has-nics', ...wanted });
+  const ofInstance = await ok<View[]>('GET', `/instances/${String(uuid)}/interfaces`);
+  const ofNetwork = await ok<View[]>('GET', `/networks/${String(network['uuid'])}/interfaces`);
+  assert.is(ofInstance.length, 1);
+  const one = await ok('GET', `/interfaces/${String(ofInstance[0]?.['uuid'])}`);
+  for (const view of [...ofInstance, ...ofNetwork, one]) assertInterface(view);
+});
+
+test('a pair of metadata is set with POST too, as before there was PUT', async () => {
+  const { uuid } = await world.network({ name: 'old-pairs', netblock: '10.35.0.0/24' });
+  const at = `/networks/${String(uuid)}/metadata`;
+  await ok('POST', `${at}/team`, { body: { value: 'blue' } });
+  assert.equal(await ok('GET', at), { team: 'blue' });
+  assert.is((await world.call('POST', `${at}/team`, { body: { value: 'red' } })).status, 405);
+});
+
 test('metadata is text: what is none is told as JSON', async () => {
   const { uuid } = await world.instance({ name: 'texts', metadata: { tags: ['a', 'b'], n: 7 } });
   await ok('PUT', `/instances/${String(uuid)}/metadata/plain`, { body: { value: 'as it is' } });
@@ -233,6 +275,7 @@ test('images are cached and listed as they were, to whom the artifacts are shown
   const image = await find();
   assertDecodes(image, IMAGE);
   assert.match(String(image?.['checksum']), /^[0-9a-f]{64}$/);
+  assertRecent(Date.parse(String(image?.['fetched'])) / 1000);
   assert.is(await find({ as: 'other' }), undefined);
   assert.is((await world.call('GET', '/images')).status, 404);
 });
