@@ -80,6 +80,11 @@ const EVENT: Readonly<Record<string, Decoded>> = {
   duration: 'int',
   message: 'string',
 };
+const SNAPSHOT: Readonly<Record<string, Decoded>> = {
+  uuid: 'string',
+  device: 'string',
+  created: 'int',
+};
 const IMAGE: Readonly<Record<string, Decoded>> = {
   checksum: 'string',
   fetched: 'string',
@@ -294,6 +299,22 @@ test('reboot is there as before', async () => {
   const { uuid } = await world.instance({ name: 'reboots' });
   await world.settled(`/instances/${String(uuid)}`, 'created');
   assert.is(await ok('POST', `/instances/${String(uuid)}/reboot`), null);
+});
+
+test('a snapshot without a device named is asked for with an empty name; its list tells device and time', async () => {
+  const { uuid } = await world.instance({ name: 'snapped', disk: [{ size: 1 }, { size: 2 }] });
+  const at = `/instances/${String(uuid)}`;
+  await world.settled(at, 'created');
+  const asked = (all: boolean) => ({ body: { all, device: '' } });
+  assert.equal(Object.keys(await ok('POST', `${at}/snapshot`, asked(false))), ['vda']);
+  assert.equal(Object.keys(await world.ok('POST', `${at}/snapshot`, asked(true))), ['vda', 'vdc']);
+  const list = () => ok<View[]>('GET', `${at}/snapshot`);
+  await waitUntil('three snapshots', async () => (await list()).length === 3, 10_000);
+  for (const one of await list()) {
+    assertDecodes(one, SNAPSHOT);
+    assert.match(String(one['device']), /^vd[ac]$/);
+    assertRecent(one['created']);
+  }
 });
 
 test('rights are the same: others see nothing, no token is a 401, a missing one is not found', async () => {
