@@ -182,7 +182,7 @@ test('a config drive starts on every bus that the first disk can be on, and the 
     const spec = await lab.newSpec();
     assert.is((await ensure({ ...spec, disks: [...spec.disks, drive] })).power, 'on', bus);
     const query = JSON.stringify({ execute: 'query-block' });
-    const blocks = await lab.libvirtd.virsh('qemu-monitor-command', spec.instanceId, query);
+    const blocks = lab.libvirtd.virsh('qemu-monitor-command', spec.instanceId, query);
     const found = (JSON.parse(blocks) as { return: { inserted?: Inserted }[] }).return.find(
       ({ inserted }) => inserted?.image.filename === drive.path,
     );
