@@ -4,6 +4,7 @@
 // O1  A translation changes shapes, never rights: who may do what was decided by the row before.
 // O2  A member that Go decodes into a fixed type has that type or is null: one that has another fails the whole answer.
 import type { Json } from '../../../actors/kernel/json.ts';
+import type { ReadModel } from '../../read/read-model.ts';
 import type { ApiServices } from '../services.ts';
 import { descriptionRoutes } from '../description/description.ts';
 import { shapeOf } from '../http/capabilities.ts';
@@ -17,7 +18,10 @@ const BASE = '/compat/0.4';
 export function compatRoutes(services: ApiServices, routes: readonly Route[]): Route[] {
   const isDescription = ({ path }: Route) =>
     /^\/(openapi|apispec_1)\.json$|^\/apidocs\//.test(path);
-  const translated = routes.filter((one) => !isDescription(one)).map(translate);
+  const translated = routes
+    .filter((one) => !isDescription(one))
+    .flatMap(withOlderMethod)
+    .map((one) => translate(one, services.read));
   const described: Route[] = [
     ...translated,
     ...imageRoutes(services, routes),
@@ -26,13 +30,19 @@ export function compatRoutes(services: ApiServices, routes: readonly Route[]): R
   return described.map((one) => ({ ...one, path: one.path === '/' ? BASE : BASE + one.path }));
 }
 
-function translate(route: Route): Route {
+/** Before PUT, a pair of metadata was set with POST. */
+function withOlderMethod(route: Route): Route[] {
+  const isPair = route.method === 'PUT' && route.path.endsWith('/metadata/:key');
+  return isPair ? [route, { ...route, method: 'POST' }] : [route];
+}
+
+function translate(route: Route, read: ReadModel): Route {
   const old = TRANSLATIONS[shapeOf(`${route.method} ${route.path}`)] ?? {};
   return {
     ...route,
     body: { ...route.body, ...old.body },
     answer: old.answer ?? route.answer,
-    run: async (request) => answered(old, await route.run(asked(old, request))),
+    run: async (request) => answered(old, await route.run(asked(old, request)), read),
   };
 }
 
@@ -41,9 +51,9 @@ function asked({ ask }: Translation, request: ApiRequest<unknown>): ApiRequest<u
   return { ...request, body, dialect: '0.4' };
 }
 
-function answered({ show }: Translation, answer: Answer): Answer {
+function answered({ show }: Translation, answer: Answer, read: ReadModel): Answer {
   if (show === undefined) return answer;
-  if (answer.kind === 'json') return { kind: 'json', value: show(answer.value) };
+  if (answer.kind === 'json') return { kind: 'json', value: show(answer.value, read) };
   if (answer.kind !== 'rendered') return answer;
-  return { kind: 'json', value: show(JSON.parse(answer.text) as Json) };
+  return { kind: 'json', value: show(JSON.parse(answer.text) as Json, read) };
 }

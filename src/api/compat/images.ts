@@ -18,6 +18,7 @@ const ImageView = closed({
   size: nullable(Type.String()),
   /** As the source says. */
   modified: nullable(Type.String()),
+  /** When the bytes were there, as servers write dates. */
   fetched: nullable(Type.String()),
   node: nullable(Type.String()),
 });
@@ -69,7 +70,7 @@ function imageView({ read }: ApiServices, { uuid, source_url: url, index }: Json
     checksum: blob?.content?.sourceSha256 ?? null,
     size: blob?.content ? String(blob.content.sourceSizeBytes) : null,
     modified: blob?.content?.lastModified ?? null,
-    fetched: null,
+    fetched: blob?.content ? new Date(blob.sinceMs).toUTCString() : null,
     node: holders[0]?.[0] ?? null,
   };
 }

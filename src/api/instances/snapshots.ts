@@ -59,7 +59,9 @@ export function snapshotRoutes(services: ApiServices, object: FindInstance): Rou
         }
         const maxVersions = maxVersionsOf(body.max_versions);
         requireCreated(instance);
-        const { all, device = null } = body;
+        const { all } = body;
+        // Clients with fixed types send an empty name for none.
+        const device = body.device === '' ? null : (body.device ?? null);
         const devices = chooseDevices(instance.state, { all: all === true, device });
         return ask(services, { instance, devices, maxVersions }, request);
       },

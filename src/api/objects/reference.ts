@@ -29,15 +29,23 @@ export function isUuid(text: string): boolean {
   return UUID.test(text);
 }
 
+/** What of a name's several objects is meant. */
+export interface Among {
+  /** System looks at no other namespace. */
+  readonly only?: string | null;
+  /** Of several of that name, the one in this namespace. */
+  readonly rather?: string | null;
+}
+
 /** The one object that `ref` names. Errors: 404 `<what> not found`, 400 when several have the name. */
 export function resolve<S extends Owned>(
   resource: Resource<S>,
   ref: string,
   caller: Caller,
-  namespace: string | null = null,
+  among: Among = {},
 ): ReadObject<S> {
   const { collection, what } = resource;
-  const found = isUuid(ref) ? collection.get(ref) : byName(resource, ref, caller, namespace);
+  const found = isUuid(ref) ? collection.get(ref) : byName(resource, ref, caller, among);
   if (found === undefined || !resource.maySee(caller, found.state)) throw notFound(what);
   return found;
 }
@@ -46,24 +54,33 @@ function byName<S extends Owned>(
   { collection, what, isActive }: Resource<S>,
   name: string,
   caller: Caller,
-  asked: string | null,
+  { only = null, rather = null }: Among,
 ): ReadObject<S> | undefined {
-  const namespace = caller.namespace === SYSTEM ? asked : caller.namespace;
+  const namespace = caller.namespace === SYSTEM ? only : caller.namespace;
   const named = collection.named(name, namespace).filter(({ state }) => isActive(state));
-  const [first, ...others] = named.filter(({ state }) => owns(caller, state));
-  if (others.length === 0) return first;
+  const own = named.filter(({ state }) => owns(caller, state));
+  if (own.length <= 1) return own[0];
+  const [there, ...others] = own.filter(({ state }) => state.namespace === rather);
+  if (there !== undefined && others.length === 0) return there;
   throw badRequest(`multiple ${what}s have the name "${name}" in namespace "${caller.namespace}"`);
 }
 
-/** Finds the object of a route by the path variable; the reads' `namespace` narrows what system looks at. */
+/**
+ * Finds the object of a route by the path variable. The reads' `namespace` narrows what system looks at; that of a
+ * deletion, which is checked afterwards, tells which of several is meant.
+ */
 export function finder<S extends Owned>(
   resource: Resource<S>,
   variable: string,
 ): Finder<ReadObject<S>> {
   return finding(resource.what, resource.rule, ({ params, caller, body, method }) => {
     const { namespace } = body as { readonly namespace?: unknown };
-    const isNarrow = method === 'GET' && typeof namespace === 'string' && namespace !== '';
-    return resolve(resource, params[variable] ?? '', caller, isNarrow ? namespace : null);
+    const asked = typeof namespace === 'string' && namespace !== '' ? namespace : null;
+    const among = {
+      only: method === 'GET' ? asked : null,
+      rather: method === 'DELETE' ? asked : null,
+    };
+    return resolve(resource, params[variable] ?? '', caller, among);
   });
 }
 

@@ -55,7 +55,10 @@ function targetName(bus: DiskSpec['bus'], index: number): string {
 }
 
 export function diskXml(disk: TargetedDisk): XmlElement {
-  const { device = 'disk', format, cache, io, discard } = disk;
+  const { format, cache, io, discard } = disk;
+  // libvirt refuses read-only SATA disks: what is read-only there is a CD-ROM.
+  const isReadOnlySata = disk.bus === 'sata' && disk.readonly === true;
+  const device = isReadOnlySata ? 'cdrom' : (disk.device ?? 'disk');
   return element(
     'disk',
     { type: 'file', device },

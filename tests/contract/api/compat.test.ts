@@ -80,6 +80,11 @@ const EVENT: Readonly<Record<string, Decoded>> = {
   duration: 'int',
   message: 'string',
 };
+const SNAPSHOT: Readonly<Record<string, Decoded>> = {
+  uuid: 'string',
+  device: 'string',
+  created: 'int',
+};
 const IMAGE: Readonly<Record<string, Decoded>> = {
   checksum: 'string',
   fetched: 'string',
@@ -108,11 +113,22 @@ function assertDecodes(view: unknown, into: Readonly<Record<string, Decoded>>): 
   }
 }
 
+/** Now, within a minute, in seconds. */
+function assertRecent(time: unknown): void {
+  assert.ok(Math.abs(Number(time) - Date.now() / 1000) < 60, `is not now: ${String(time)}`);
+}
+
 function assertInstance(view: View): void {
   assertDecodes(view, INSTANCE);
+  assertRecent(view['state_updated']);
   assertDecodes(view['video'], VIDEO);
   for (const disk of view['disk_spec'] as View[]) assertDecodes(disk, DISK);
-  for (const one of view['network_interfaces'] as View[]) assertDecodes(one, INTERFACE);
+  for (const one of view['network_interfaces'] as View[]) assertInterface(one);
+}
+
+function assertInterface(view: View): void {
+  assertDecodes(view, INTERFACE);
+  assertRecent(view['state_updated']);
 }
 
 test('namespaces are a list of names', async () => {
@@ -143,6 +159,7 @@ test('a network has vxid and owner besides', async () => {
   assertDecodes(view, NETWORK);
   assert.is(view['owner'], 'lab');
   assert.is(view['vxid'], view['vxlan_id']);
+  assertRecent(view['state_updated']);
   for (const one of await ok<View[]>('GET', '/networks')) assertDecodes(one, NETWORK);
   assert.is((await world.ok('GET', `/networks/${String(uuid)}`))['vxid'], undefined);
 });
@@ -207,6 +224,36 @@ test('an instance as the Go client makes it: everything is sent, empty where it 
   for (const one of await ok<View[]>('GET', '/instances')) assertInstance(one);
 });
 
+test('a video card that was not given is sent without a model: the instance gets the usual one', async () => {
+  const body = { name: 'no-video', cpus: 1, memory: 128, network: null, disk: [{ size: 1 }] };
+  const video = { model: '', memory: 0 };
+  const view = await ok('POST', '/instances', { body: { ...body, video } });
+  assert.equal(view['video'], { model: 'cirrus', memory: 16384, vdi: 'spice' });
+  const half = { body: { ...body, video: { model: 'vga', memory: 0 } } };
+  assert.is((await world.call('POST', '/compat/0.4/instances', half)).status, 400);
+  const current = await world.call('POST', '/instances', { body: { ...body, video } });
+  assert.is(current.status, 400);
+});
+
+test('interfaces tell since when they are in their state', async () => {
+  const network = await world.network({ name: 'old-nics', netblock: '10.34.0.0/24' });
+  const wanted = { network: [{ network_uuid: network['uuid'] }] };
+  const { uuid } = await world.instance({ name: 'has-nics', ...wanted });
+  const ofInstance = await ok<View[]>('GET', `/instances/${String(uuid)}/interfaces`);
+  const ofNetwork = await ok<View[]>('GET', `/networks/${String(network['uuid'])}/interfaces`);
+  assert.is(ofInstance.length, 1);
+  const one = await ok('GET', `/interfaces/${String(ofInstance[0]?.['uuid'])}`);
+  for (const view of [...ofInstance, ...ofNetwork, one]) assertInterface(view);
+});
+
+test('a pair of metadata is set with POST too, as before there was PUT', async () => {
+  const { uuid } = await world.network({ name: 'old-pairs', netblock: '10.35.0.0/24' });
+  const at = `/networks/${String(uuid)}/metadata`;
+  await ok('POST', `${at}/team`, { body: { value: 'blue' } });
+  assert.equal(await ok('GET', at), { team: 'blue' });
+  assert.is((await world.call('POST', `${at}/team`, { body: { value: 'red' } })).status, 405);
+});
+
 test('metadata is text: what is none is told as JSON', async () => {
   const { uuid } = await world.instance({ name: 'texts', metadata: { tags: ['a', 'b'], n: 7 } });
   await ok('PUT', `/instances/${String(uuid)}/metadata/plain`, { body: { value: 'as it is' } });
@@ -233,6 +280,7 @@ test('images are cached and listed as they were, to whom the artifacts are shown
   const image = await find();
   assertDecodes(image, IMAGE);
   assert.match(String(image?.['checksum']), /^[0-9a-f]{64}$/);
+  assertRecent(Date.parse(String(image?.['fetched'])) / 1000);
   assert.is(await find({ as: 'other' }), undefined);
   assert.is((await world.call('GET', '/images')).status, 404);
 });
@@ -251,6 +299,22 @@ test('reboot is there as before', async () => {
   const { uuid } = await world.instance({ name: 'reboots' });
   await world.settled(`/instances/${String(uuid)}`, 'created');
   assert.is(await ok('POST', `/instances/${String(uuid)}/reboot`), null);
+});
+
+test('a snapshot without a device named is asked for with an empty name; its list tells device and time', async () => {
+  const { uuid } = await world.instance({ name: 'snapped', disk: [{ size: 1 }, { size: 2 }] });
+  const at = `/instances/${String(uuid)}`;
+  await world.settled(at, 'created');
+  const asked = (all: boolean) => ({ body: { all, device: '' } });
+  assert.equal(Object.keys(await ok('POST', `${at}/snapshot`, asked(false))), ['vda']);
+  assert.equal(Object.keys(await world.ok('POST', `${at}/snapshot`, asked(true))), ['vda', 'vdc']);
+  const list = () => ok<View[]>('GET', `${at}/snapshot`);
+  await waitUntil('three snapshots', async () => (await list()).length === 3, 10_000);
+  for (const one of await list()) {
+    assertDecodes(one, SNAPSHOT);
+    assert.match(String(one['device']), /^vd[ac]$/);
+    assertRecent(one['created']);
+  }
 });
 
 test('rights are the same: others see nothing, no token is a 401, a missing one is not found', async () => {

@@ -182,6 +182,22 @@ test('the namespace of a delete is a safety check', async () => {
   assert.equal(await error('other', 'system'), { error: 'network not in namespace', status: 404 });
 });
 
+test('system deletes by name what several namespaces have, when it names one of them', async () => {
+  const name = 'everywhere';
+  await world.network({ name, netblock: '10.90.0.0/24' });
+  const others = await world.network({ name, netblock: '10.91.0.0/24' }, 'other');
+  const as = 'system';
+  assert.is((await world.call('DELETE', `/networks/${name}`, { as })).status, 400);
+  for (const namespace of ['system', 'nowhere']) {
+    const reply = await world.call('DELETE', `/networks/${name}`, { as, body: { namespace } });
+    assert.is(reply.status, 400);
+  }
+  const gone = await world.ok('DELETE', `/networks/${name}`, { as, body: { namespace: 'other' } });
+  assert.is(gone['uuid'], others['uuid']);
+  await world.settled(`/networks/${String(others['uuid'])}`, 'deleted', 'other');
+  assert.is((await world.ok('GET', `/networks/${name}`))['namespace'], 'lab');
+});
+
 test('the floating pool is system’s to look at, and nobody’s to delete', async () => {
   const pool = await world.ok('GET', '/networks/floating', { as: 'system' });
   const {

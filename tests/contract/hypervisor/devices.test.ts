@@ -31,6 +31,12 @@ const booted = (spec: DomainSpec, times: number) =>
 const xmlOf = ({ instanceId }: DomainSpec) => lab.libvirtd.virsh('dumpxml', instanceId);
 const folderOf = ({ instanceId }: DomainSpec) => join(lab.folder, 'instances', instanceId);
 
+/** Of QEMU's query-block. */
+interface Inserted {
+  readonly ro: boolean;
+  readonly image: { readonly filename: string };
+}
+
 async function blankDisk(
   name: string,
   more: Pick<DomainDisk, 'device' | 'bus'> & Partial<DomainDisk>,
@@ -167,6 +173,22 @@ test('disks on every bus, the first one boots, the config drive is read-only', a
   assert.not.match(words.stdout, /locking|force-share/);
   assert.match(xmlOf(spec), /<target dev='vdb' bus='virtio'\/>\s*<readonly\/>/);
   await remove(spec);
+});
+
+test('a config drive starts on every bus that the first disk can be on, and the guest cannot write to it', async () => {
+  for (const bus of ['virtio', 'sata', 'scsi', 'usb', 'nvme'] as const) {
+    const device = bus === 'nvme' ? 'nvme1' : bus === 'virtio' ? 'vdb' : 'sdb';
+    const drive = await blankDisk(`config-${bus}`, { device, bus, readonly: true });
+    const spec = await lab.newSpec();
+    assert.is((await ensure({ ...spec, disks: [...spec.disks, drive] })).power, 'on', bus);
+    const query = JSON.stringify({ execute: 'query-block' });
+    const blocks = lab.libvirtd.virsh('qemu-monitor-command', spec.instanceId, query);
+    const found = (JSON.parse(blocks) as { return: { inserted?: Inserted }[] }).return.find(
+      ({ inserted }) => inserted?.image.filename === drive.path,
+    );
+    assert.is(found?.inserted?.ro, true, bus);
+    await remove(spec);
+  }
 });
 
 test('a NIC takes the tap that somebody else made, and leaves it there', async () => {

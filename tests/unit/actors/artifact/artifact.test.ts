@@ -193,6 +193,20 @@ test('a snapshot that came to nothing is the error of one without a version; the
   assert.is(one.state.addFailure?.blobId, 'b10');
 });
 
+test('a snapshot of a disk that has not changed is a version too: its blob was promised', () => {
+  const one = stepper(artifact).send(FOUND).send(add('b8')).send(add('b9'));
+  one
+    .send({ ...fetched, blobId: 'b8', sha512: 'one' })
+    .send({ ...fetched, blobId: 'b9', sha512: 'one' });
+  assert.equal(
+    one.state.versions.map(({ index, blobId }) => [index, blobId]),
+    [
+      [1, 'b8'],
+      [2, 'b9'],
+    ],
+  );
+});
+
 test('what is on its way, or a version, is not said to have failed; a snapshot may take hours', () => {
   const one = stepper(artifact).send(FOUND).pass(1_900_000).time();
   assert.is(one.state.phase, 'initial');

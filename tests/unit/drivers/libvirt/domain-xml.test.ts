@@ -101,6 +101,14 @@ test('backing layers are nested, and an empty list ends the chain', () => {
   assert.is(childOf(followed, 'backingStore'), undefined);
 });
 
+test('a read-only SATA disk is a CD-ROM, the only read-only one that libvirt takes there', () => {
+  for (const bus of ['virtio', 'sata', 'scsi', 'usb'] as const) {
+    const disk = descend(build({ disks: [{ ...DISK, bus, readonly: true }] }), 'devices', 'disk');
+    assert.is(disk?.attributes['device'], bus === 'sata' ? 'cdrom' : 'disk', bus);
+    assert.ok(descend(disk, 'readonly'), bus);
+  }
+});
+
 test('disks without a target get the next free one of their bus', () => {
   const disks = [DISK, { ...DISK, target: 'vda' }, { ...DISK, bus: 'sata' }, DISK] as const;
   assert.equal(
