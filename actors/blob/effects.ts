@@ -10,11 +10,16 @@ import { want } from '../node/executor-message.ts';
 import type { BlobEffect } from './blob.ts';
 import { sourcesFor, type NodeView } from './copies.ts';
 import { nodeOfKey } from './replicas.ts';
-import { blobRef, Content, type BlobMessage, type BlobState } from './state.ts';
+import { machineRef } from '../node/machine-message.ts';
+import { blobRef, Content, Facts, type BlobMessage, type BlobState } from './state.ts';
 import { toBeTold, type Told } from './told.ts';
 
 type Context = EffectContext<BlobMessage>;
 
+/** The node waits a while for what it is finding out. */
+const DESCRIBE_MS = 15_000;
+
+const decodeFacts = decoder('facts of a replica', Facts, 'actor/bad-message');
 const decodeContent = decoder('replica report', Content, 'actor/bad-message');
 
 export function blobPerformers(options: {
@@ -24,6 +29,8 @@ export function blobPerformers(options: {
   readonly fetchTimeoutMs: number;
   /** How many nodes keep each blob, if there are as many. */
   readonly copies: number;
+  /** How long a transcode is kept that no disk uses. */
+  readonly transcodeIdleMs: number;
   /** How long a node that is away is waited for. */
   readonly patienceMs: number;
   /** The nodes that can hold blobs, as this daemon sees them now. */
@@ -58,6 +65,17 @@ export function blobPerformers(options: {
     copy: (state, context) => copy(state, context, options),
     'remove-copy': removeCopy,
     'make-transcode': makeTranscode,
+    'time-transcode': (_state, context) => {
+      const sinceMs = Number(context.key);
+      const untilMs = sinceMs + options.transcodeIdleMs;
+      return Promise.resolve({ kind: 'transcode-idle', sinceMs, untilMs });
+    },
+    'drop-transcode': async (_state, context) => {
+      const blobId = context.key;
+      await giveBackTranscode(blobId, context);
+      return { kind: 'transcode-dropped', blobId };
+    },
+    describe,
     'tell-users': async (state, context) => {
       const told = toBeTold(state).map(async (one) => {
         return (await isUsedBy(one, state, context)) ? [] : [one.user];
@@ -133,6 +151,12 @@ async function makeTranscode({ transcode }: BlobState, context: Context): Promis
   await context.ask(blobRef(blobId), { kind: 'create', source, node, user });
 }
 
+async function describe(_state: BlobState, context: Context): Promise<BlobMessage> {
+  const message = { kind: 'describe-replica', blobId: context.self.id } as const;
+  const facts = await context.ask(machineRef(context.key), message, DESCRIBE_MS);
+  return { kind: 'described', facts: decodeFacts(facts) };
+}
+
 async function removeReplicas(state: BlobState, context: Context): Promise<BlobMessage> {
   const { generation, transcode } = state;
   await Promise.all(
@@ -140,11 +164,13 @@ async function removeReplicas(state: BlobState, context: Context): Promise<BlobM
       want(context, { node, resource: 'replica', generation, spec: null }),
     ),
   );
-  if (transcode !== null) {
-    const user = formatAddress(context.self);
-    await unlessGone(context.ask(blobRef(transcode.blobId), { kind: 'unuse', user }));
-  }
+  if (transcode !== null) await giveBackTranscode(transcode.blobId, context);
   return { kind: 'replicas-removed', generation };
+}
+
+async function giveBackTranscode(blobId: string, context: Context): Promise<void> {
+  const user = formatAddress(context.self);
+  await unlessGone(context.ask(blobRef(blobId), { kind: 'unuse', user }));
 }
 
 async function removeCopy(state: BlobState, context: Context): Promise<BlobMessage> {

@@ -47,6 +47,23 @@ export interface ReplicaReport {
   /** Validators of the source for asking later whether it changed. */
   readonly etag: string | null;
   readonly lastModified: string | null;
+  /** Absent in what was made by an older version, until describeReplica() has found it out. */
+  readonly facts?: ReplicaFacts;
+}
+
+/** What clients are told of a replica beyond what it takes to use it. */
+export interface ReplicaFacts {
+  /** Of the bytes as kept, hex. */
+  readonly sha1: string;
+  readonly sha256: string;
+  readonly xxh128: string;
+  /** What the file took on the disk of the node that made it, bytes. */
+  readonly diskBytes: number;
+  /** As qemu-img says of a qcow2; null for anything else. */
+  readonly clusterBytes: number | null;
+  readonly compat: string | null;
+  readonly compression: string | null;
+  readonly extendedL2: boolean | null;
 }
 
 export interface ReplicaProgress {

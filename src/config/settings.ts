@@ -101,6 +101,12 @@ export const SETTINGS = {
     initial: '300',
     help: 'how long a node may be away until its replicas are made elsewhere',
   },
+  'image-transcode-idle': {
+    value: 'SECONDS',
+    initial: '86400',
+    help: 'how long the disk made of a packed or foreign image is kept that nothing uses',
+    isHidden: true,
+  },
   'image-shortcuts': {
     value: 'TABLE',
     initial: [

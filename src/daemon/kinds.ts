@@ -73,6 +73,7 @@ export function registerKinds(
       fetchTimeoutMs: FETCH_TIMEOUT_MS,
       copies: image.copies,
       patienceMs: image.copyAfterMs,
+      transcodeIdleMs: image.transcodeIdleMs,
       nodes: () => blobNodes(read, isMember),
     }),
   );

@@ -9,6 +9,7 @@ import type { EventRecord } from '../../actors/kernel/ports.ts';
 import type { Service } from '../../actors/kernel/router.ts';
 import type { Runtime } from '../../actors/kernel/runtime.ts';
 import type { SourceVerdict } from '../../actors/artifact/state.ts';
+import type { ReplicaFacts } from '../../actors/blob/ports.ts';
 import type { DiskCopying } from '../../actors/node/disk-copying.ts';
 import type { GuestOperations } from '../../actors/node/guest-operations.ts';
 import { decodeMachineMessage, type MachineMessage } from '../../actors/node/machine-message.ts';
@@ -53,6 +54,7 @@ export interface MachineServiceOptions {
 export interface MachineFiles {
   readonly spool: Pick<Spool, 'write' | 'resize' | 'size' | 'remove'>;
   open(blobId: string): Promise<Pick<HeldReplica, 'sizeBytes' | 'read' | 'close'>>;
+  describe(blobId: string, trace: string): Promise<ReplicaFacts>;
   checkSource(known: KnownSource): Promise<SourceVerdict>;
 }
 
@@ -110,6 +112,8 @@ export function machineService(options: MachineServiceOptions): Service {
       case 'read-replica':
         // Bytes are plain data to the mesh, though not to JSON.
         return (await readReplica(files, message)) as unknown as Json;
+      case 'describe-replica':
+        return plain(await files.describe(message.blobId, trace));
       case 'check-source':
         return plain(await files.checkSource(message));
       case 'ping':

@@ -73,7 +73,11 @@ class World {
     });
     const nodes = () => NAMES.flatMap((node) => this.#view(node));
     const { copies } = this;
-    const fetching = { maxSizeBytes: 2 ** 30, fetchTimeoutMs: 1_800_000 };
+    const fetching = {
+      maxSizeBytes: 2 ** 30,
+      transcodeIdleMs: 86_400_000,
+      fetchTimeoutMs: 1_800_000,
+    };
     runtime.register(blob, blobPerformers({ ...fetching, copies, patienceMs: AWAY_MS, nodes }));
     runtime.register(artifact, artifactPerformers());
     const reach = (to: { kind: string; id: string }, message: Message, trace: string) => {

@@ -247,7 +247,7 @@ export class World {
     runtime.register(network, networkPerformers({ claims, ...net, vtepOf: () => '192.0.2.1' }));
     runtime.register(interfaceKind, interfacePerformers(claims));
     const nodes = () => [{ node: NODE, isUp: true, takesMore: true }];
-    const fetching = { maxSizeBytes: GIB, fetchTimeoutMs: 1_800_000 };
+    const fetching = { maxSizeBytes: GIB, transcodeIdleMs: 86_400_000, fetchTimeoutMs: 1_800_000 };
     runtime.register(blob, blobPerformers({ ...fetching, copies: 2, patienceMs: 300_000, nodes }));
     runtime.register(artifact, artifactPerformers());
     runtime.register(agentOperation, agentOperationPerformers());

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { xxhash128 } from 'hash-wasm';
 import {
   countingSecrets,
   rotated,
@@ -13,6 +14,7 @@ import {
 import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json, JsonObject } from '../../actors/kernel/json.ts';
+import type { ReplicaFacts } from '../../actors/blob/ports.ts';
 import type { SourceVerdict } from '../../actors/artifact/state.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Claims, EventRecord, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
@@ -169,6 +171,16 @@ export class MemoryFiles {
     flatten: async (path, blobId) => void this.spooled.set(blobId, Buffer.from(path)),
     keep: async (path, blobId) => void this.spooled.set(blobId, Buffer.from(path)),
   };
+
+  /** As of bytes that an older version kept: found out when it is asked for. */
+  async describe(blobId: string): Promise<ReplicaFacts> {
+    const bytes = this.replicas.get(blobId);
+    if (bytes === undefined) throw new TroupeError('image/missing', `no replica of ${blobId}`);
+    const of = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex');
+    const hashes = { sha1: of('sha1'), sha256: of('sha256'), xxh128: await xxhash128(bytes) };
+    const none = { clusterBytes: null, compat: null, compression: null, extendedL2: null };
+    return { ...hashes, diskBytes: bytes.length, ...none };
+  }
 
   /** What servers say of what was fetched from them. */
   verdict: SourceVerdict = { verdict: 'same' };

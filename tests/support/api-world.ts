@@ -414,7 +414,7 @@ function registerKinds(runtime: Runtime, read: ReadModel, floatingBlock: string)
     patienceMs: 300_000,
     nodes: () => [{ node: NODE, isUp: true, takesMore: true }],
   };
-  const fetching = { maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 };
+  const fetching = { maxSizeBytes: 2 ** 40, transcodeIdleMs: 86_400_000, fetchTimeoutMs: 10_000 };
   runtime.register(blob, blobPerformers({ ...fetching, ...copies }));
   runtime.register(agentOperation, agentOperationPerformers());
   runtime.register(diskSnapshot, diskSnapshotPerformers());

@@ -7,6 +7,7 @@ import type {
   DiskReport,
   DiskSpec,
   DiskStore,
+  ReplicaFacts,
   FileTree,
   ReplicaProgress,
   ReplicaReport,
@@ -255,6 +256,14 @@ function diskReport(path: string, base: ReplicaReport | undefined): DiskReport {
   return { path, format, media, virtualSizeBytes: base?.virtualSizeBytes ?? GIB };
 }
 
+function factsOf(url: string, { sizeBytes, format }: SimImage): ReplicaFacts {
+  const hashes = { sha1: `sha1 of ${url}`, sha256: `sha256 of ${url}`, xxh128: `xxh128 of ${url}` };
+  const none = { clusterBytes: null, compat: null, compression: null, extendedL2: null };
+  const about = { ...hashes, ...none, diskBytes: sizeBytes };
+  if (format !== 'qcow2') return about;
+  return { ...about, clusterBytes: 65_536, compat: '1.1', compression: 'zlib', extendedL2: false };
+}
+
 function reportOf(url: string, image: SimImage): ReplicaReport {
   const { sizeBytes, virtualSizeBytes, format } = image;
   return {
@@ -268,5 +277,6 @@ function reportOf(url: string, image: SimImage): ReplicaReport {
     virtualSizeBytes,
     etag: null,
     lastModified: null,
+    facts: factsOf(url, image),
   };
 }

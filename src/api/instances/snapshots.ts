@@ -112,7 +112,7 @@ async function ask(
 }
 
 /** Of all devices that it has, or has had snapshots of; deleted ones until they are forgotten. */
-function snapshotViews({ read }: ApiServices, { id, state }: Instance): JsonObject[] {
+function snapshotViews({ read, clock }: ApiServices, { id, state }: Instance): JsonObject[] {
   const devices = [...state.builtDisks.map(({ device }) => device), NVRAM];
   return devices.flatMap((device) =>
     read.artifacts
@@ -121,7 +121,9 @@ function snapshotViews({ read }: ApiServices, { id, state }: Instance): JsonObje
       .flatMap((artifact) =>
         artifact.state.versions.flatMap(({ blobId }) => {
           const blob = read.blobs.get(blobId);
-          return blob === undefined ? [] : [snapshotView(artifact, blobView(blob, true), device)];
+          return blob === undefined
+            ? []
+            : [snapshotView(artifact, blobView(blob, clock.nowMs(), true), device)];
         }),
       ),
   );

@@ -7,6 +7,7 @@ import { link, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type {
   BlobSource,
+  ReplicaFacts,
   ReplicaProgress,
   ReplicaReport,
   ReplicaSpec,
@@ -15,6 +16,7 @@ import { codeOf, TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type { DownloadTiming } from './download.ts';
 import type { FetchPolicy } from './fetch-policy.ts';
+import { factsOf } from './facts.ts';
 import { copyFile } from './file-source.ts';
 import { watchGrowth } from './growth.ts';
 import type { Hashed } from './hash-file.ts';
@@ -85,23 +87,25 @@ export class Ingest {
     const ready = join(this.#dir, 'ready');
     await mkdir(ready);
     const image = join(ready, imageName(format));
-    const hashes = inspection.isKept
+    const { sourceSha256, kept } = inspection.isKept
       ? await this.#keep(path, image, came)
       : await this.#convert(path, image, came, inspection);
-    this.#requireExpected(hashes.sha512);
+    const { sizeBytes, chunkDigests } = kept;
+    const { sha512 } = kept.digests;
+    this.#requireExpected(sha512);
     const report: ReplicaReport = {
-      sizeBytes: hashes.sizeBytes,
-      sha512: hashes.sha512,
+      sizeBytes,
+      sha512,
       sourceSizeBytes: came.sizeBytes,
-      sourceSha256: hashes.sha256,
+      sourceSha256,
       sourceFormat: inspection.format,
       format,
       mimeType,
-      virtualSizeBytes: format === 'iso' ? hashes.sizeBytes : await virtualSizeOf(image),
+      virtualSizeBytes: format === 'iso' ? sizeBytes : await virtualSizeOf(image),
       etag: came.etag,
       lastModified: came.lastModified,
+      facts: await this.#facts({ path: image, format }, kept),
     };
-    const { chunkDigests } = hashes;
     const { layout } = this.#tools;
     const done = { dir: ready, report, chunkDigests };
     await publishReplica(layout, this.#spec.blobId, done, this.#request.signal);
@@ -117,18 +121,14 @@ export class Ingest {
     const image = join(ready, imageName(format));
     await link(spooled, image);
     const { signal } = this.#request;
-    const [sha256, kept] = await together(
-      signal,
-      (inner) =>
-        hashApart({ path: image, algorithm: 'sha256' }, { signal: inner, onProgress: ignore }),
-      (inner) => this.#settle(image, inner),
-    );
-    this.#requireExpected(kept.digest);
+    const kept = await this.#settle(image, signal);
+    const { sha256, sha512 } = kept.digests;
+    this.#requireExpected(sha512);
     const report: ReplicaReport = {
       sizeBytes: kept.sizeBytes,
-      sha512: kept.digest,
+      sha512,
       sourceSizeBytes: kept.sizeBytes,
-      sourceSha256: sha256.digest,
+      sourceSha256: sha256,
       sourceFormat,
       format,
       mimeType,
@@ -136,6 +136,7 @@ export class Ingest {
         format === 'qcow2' ? await virtualSizeOf(image) : wholeSectors(kept.sizeBytes),
       etag: null,
       lastModified: null,
+      facts: await this.#facts({ path: image, format }, kept),
     };
     const done = { dir: ready, report, chunkDigests: kept.chunkDigests };
     await publishReplica(this.#tools.layout, this.#spec.blobId, done, signal);
@@ -251,12 +252,17 @@ export class Ingest {
 
   async #keep(path: string, image: string, came: Came): Promise<Hashes> {
     await link(path, image);
-    const [sha256, kept] = await together(
+    const isAsItCame = path === this.#source;
+    if (isAsItCame) {
+      const kept = await this.#settle(image, this.#request.signal, came.sha256);
+      return { sourceSha256: kept.digests.sha256, kept };
+    }
+    const [sourceSha256, kept] = await together(
       this.#request.signal,
       (signal) => this.#sourceHash(came, signal),
       (signal) => this.#settle(image, signal),
     );
-    return hashesOf(sha256, kept);
+    return { sourceSha256, kept };
   }
 
   async #convert(
@@ -269,7 +275,7 @@ export class Ingest {
     const fileBytes = Math.ceil(virtualSizeBytes * 1.01) + 16 * 2 ** 20;
     const { trace } = this.#request;
     const limits = { ...LONG, fileBytes };
-    const [sha256] = await together(
+    const [sourceSha256] = await together(
       this.#request.signal,
       (signal) => this.#sourceHash(came, signal),
       (outer) =>
@@ -281,19 +287,21 @@ export class Ingest {
           outer,
         ),
     );
-    const kept = await this.#settle(image, this.#request.signal);
-    return hashesOf(sha256, kept);
+    return { sourceSha256, kept: await this.#settle(image, this.#request.signal) };
   }
 
   async #sourceHash(came: Came, signal: AbortSignal): Promise<string> {
     if (came.sha256 !== null) return came.sha256;
-    return (
-      await hashApart({ path: this.#source, algorithm: 'sha256' }, { signal, onProgress: ignore })
-    ).digest;
+    const request = { path: this.#source, algorithms: ['sha256'] } as const;
+    return (await hashApart(request, { signal, onProgress: ignore })).digests.sha256;
   }
 
-  #settle(path: string, signal: AbortSignal): Promise<Hashed> {
-    return settle(path, signal, (done, total) => this.#step('hashing', done, total));
+  #settle(path: string, signal: AbortSignal, sha256: string | null = null): Promise<Hashed> {
+    return settle(path, signal, (done, total) => this.#step('hashing', done, total), sha256);
+  }
+
+  #facts(image: { path: string; format: KeptFormat }, { digests }: Hashed): Promise<ReplicaFacts> {
+    return factsOf(image, digests, { qemuImg: this.#tools.qemuImg, ...this.#request });
   }
 
   #watched<T>(
@@ -323,14 +331,9 @@ export class Ingest {
 }
 
 interface Hashes {
-  readonly sha256: string;
-  readonly sha512: string;
-  readonly sizeBytes: number;
-  readonly chunkDigests: Uint8Array;
-}
-
-function hashesOf(sha256: string, { digest, sizeBytes, chunkDigests }: Hashed): Hashes {
-  return { sha256, sha512: digest, sizeBytes, chunkDigests };
+  /** Of what came. */
+  readonly sourceSha256: string;
+  readonly kept: Hashed;
 }
 
 const UNKNOWN = 'application/octet-stream';

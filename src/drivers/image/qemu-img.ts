@@ -18,10 +18,14 @@ const IMAGE_SCHEMA = Type.Object({
   'backing-filename': Type.Optional(Type.String()),
   'full-backing-filename': Type.Optional(Type.String()),
   encrypted: Type.Optional(Type.Boolean()),
+  'cluster-size': Type.Optional(Type.Integer()),
   'format-specific': Type.Optional(
     Type.Object({
       data: Type.Object({
         'data-file': Type.Optional(Type.String()),
+        compat: Type.Optional(Type.String()),
+        'compression-type': Type.Optional(Type.String()),
+        'extended-l2': Type.Optional(Type.Boolean()),
         extents: Type.Optional(Type.Array(Type.Object({ filename: Type.String() }))),
       }),
     }),

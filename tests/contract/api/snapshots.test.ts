@@ -44,7 +44,9 @@ test('answers at once what will be of the first disk, which is then a version in
   const { source_url: url, artifact_uuid: artifact, blob_uuid: blob } = promised['vda'] ?? {};
   assert.is(url, `sf://instance/${id}/vda`);
   const [view = {}] = await taken(id, 1);
-  const { size, modified, fetched_at: at, last_used: _, sha512, created, ...rest } = view;
+  const { size, modified, fetched_at: at, last_used: _, sha512, created, ...shownDisk } = view;
+  // Found out in the background, of what an older version kept.
+  const { 'disk size': _size, ...rest } = shownDisk;
   assert.ok(Number(size) > 0 && Number(modified) > 0 && String(sha512).length === 128);
   assert.is(created, Math.floor(Number(at)));
   assert.equal(rest, {
