@@ -20,9 +20,10 @@ import { factsOf } from './facts.ts';
 import { copyFile } from './file-source.ts';
 import { watchGrowth } from './growth.ts';
 import type { Hashed } from './hash-file.ts';
-import { identify, inspect, type Inspection } from './inspect.ts';
+import { identify, inspect, sampleOf, type Inspection } from './inspect.ts';
 import { imageName, type KeptFormat, type Layout } from './layout.ts';
 import { HEAD_BYTES } from './image-format.ts';
+import { mimeOf } from './mime.ts';
 import { readQcow2Header } from './qcow2-header.ts';
 import type { QemuImg, Request } from './qemu-img.ts';
 import { readReport } from './replica-report.ts';
@@ -158,7 +159,7 @@ export class Ingest {
         throw new TroupeError('image/refused', text, {}, error);
       }
       if (codeOf(error) !== 'image/refused') throw error;
-      return { format: 'raw', sourceFormat: NO_DISK, mimeType: UNKNOWN };
+      return { format: 'raw', sourceFormat: NO_DISK, mimeType: mimeOf(await sampleOf(path)) };
     }
     const { mimeType } = found;
     const sourceFormat = found.kind === 'packed' ? found.packing : found.format;
@@ -336,7 +337,6 @@ interface Hashes {
   readonly kept: Hashed;
 }
 
-const UNKNOWN = 'application/octet-stream';
 /** Bytes of which no disk can be made: text, archives, what is cut off. */
 const NO_DISK = 'other';
 
