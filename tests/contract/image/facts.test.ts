@@ -9,7 +9,8 @@ import * as assert from 'uvu/assert';
 import type { ReplicaFacts } from '../../../actors/blob/ports.ts';
 import { codeOf } from '../../../actors/kernel/errors.ts';
 import { hashFile } from '../../../src/drivers/image/hash-file.ts';
-import { makeRig, scratch } from './rig.ts';
+import { sizeText } from '../../../src/api/blobs/blob-view.ts';
+import { makeRig, scratch, tool } from './rig.ts';
 import { makeSamples, patch, sha } from './samples.ts';
 
 const test = suite('image facts');
@@ -32,6 +33,16 @@ test('all hashes come from one pass', async () => {
   assert.is(digests.xxh128, '06b05ab6733a618578af5f94892f3950');
   assert.is(digests.sha256, sha('sha256', path));
   assert.is(digests.sha512, sha('sha512', path));
+});
+
+test('they are what qemu-img says', async () => {
+  const { facts } = await rig.ensure('said', samples.convert('said.qcow2', 'qcow2'));
+  const said = tool('qemu-img', 'info', layout.replicaImage('said', 'qcow2'));
+  assert.match(said, new RegExp(`disk size: ${sizeText(facts?.diskBytes ?? 0)}\n`));
+  assert.match(said, new RegExp(`cluster_size: ${facts?.clusterBytes}\n`));
+  assert.match(said, new RegExp(`compat: ${facts?.compat}\n`));
+  assert.match(said, new RegExp(`compression type: ${facts?.compression}\n`));
+  assert.match(said, new RegExp(`extended l2: ${facts?.extendedL2}\n`));
 });
 
 test('an image that was converted is known by the bytes that are kept', async () => {

@@ -49,7 +49,7 @@ test('image details are as qemu-img names them, and the times those of the conte
   const view = shown({ fetchedAtMs: 1_730_000_000_700 });
   assert.is(view['file format'], 'qcow2');
   assert.is(view['virtual size'], 10_737_418_240);
-  assert.is(view['disk size'], '394 MiB');
+  assert.is(view['disk size'], '395 MiB');
   assert.equal([view['cluster_size'], view['compat']], [2_097_152, 1.1]);
   assert.equal([view['compression type'], view['extended l2']], ['zlib', 'false']);
   assert.equal([view['fetched_at'], view['modified']], [1_730_000_000.7, 1_729_950_000]);
