@@ -49,6 +49,7 @@ import {
 import { BlobState, decodeBlobMessage, type BlobMessage } from './state.ts';
 import { toBeTold } from './told.ts';
 import { describeEffect, described } from './facts.ts';
+import { fetchEffect, parentOf } from './parent.ts';
 import {
   transcodeAt,
   transcodeChanged,
@@ -62,6 +63,7 @@ import {
 } from './transcode.ts';
 
 export type BlobEffect =
+  | 'hold-parent'
   | 'fetch'
   | 'tell-users'
   | 'place-copies'
@@ -93,6 +95,7 @@ export const initial: BlobState = {
   needs: {},
   diskUsers: [],
   transcode: null,
+  isParentHeld: false,
   fetchedAtMs: null,
   usedAtMs: null,
   departures: 0,
@@ -123,6 +126,8 @@ function taken(
       return create(state, message, turn);
     case 'progressed':
       return progressed(state, message);
+    case 'parent-held':
+      return next(state.phase === 'initial' ? { ...state, isParentHeld: true } : state);
     case 'fetched':
       return fetched(state, message, turn);
     case 'use':
@@ -151,11 +156,9 @@ function taken(
       return next(state, [], { isKept, generation: state.generation });
     }
     case 'blob-changed':
-      return transcodeChanged(state, message);
     case 'transcode-idle':
-      return transcodeIdle(state, message);
     case 'transcode-dropped':
-      return transcodeDropped(state, message.blobId);
+      return ofAnother(state, message);
     case 'delete':
       return requestDelete(state, turn);
     case 'replicas-removed':
@@ -167,6 +170,18 @@ function taken(
     case 'time-reached':
       return timeReached(state, turn);
   }
+}
+
+/** What is said of the blobs that it uses itself. */
+function ofAnother(
+  state: BlobState,
+  message: Of<'blob-changed' | 'transcode-idle' | 'transcode-dropped'>,
+): Step<BlobState> {
+  if (message.kind === 'transcode-idle') return transcodeIdle(state, message);
+  if (message.kind === 'transcode-dropped') return transcodeDropped(state, message.blobId);
+  // Of its parent there is nothing to do: it is there, or this one would not be.
+  if (parentOf(state) === message.blobId) return next(state, [], state.phase !== 'deleted');
+  return transcodeChanged(state, message);
 }
 
 function create(state: BlobState, message: Of<'create'>, turn: Turn): Step<BlobState> {
@@ -299,7 +314,7 @@ function effectFailed(
 ): Step<BlobState> {
   if (!isWanted(effects(state), message)) return next(state);
   const { effect, key, code, reason } = message;
-  if (effect === 'fetch') return fail(state, code, reason, turn);
+  if (effect === 'fetch' || effect === 'hold-parent') return fail(state, code, reason, turn);
   // One node's trouble does not hold up what is done with the others.
   if (effect === 'copy' || effect === 'remove-copy') {
     return copyFailed(state, key, failure(code, reason), turn);
@@ -325,7 +340,7 @@ function effects(state: BlobState): Wanted<BlobEffect>[] {
     case 'none':
       return [];
     case 'initial':
-      return [{ name: 'fetch', key: '' }];
+      return [fetchEffect(state)];
     case 'error': {
       const isRemoved = Object.keys(state.replicas).length === 0 || !isRemovable(state);
       return isRemoved ? tellEffect(state) : [...tellEffect(state), remove];
@@ -402,6 +417,7 @@ export const blob = withMetadata(
     transition,
     effects,
     policies: {
+      'hold-parent': PATIENT,
       fetch: FETCHING,
       'tell-users': INSISTENT,
       'place-copies': PROMPT,

@@ -9,6 +9,7 @@ import { instanceRef } from '../instance/state.ts';
 import { want } from '../node/executor-message.ts';
 import type { BlobEffect } from './blob.ts';
 import { sourcesFor, type NodeView } from './copies.ts';
+import { parentOf } from './parent.ts';
 import { nodeOfKey } from './replicas.ts';
 import { machineRef } from '../node/machine-message.ts';
 import { blobRef, Content, Facts, type BlobMessage, type BlobState } from './state.ts';
@@ -37,6 +38,7 @@ export function blobPerformers(options: {
   readonly nodes: () => readonly NodeView[];
 }): Performers<BlobState, BlobMessage, BlobEffect> {
   return {
+    'hold-parent': holdParent,
     fetch: async (state, context) => {
       const { maxSizeBytes, fetchTimeoutMs } = options;
       const spec = { source: state.source, maxSizeBytes, sha512: null };
@@ -72,7 +74,7 @@ export function blobPerformers(options: {
     },
     'drop-transcode': async (_state, context) => {
       const blobId = context.key;
-      await giveBackTranscode(blobId, context);
+      await giveBack(blobId, context);
       return { kind: 'transcode-dropped', blobId };
     },
     describe,
@@ -102,6 +104,21 @@ function neverReached(state: BlobState, attempt: number, error: unknown): Troupe
   if (!isUnreachable || hasBegun || attempt < FIRST_TRIES) return undefined;
   const reason = `${error.message}; tried ${attempt} times: check the address, and that this machine reaches it`;
   return new TroupeError('image/not-fetched', reason, error.detail, error);
+}
+
+async function holdParent(_state: BlobState, context: Context): Promise<BlobMessage> {
+  const parent = context.key;
+  const user = formatAddress(context.self);
+  const phase = await context.ask(blobRef(parent), { kind: 'use', user }).catch(unlessRefused);
+  if (phase === 'created') return { kind: 'parent-held' };
+  const text = `blob ${parent}, from which it holds what differs, is gone: take a full snapshot`;
+  throw new TroupeError('image/not-fetched', text);
+}
+
+function unlessRefused(error: unknown): null {
+  const code = codeOf(error);
+  if (code === 'object/wrong-phase' || code === 'object/not-found') return null;
+  throw error;
 }
 
 /** Has one node copy from those that hold it, or say that it has it already. */
@@ -164,11 +181,14 @@ async function removeReplicas(state: BlobState, context: Context): Promise<BlobM
       want(context, { node, resource: 'replica', generation, spec: null }),
     ),
   );
-  if (transcode !== null) await giveBackTranscode(transcode.blobId, context);
+  const parent = parentOf(state);
+  // Its bytes are gone, and whatever was read through both.
+  if (parent !== null) await giveBack(parent, context);
+  if (transcode !== null) await giveBack(transcode.blobId, context);
   return { kind: 'replicas-removed', generation };
 }
 
-async function giveBackTranscode(blobId: string, context: Context): Promise<void> {
+async function giveBack(blobId: string, context: Context): Promise<void> {
   const user = formatAddress(context.self);
   await unlessGone(context.ask(blobRef(blobId), { kind: 'unuse', user }));
 }
@@ -192,6 +212,7 @@ async function isUsedBy(
   context: Context,
 ): Promise<boolean> {
   const address = parseAddress(user);
+  const parent = parentOf(state);
   const message = {
     kind: 'blob-changed',
     blobId: context.self.id,
@@ -199,6 +220,7 @@ async function isUsedBy(
     failure: failed,
     virtualSizeBytes: state.content?.virtualSizeBytes ?? 0,
     ...(state.content === null ? {} : { sha512: state.content.sha512 }),
+    ...(parent === null ? {} : { dependsOn: parent }),
     ...(diskBlobId === undefined ? {} : { diskBlobId }),
   } as const;
   if (address?.kind === 'artifact')

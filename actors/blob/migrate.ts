@@ -35,7 +35,7 @@ export function withTimes(old: unknown): unknown {
   const fetchedAtMs = phase === 'created' ? sinceMs : null;
   const idleSinceMs = diskUsers.length === 0 ? sinceMs : null;
   const timed = transcode === null ? null : { ...transcode, idleSinceMs, dropAtMs: null };
-  return { ...(old as object), fetchedAtMs, usedAtMs: null, transcode: timed };
+  return { ...(old as object), fetchedAtMs, usedAtMs: null, isParentHeld: false, transcode: timed };
 }
 
 /** Nobody counted who had gone. */

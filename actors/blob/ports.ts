@@ -10,8 +10,11 @@ export type BlobSource =
   | { readonly kind: 'url'; readonly url: string }
   /** A file on this machine, named by its operator; copied. */
   | { readonly kind: 'file'; readonly path: string }
-  /** Bytes that were brought to this machine (spool.ts); kept as they are, whatever they are. */
-  | { readonly kind: 'spool'; readonly id: string }
+  /**
+   * Bytes that were brought to this machine (spool.ts); kept as they are, whatever they are. Those that depend on a blob
+   * have to be a qcow2 that says so (linked.ts).
+   */
+  | { readonly kind: 'spool'; readonly id: string; readonly dependsOn?: string }
   /** The bytes of another blob, which has a replica on this machine; made into a disk. */
   | { readonly kind: 'blob'; readonly blobId: string };
 
@@ -47,6 +50,8 @@ export interface ReplicaReport {
   /** Validators of the source for asking later whether it changed. */
   readonly etag: string | null;
   readonly lastModified: string | null;
+  /** The blob that it is read through. */
+  readonly dependsOn?: string;
   /** Absent in what was made by an older version, until describeReplica() has found it out. */
   readonly facts?: ReplicaFacts;
 }

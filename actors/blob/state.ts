@@ -17,7 +17,12 @@ import {
 export const Source = Type.Union([
   closed({ kind: Type.Literal('url'), url: Type.String() }),
   closed({ kind: Type.Literal('file'), path: Type.String() }),
-  closed({ kind: Type.Literal('spool'), id: Type.String() }),
+  closed({
+    kind: Type.Literal('spool'),
+    id: Type.String(),
+    /** The blob from which the bytes hold only what differs (parent.ts). */
+    dependsOn: Type.Optional(Type.String()),
+  }),
   closed({ kind: Type.Literal('blob'), blobId: Type.String() }),
 ]);
 
@@ -53,6 +58,8 @@ export const Content = closed({
   virtualSizeBytes: Type.Number(),
   etag: nullable(Type.String()),
   lastModified: nullable(Type.String()),
+  /** The blob that it is read through; absent: none. */
+  dependsOn: Type.Optional(Type.String()),
   facts: Type.Optional(Facts),
 });
 export type Content = Static<typeof Content>;
@@ -103,6 +110,8 @@ export const BlobState = closed({
       dropAtMs: nullable(Type.Number()),
     }),
   ),
+  /** It uses the blob that it depends on (parent.ts). */
+  isParentHeld: Type.Boolean(),
   /** When the bytes had come, ms since the epoch. */
   fetchedAtMs: nullable(Type.Number()),
   /** When somebody last began, or ceased, to use it. */
@@ -124,6 +133,8 @@ export const blobChanged = {
   failure: nullable(closed({ code: Type.String(), reason: Type.String() })),
   virtualSizeBytes: Type.Number(),
   sha512: Type.Optional(Type.String()),
+  /** The blob that it is read through, which has to be on the node too. */
+  dependsOn: Type.Optional(Type.String()),
   /** What a disk starts from, if that is another blob. */
   diskBlobId: Type.Optional(Type.String()),
 };
@@ -131,6 +142,8 @@ export const blobChanged = {
 const MESSAGES = {
   /** Fetch these bytes on this node, for this user. */
   create: { source: Source, node: Type.String(), user: Type.String() },
+  /** Outcome of hold-parent. */
+  'parent-held': {},
   fetched: { content: Content },
   progressed: { step: Type.String(), percent: nullable(Type.Integer()) },
   /** Keep it, and tell me (blob-changed) when it is there or has failed, unless I am known. Replies its phase. */

@@ -107,6 +107,12 @@ export const SETTINGS = {
     help: 'how long the disk made of a packed or foreign image is kept that nothing uses',
     isHidden: true,
   },
+  'snapshot-default': {
+    value: 'full|thin',
+    initial: 'full',
+    help: 'what snapshots of disks are that nobody asked to be thin: all of the disk, or what differs from its image',
+    isHidden: true,
+  },
   'image-shortcuts': {
     value: 'TABLE',
     initial: [

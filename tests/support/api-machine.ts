@@ -169,6 +169,8 @@ export class MemoryFiles {
       ),
     copyDisk: async () => undefined,
     flatten: async (path, blobId) => void this.spooled.set(blobId, Buffer.from(path)),
+    thin: async (path, baseBlobId, blobId) =>
+      void this.spooled.set(blobId, Buffer.from(`${path} over ${baseBlobId}`)),
     keep: async (path, blobId) => void this.spooled.set(blobId, Buffer.from(path)),
   };
 

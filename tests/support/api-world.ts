@@ -183,6 +183,7 @@ export class ApiWorld {
       node: NODE,
       members,
       zone: ZONE,
+      snapshots: 'full',
       imageShortcuts: [{ pattern: 'debian*', url: 'http://images.test/{name}/v{version}.qcow2' }],
       read: this.read,
       router,

@@ -1,4 +1,5 @@
 // A blob as clients see it (contract: artifacts 11.1).
+import { parentOf } from '../../../actors/blob/parent.ts';
 import type { BlobState, Content } from '../../../actors/blob/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
@@ -62,7 +63,7 @@ export function blobView(
     size: content?.sizeBytes ?? 0,
     modified: (Number.isNaN(modifiedMs) ? cameMs : modifiedMs) / 1000,
     fetched_at: cameMs / 1000,
-    depends_on: null,
+    depends_on: parentOf(state),
     transcodes: transcodesOf(state),
     locations: holdersOf(state),
     reference_count: users.length,

@@ -2,6 +2,7 @@
 import type { ArtifactState } from '../../../actors/artifact/state.ts';
 import { chooseDevices, NVRAM, snapshotUrl } from '../../../actors/disk-snapshot/devices.ts';
 import { answerOf } from '../../../actors/disk-snapshot/effects.ts';
+import { baseOfDevice } from '../../../actors/instance/devices.ts';
 import { diskSnapshotRef } from '../../../actors/disk-snapshot/state.ts';
 import type { InstanceState } from '../../../actors/instance/state.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
@@ -54,14 +55,13 @@ export function snapshotRoutes(services: ApiServices, object: FindInstance): Rou
         thin: optional(Type.Boolean()),
       },
       handle: ({ object: instance, body, ...request }) => {
-        if (body.thin === true) {
-          throw badRequest('thin snapshots are not there yet: leave `thin` out');
-        }
         const maxVersions = maxVersionsOf(body.max_versions);
         requireCreated(instance);
         const { all, device = null } = body;
         const devices = chooseDevices(instance.state, { all: all === true, device });
-        return ask(services, { instance, devices, maxVersions }, request);
+        // As in the contract, `false` does not mean full where thin is the default.
+        const isThin = body.thin === true || services.snapshots === 'thin';
+        return ask(services, { instance, devices, maxVersions, isThin }, request);
       },
     }),
     route('GET /instances/:instance_ref/snapshot', {
@@ -91,7 +91,8 @@ async function ask(
     instance,
     devices,
     maxVersions,
-  }: { instance: Instance; devices: readonly string[]; maxVersions: number },
+    isThin,
+  }: { instance: Instance; devices: readonly string[]; maxVersions: number; isThin: boolean },
   { trace, newId }: Pick<ApiRequest<unknown>, 'trace' | 'newId'>,
 ): Promise<Answer> {
   if (devices.length === 0) return json({});
@@ -103,7 +104,10 @@ async function ask(
     const name = `${instance.id}/${device}`;
     const sought = { type: 'snapshot', url, namespace, name, maxVersions } as const;
     const { id: artifactId } = await ensureArtifact(services, sought, trace);
-    disks.push({ device, artifactId, blobId: newId() });
+    // A blank disk, or the NVRAM, has nothing to differ from.
+    const baseBlobId = isThin ? baseOfDevice(instance.state, device) : null;
+    const thin = baseBlobId === null ? {} : { baseBlobId };
+    disks.push({ device, artifactId, blobId: newId(), ...thin });
   }
   const what = { namespace, instanceId: instance.id, disks };
   const message = { kind: 'create', ...what } as const;

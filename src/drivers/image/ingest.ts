@@ -23,6 +23,7 @@ import type { Hashed } from './hash-file.ts';
 import { identify, inspect, sampleOf, type Inspection } from './inspect.ts';
 import { imageName, type KeptFormat, type Layout } from './layout.ts';
 import { HEAD_BYTES } from './image-format.ts';
+import { linkedKind } from './linked.ts';
 import { mimeOf } from './mime.ts';
 import { readQcow2Header } from './qcow2-header.ts';
 import type { QemuImg, Request } from './qemu-img.ts';
@@ -43,6 +44,8 @@ export interface IngestTools {
   readonly minFreeBytes: number;
   readonly maxVirtualSizeBytes: number;
 }
+
+type SpoolSource = Extract<BlobSource, { kind: 'spool' }>;
 
 /** A replica whose bytes come from outside the cluster. */
 export type IngestSpec = ReplicaSpec & { readonly source: BlobSource };
@@ -80,7 +83,7 @@ export class Ingest {
 
   async run(): Promise<ReplicaReport> {
     await this.#prepare();
-    if (this.#spec.source.kind === 'spool') return await this.#keepSpooled(this.#spec.source.id);
+    if (this.#spec.source.kind === 'spool') return await this.#keepSpooled(this.#spec.source);
     const came = await this.#fetch();
     this.#step('checking', 0, null);
     const { path, mimeType, inspection } = await this.#check();
@@ -114,11 +117,11 @@ export class Ingest {
   }
 
   /** What it is decides only what it can be used for: its owner gets back the bytes that were sent. */
-  async #keepSpooled(id: string): Promise<ReplicaReport> {
+  async #keepSpooled({ id, dependsOn }: SpoolSource): Promise<ReplicaReport> {
     const spooled = this.#tools.layout.spooled(id);
     const ready = join(this.#dir, 'ready');
     await mkdir(ready);
-    const { format, sourceFormat, mimeType } = await this.#kindOf(spooled, id);
+    const { format, sourceFormat, mimeType } = await this.#kindOf(spooled, id, dependsOn);
     const image = join(ready, imageName(format));
     await link(spooled, image);
     const { signal } = this.#request;
@@ -137,6 +140,7 @@ export class Ingest {
         format === 'qcow2' ? await virtualSizeOf(image) : wholeSectors(kept.sizeBytes),
       etag: null,
       lastModified: null,
+      ...(dependsOn === undefined ? {} : { dependsOn }),
       facts: await this.#facts({ path: image, format }, kept),
     };
     const done = { dir: ready, report, chunkDigests: kept.chunkDigests };
@@ -149,16 +153,17 @@ export class Ingest {
    * A clean qcow2 or an ISO when it is one; else raw, which QEMU is told, so that nothing in it is ever followed. What it
    * was brought as tells whether a disk can start from it as it is.
    */
-  async #kindOf(path: string, id: string): Promise<Kind> {
+  async #kindOf(path: string, id: string, dependsOn?: string): Promise<Kind> {
     let found;
     try {
+      if (dependsOn !== undefined) return await linkedKind(path, dependsOn);
       found = await identify(path);
     } catch (error) {
       if (isAbsent(error)) {
         const text = `the bytes of ${id} are not on this node any more: bring them again`;
         throw new TroupeError('image/refused', text, {}, error);
       }
-      if (codeOf(error) !== 'image/refused') throw error;
+      if (codeOf(error) !== 'image/refused' || dependsOn !== undefined) throw error;
       return { format: 'raw', sourceFormat: NO_DISK, mimeType: mimeOf(await sampleOf(path)) };
     }
     const { mimeType } = found;
@@ -341,7 +346,7 @@ interface Hashes {
 const NO_DISK = 'other';
 
 /** What bytes are that were brought. */
-interface Kind {
+export interface Kind {
   readonly format: KeptFormat;
   readonly sourceFormat: string;
   readonly mimeType: string;

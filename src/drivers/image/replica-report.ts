@@ -22,6 +22,7 @@ const decodeReport = decoder(
     virtualSizeBytes: Type.Integer({ minimum: 0 }),
     etag: nullable(Type.String()),
     lastModified: nullable(Type.String()),
+    dependsOn: Type.Optional(Type.String()),
     facts: Type.Optional(Facts),
   }),
   'image/damaged',

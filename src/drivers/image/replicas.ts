@@ -258,7 +258,13 @@ export class Replicas implements BlobStore {
 
   #requireUnused(blobId: string): void {
     const disks = this.#options.ledger.list({ resource: DISK });
-    const user = disks.find(({ detail }) => detail['base'] === blobId);
+    const user = disks.find(
+      ({ detail }) =>
+        detail['base'] === blobId ||
+        String(detail['below'] ?? '')
+          .split(',')
+          .includes(blobId),
+    );
     if (user === undefined) return;
     throw new TroupeError(
       'host/locked',

@@ -382,6 +382,7 @@ export class SimDaemon {
       copies: COPIES,
       copyAfterMs: PATIENCE_MS,
       transcodeIdleMs: TRANSCODE_IDLE_MS,
+      snapshots: 'full' as const,
       shortcuts: [],
       fetchAllow: [],
       fetchRefuse: [],

@@ -22,7 +22,7 @@ const NO_TRANSCODE = { diskUsers: [], transcode: null };
 /** What schema 5 adds: a blob came when it was created. */
 function timesOf(stored: { readonly state: unknown }): object {
   const { phase, sinceMs } = stored.state as { phase: string; sinceMs: number };
-  return { fetchedAtMs: phase === 'created' ? sinceMs : null, usedAtMs: null };
+  return { fetchedAtMs: phase === 'created' ? sinceMs : null, usedAtMs: null, isParentHeld: false };
 }
 
 function without<T extends object, K extends keyof T>(value: T, name: K): Omit<T, K> {
@@ -70,16 +70,16 @@ test('an instance of schema 3 has no snapshots of its disks under way', () => {
 });
 
 test('a transcode of schema 4 that no disk uses has been idle since the blob was created', () => {
-  const { fetchedAtMs, usedAtMs, ...old } = blob.initial;
+  const { fetchedAtMs, usedAtMs, isParentHeld, ...old } = blob.initial;
   const transcode = { blobId: 'b2', node: 'n1', phase: 'created', failure: null } as const;
   const created = { ...old, phase: 'created', sinceMs: 7, transcode } as const;
   const read = readSnapshot(blob.snapshot, { schema: 4, state: created });
-  const times = { fetchedAtMs: 7, usedAtMs: null };
+  const times = { fetchedAtMs: 7, usedAtMs: null, isParentHeld: false };
   const idle = { ...transcode, idleSinceMs: 7, dropAtMs: null };
   assert.equal(read, { ...created, ...times, transcode: idle });
   const used = readSnapshot(blob.snapshot, { schema: 4, state: { ...created, diskUsers: ['x'] } });
   assert.is(used.transcode?.idleSinceMs, null);
-  assert.equal([fetchedAtMs, usedAtMs], [null, null]);
+  assert.equal([fetchedAtMs, usedAtMs, isParentHeld], [null, null, false]);
 });
 
 test('a blob of schema 3 has no transcode', () => {

@@ -31,7 +31,11 @@ const CONTENT = {
 } as const;
 const shown = (change: Partial<BlobState>, nowMs = 9_000) => {
   const known = { phase: 'created', content: CONTENT, sinceMs: 2_000 } as const;
-  return blobView({ id: 'b', state: { ...blob.initial, ...known, ...change } }, nowMs, false);
+  return blobView(
+    { id: 'b', revision: 1, state: { ...blob.initial, ...known, ...change } },
+    nowMs,
+    false,
+  );
 };
 
 for (const [bytes, text] of [
