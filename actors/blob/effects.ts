@@ -1,7 +1,7 @@
 // What a blob does to others: has nodes fetch and remove replicas, and tells its users how it went.
 import { codeOf, TroupeError, unlessGone, type ErrorCode } from '../kernel/errors.ts';
-import { formatAddress, parseAddress } from '../kernel/kind.ts';
-import type { EffectContext, Performers } from '../kernel/ports.ts';
+import { parseAddress } from '../kernel/kind.ts';
+import type { Claims, EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder } from '../kernel/schema.ts';
 import { agentOperationRef } from '../agent-operation/state.ts';
 import { artifactRef } from '../artifact/state.ts';
@@ -10,17 +10,13 @@ import { want } from '../node/executor-message.ts';
 import type { BlobEffect } from './blob.ts';
 import { sourcesFor, type NodeView } from './copies.ts';
 import { parentOf } from './parent.ts';
+import { describe, giveBackRelated, relatedPerformers } from './related.ts';
 import { nodeOfKey } from './replicas.ts';
-import { machineRef } from '../node/machine-message.ts';
-import { blobRef, Content, Facts, type BlobMessage, type BlobState } from './state.ts';
+import { blobRef, Content, CONTENT, type BlobMessage, type BlobState } from './state.ts';
 import { toBeTold, type Told } from './told.ts';
 
 type Context = EffectContext<BlobMessage>;
 
-/** The node waits a while for what it is finding out. */
-const DESCRIBE_MS = 15_000;
-
-const decodeFacts = decoder('facts of a replica', Facts, 'actor/bad-message');
 const decodeContent = decoder('replica report', Content, 'actor/bad-message');
 
 export function blobPerformers(options: {
@@ -30,6 +26,7 @@ export function blobPerformers(options: {
   readonly fetchTimeoutMs: number;
   /** How many nodes keep each blob, if there are as many. */
   readonly copies: number;
+  readonly claims: Pick<Claims, 'release'>;
   /** How long a transcode is kept that no disk uses. */
   readonly transcodeIdleMs: number;
   /** How long a node that is away is waited for. */
@@ -38,7 +35,7 @@ export function blobPerformers(options: {
   readonly nodes: () => readonly NodeView[];
 }): Performers<BlobState, BlobMessage, BlobEffect> {
   return {
-    'hold-parent': holdParent,
+    ...relatedPerformers(options),
     fetch: async (state, context) => {
       const { maxSizeBytes, fetchTimeoutMs } = options;
       const spec = { source: state.source, maxSizeBytes, sha512: null };
@@ -66,17 +63,6 @@ export function blobPerformers(options: {
       }),
     copy: (state, context) => copy(state, context, options),
     'remove-copy': removeCopy,
-    'make-transcode': makeTranscode,
-    'time-transcode': (_state, context) => {
-      const sinceMs = Number(context.key);
-      const untilMs = sinceMs + options.transcodeIdleMs;
-      return Promise.resolve({ kind: 'transcode-idle', sinceMs, untilMs });
-    },
-    'drop-transcode': async (_state, context) => {
-      const blobId = context.key;
-      await giveBack(blobId, context);
-      return { kind: 'transcode-dropped', blobId };
-    },
     describe,
     'tell-users': async (state, context) => {
       const told = toBeTold(state).map(async (one) => {
@@ -85,7 +71,14 @@ export function blobPerformers(options: {
       const users = (await Promise.all(told)).flat();
       return users.length > 0 ? { kind: 'users-gone', users } : undefined;
     },
-    'remove-replicas': removeReplicas,
+    'remove-replicas': async (state, context) => {
+      const outcome = await removeReplicas(state, context);
+      // Whoever finds the claim until then is refused the blob.
+      if (state.content !== null) {
+        await options.claims.release(CONTENT, state.content.sha512, context.self);
+      }
+      return outcome;
+    },
     forget: () => Promise.resolve({ kind: 'forgotten' }),
   };
 }
@@ -104,21 +97,6 @@ function neverReached(state: BlobState, attempt: number, error: unknown): Troupe
   if (!isUnreachable || hasBegun || attempt < FIRST_TRIES) return undefined;
   const reason = `${error.message}; tried ${attempt} times: check the address, and that this machine reaches it`;
   return new TroupeError('image/not-fetched', reason, error.detail, error);
-}
-
-async function holdParent(_state: BlobState, context: Context): Promise<BlobMessage> {
-  const parent = context.key;
-  const user = formatAddress(context.self);
-  const phase = await context.ask(blobRef(parent), { kind: 'use', user }).catch(unlessRefused);
-  if (phase === 'created') return { kind: 'parent-held' };
-  const text = `blob ${parent}, from which it holds what differs, is gone: take a full snapshot`;
-  throw new TroupeError('image/not-fetched', text);
-}
-
-function unlessRefused(error: unknown): null {
-  const code = codeOf(error);
-  if (code === 'object/wrong-phase' || code === 'object/not-found') return null;
-  throw error;
 }
 
 /** Has one node copy from those that hold it, or say that it has it already. */
@@ -160,37 +138,15 @@ function hopeless(node: string, attempt: number, error: unknown): TroupeError | 
   return new TroupeError('image/not-fetched', reason, error.detail, error);
 }
 
-async function makeTranscode({ transcode }: BlobState, context: Context): Promise<undefined> {
-  if (transcode === null) return;
-  const { blobId, node } = transcode;
-  const source = { kind: 'blob', blobId: context.self.id } as const;
-  const user = formatAddress(context.self);
-  await context.ask(blobRef(blobId), { kind: 'create', source, node, user });
-}
-
-async function describe(_state: BlobState, context: Context): Promise<BlobMessage> {
-  const message = { kind: 'describe-replica', blobId: context.self.id } as const;
-  const facts = await context.ask(machineRef(context.key), message, DESCRIBE_MS);
-  return { kind: 'described', facts: decodeFacts(facts) };
-}
-
 async function removeReplicas(state: BlobState, context: Context): Promise<BlobMessage> {
-  const { generation, transcode } = state;
+  const { generation } = state;
   await Promise.all(
     Object.keys(state.replicas).map((node) =>
       want(context, { node, resource: 'replica', generation, spec: null }),
     ),
   );
-  const parent = parentOf(state);
-  // Its bytes are gone, and whatever was read through both.
-  if (parent !== null) await giveBack(parent, context);
-  if (transcode !== null) await giveBack(transcode.blobId, context);
+  await giveBackRelated(state, context);
   return { kind: 'replicas-removed', generation };
-}
-
-async function giveBack(blobId: string, context: Context): Promise<void> {
-  const user = formatAddress(context.self);
-  await unlessGone(context.ask(blobRef(blobId), { kind: 'unuse', user }));
 }
 
 async function removeCopy(state: BlobState, context: Context): Promise<BlobMessage> {

@@ -14,6 +14,9 @@ import {
   type Static,
 } from '../kernel/schema.ts';
 
+/** The space of claims on contents, by SHA-512: each is held by the blob that had it first (actors/artifact/twins.ts). */
+export const CONTENT = 'content';
+
 export const Source = Type.Union([
   closed({ kind: Type.Literal('url'), url: Type.String() }),
   closed({ kind: Type.Literal('file'), path: Type.String() }),

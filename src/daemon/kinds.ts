@@ -69,6 +69,7 @@ export function registerKinds(
   runtime.register(
     blob,
     blobPerformers({
+      claims,
       maxSizeBytes: image.maxDownloadBytes,
       fetchTimeoutMs: FETCH_TIMEOUT_MS,
       copies: image.copies,
@@ -79,7 +80,7 @@ export function registerKinds(
   );
   runtime.register(agentOperation, agentOperationPerformers());
   runtime.register(diskSnapshot, diskSnapshotPerformers());
-  runtime.register(artifact, artifactPerformers());
+  runtime.register(artifact, artifactPerformers(claims));
   runtime.register(upload, uploadPerformers());
   runtime.register(
     instance,

@@ -16,7 +16,7 @@ import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json, JsonObject } from '../../actors/kernel/json.ts';
 import type { ReplicaFacts } from '../../actors/blob/ports.ts';
 import type { SourceVerdict } from '../../actors/artifact/state.ts';
-import type { Address, Message } from '../../actors/kernel/kind.ts';
+import { formatAddress, type Address, type Message } from '../../actors/kernel/kind.ts';
 import type { Claims, EventRecord, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
 import type { DiskCopies } from '../../actors/instance/ports.ts';
 import type { DiskCopier } from '../../actors/node/disk-copying.ts';
@@ -98,13 +98,18 @@ export class MemoryClaims implements Claims {
 
   claim(space: string, value: string, owner: Address): Promise<boolean> {
     const key = `${space}/${value}`;
-    const holder = this.#held.get(key) ?? owner.id;
+    const holder = this.#held.get(key) ?? formatAddress(owner);
     this.#held.set(key, holder);
-    return Promise.resolve(holder === owner.id);
+    return Promise.resolve(holder === formatAddress(owner));
   }
 
-  release(space: string, value: string): Promise<void> {
-    this.#held.delete(`${space}/${value}`);
+  holder(space: string, value: string): Promise<string | null> {
+    return Promise.resolve(this.#held.get(`${space}/${value}`) ?? null);
+  }
+
+  release(space: string, value: string, owner: Address): Promise<void> {
+    const key = `${space}/${value}`;
+    if (this.#held.get(key) === formatAddress(owner)) this.#held.delete(key);
     return Promise.resolve();
   }
 }

@@ -416,10 +416,10 @@ function registerKinds(runtime: Runtime, read: ReadModel, floatingBlock: string)
     nodes: () => [{ node: NODE, isUp: true, takesMore: true }],
   };
   const fetching = { maxSizeBytes: 2 ** 40, transcodeIdleMs: 86_400_000, fetchTimeoutMs: 10_000 };
-  runtime.register(blob, blobPerformers({ ...fetching, ...copies }));
+  runtime.register(blob, blobPerformers({ ...fetching, claims, ...copies }));
   runtime.register(agentOperation, agentOperationPerformers());
   runtime.register(diskSnapshot, diskSnapshotPerformers());
-  runtime.register(artifact, artifactPerformers());
+  runtime.register(artifact, artifactPerformers(claims));
   runtime.register(upload, uploadPerformers());
   const ports = { candidates: (instanceId: string) => candidates(read, instanceId, () => true) };
   runtime.register(instance, instancePerformers(ports));
