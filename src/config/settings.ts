@@ -108,9 +108,9 @@ export const SETTINGS = {
     isHidden: true,
   },
   'snapshot-default': {
-    value: 'full|thin',
+    value: 'KIND',
     initial: 'full',
-    help: 'what snapshots of disks are that nobody asked to be thin: all of the disk, or what differs from its image',
+    help: 'full or thin: snapshots of disks of which nobody said',
     isHidden: true,
   },
   'image-shortcuts': {
