@@ -89,6 +89,10 @@ export interface ImageConfig {
   readonly copies: number;
   /** How long a node may be away until its replicas are made elsewhere. */
   readonly copyAfterMs: number;
+  /** How long a disk that was made of another blob is kept unused. */
+  readonly transcodeIdleMs: number;
+  /** Of disks, where nobody asked for thin ones. */
+  readonly snapshots: 'full' | 'thin';
   /** Short names of images; the first that fits counts. */
   readonly shortcuts: readonly Shortcut[];
   /** On top of the image driver's own policy: CIDR blocks or addresses. */
@@ -218,6 +222,8 @@ function readImage(read: Read): ImageConfig {
     keepFreeBytes: read('image-keep-free', value.size),
     copies: read('image-copies', value.whole(1, 16)),
     copyAfterMs: read('image-copy-after', value.whole(0, 86_400)) * 1000,
+    transcodeIdleMs: read('image-transcode-idle', value.whole(0, 31_536_000)) * 1000,
+    snapshots: read('snapshot-default', value.oneOf('full', 'thin')),
     shortcuts: read('image-shortcuts', value.listOf(value.shortcut)),
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),

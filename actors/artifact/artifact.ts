@@ -19,6 +19,7 @@ import type { KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.
 import { failure, isForgettable, newLife, type Failure } from '../kernel/object.ts';
 import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
+import { drop } from './dropped.ts';
 import { isRefreshing, refresh, sourceChecked } from './refresh.ts';
 import {
   INSISTENT,
@@ -41,12 +42,15 @@ import {
   versionOf,
   versionReleased,
 } from './versions.ts';
+import { isSettling, isToSettle, settle, settled, settleEffects, twinFound } from './twins.ts';
 import { ArtifactState, decodeArtifactMessage, type ArtifactMessage } from './state.ts';
 
 export type ArtifactEffect =
   | 'fetch-version'
   | 'add-version'
   | 'check-source'
+  | 'find-twin'
+  | 'hold-twin'
   | 'release-version'
   | 'tell-waiters'
   | 'release-blobs'
@@ -72,6 +76,7 @@ export const initial: ArtifactState = {
   lastIndex: 0,
   fetching: null,
   adding: [],
+  settling: [],
   checking: null,
   checks: 0,
   addFailure: null,
@@ -114,12 +119,15 @@ function transition(
       return dropWaiters(state, message.waiters);
     case 'blob-changed':
       return blobHasChanged(state, message, turn);
+    case 'twin-found':
+    case 'twin-held':
+      return settles(state, message, turn);
     case 'delete':
       return startDeleting(state, turn);
     case 'released': {
       if (state.phase !== 'delete-wait') return next(state);
       const gone = { phase: 'deleted', fetching: null, checking: null, setback: null } as const;
-      const released = { ...state, ...gone, adding: [], dropped: [] };
+      const released = { ...state, ...gone, adding: [], settling: [], dropped: [] };
       return next({ ...released, sinceMs: turn.now, deletedAtMs: turn.now }, [
         { type: 'audit', message: 'deleted' },
       ]);
@@ -241,22 +249,72 @@ function blobHasChanged(
   turn: Turn,
 ): Step<ArtifactState> {
   const { blobId } = message;
+  if (isSettling(state, blobId)) return next(state, [], holds(state, blobId));
+  const isNew = isPending(state, blobId) || isFetched(state, blobId);
+  const isStanding = state.phase === 'initial' || state.phase === 'created';
+  if (message.phase === 'created' && isStanding && isNew && isToSettle(state, message)) {
+    return settle(state, message);
+  }
   if (isPending(state, blobId) && (state.phase === 'initial' || state.phase === 'created')) {
     if (message.phase === 'created') return { ...added(state, message, turn), reply: true };
     const why = message.failure ?? failure('image/missing', 'the blob failed');
     return { ...notAdded(state, { blobId, ...why }, turn), reply: false };
   }
-  const isFetching = state.phase === 'initial' && state.fetching?.blobId === blobId;
-  if (!isFetching) return next(state, [], holds(state, blobId));
+  if (!isFetched(state, blobId)) return next(state, [], holds(state, blobId));
   if (message.phase === 'error') {
     return fail(state, message.failure ?? failure('image/missing', 'the fetch failed'), turn);
   }
+  return { ...firstVersion(state, message, turn), reply: true };
+}
+
+function isFetched(state: ArtifactState, blobId: string): boolean {
+  return state.phase === 'initial' && state.fetching?.blobId === blobId;
+}
+
+/** Whether other bytes are the same has been found out. */
+function settles(
+  state: ArtifactState,
+  message: Of<'twin-found' | 'twin-held'>,
+  turn: Turn,
+): Step<ArtifactState> {
+  if (state.phase !== 'initial' && state.phase !== 'created') return next(state);
+  const { blobId } = message;
+  if (message.kind === 'twin-found' && message.twinId !== null) {
+    const found = twinFound(state, { blobId, twinId: message.twinId });
+    if (found !== null) return next(found);
+  }
+  return conclude(state, { blobId, isHeld: message.kind === 'twin-held' && message.isHeld }, turn);
+}
+
+function conclude(
+  state: ArtifactState,
+  { blobId, isHeld }: { readonly blobId: string; readonly isHeld: boolean },
+  turn: Turn,
+): Step<ArtifactState> {
+  const outcome = settled(state, blobId, isHeld);
+  if (outcome === null) return next(state);
+  const { version, events } = outcome;
+  const adding = outcome.state.adding.filter((one) => one.blobId !== blobId);
+  const step = isFetched(state, blobId)
+    ? firstVersion(outcome.state, version, turn)
+    : added({ ...outcome.state, adding }, version, turn);
+  if (step.state === null) return step;
+  // Unless the version is what came.
+  return next(drop(step.state, [blobId]), [...events, ...step.events]);
+}
+
+function firstVersion(
+  state: ArtifactState,
+  made: { readonly blobId: string; readonly sha512?: string },
+  turn: Turn,
+): Step<ArtifactState> {
+  const { blobId } = made;
   const index = state.lastIndex + 1;
-  const versions = [...state.versions, versionOf(index, message)];
+  const versions = [...state.versions, versionOf(index, made)];
   const fetched = { phase: 'created', versions, lastIndex: index, fetching: null } as const;
   const extra = { index, blob_uuid: blobId };
   const event = { type: 'audit', message: 'artifact fetch complete', extra } as const;
-  return next({ ...state, ...fetched, setback: null, sinceMs: turn.now }, [event], true);
+  return next({ ...state, ...fetched, setback: null, sinceMs: turn.now }, [event]);
 }
 
 function startDeleting(state: ArtifactState, turn: Turn): Step<ArtifactState> {
@@ -275,6 +333,10 @@ function effectFailed(
   if (!isWanted(effects(state), message)) return next(state);
   const { effect, key: blobId, code, reason } = message;
   if (effect === 'add-version') return notAdded(state, { blobId, code, reason }, turn);
+  if (effect === 'find-twin' || effect === 'hold-twin') {
+    const [cameAs = ''] = blobId.split(' ');
+    return conclude(state, { blobId: cameAs, isHeld: false }, turn);
+  }
   if (effect === 'check-source') {
     const outcome = { verdict: 'unknown', reason } as const;
     return sourceChecked(state, { kind: 'source-checked', check: state.checks, outcome });
@@ -312,8 +374,9 @@ function effects(state: ArtifactState): Wanted<ArtifactEffect>[] {
     case 'none':
       return [];
     case 'initial': {
-      if (state.fetching === null) return versionEffects(state);
-      return [{ name: 'fetch-version', key: state.fetching.blobId }, ...versionEffects(state)];
+      const others = [...versionEffects(state), ...settleEffects(state)];
+      if (state.fetching === null) return others;
+      return [{ name: 'fetch-version', key: state.fetching.blobId }, ...others];
     }
     case 'created': {
       const { checking, checks } = state;
@@ -322,6 +385,7 @@ function effects(state: ArtifactState): Wanted<ArtifactEffect>[] {
         ...(isRefreshing(state) ? [] : tell),
         ...(checking === null ? [] : [check]),
         ...versionEffects(state),
+        ...settleEffects(state),
       ];
     }
     case 'error':
@@ -364,6 +428,8 @@ export const artifact = withMetadata(
     policies: {
       'fetch-version': PATIENT,
       'add-version': PROMPT,
+      'find-twin': PROMPT,
+      'hold-twin': PROMPT,
       'check-source': PROMPT,
       'release-version': INSISTENT,
       'tell-waiters': INSISTENT,
@@ -377,7 +443,7 @@ export const artifact = withMetadata(
     onCrash: restartThenPark,
     parked,
     snapshot: {
-      schema: 3,
+      schema: 4,
       decode: decoder('artifact', ArtifactState, 'actor/bad-snapshot'),
       migrations: {
         1: (state) => ({
@@ -388,6 +454,8 @@ export const artifact = withMetadata(
           drops: 0,
         }),
         2: (state) => ({ ...(state as object), checking: null, checks: 0 }),
+        // Nobody looked whether bytes were there already.
+        3: (state) => ({ ...(state as object), settling: [] }),
       },
     },
   }),

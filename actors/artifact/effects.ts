@@ -1,10 +1,10 @@
 // What an artifact does to others: makes and gives back its blobs, and tells the instances that wait.
-import { unlessGone } from '../kernel/errors.ts';
+import { codeOf, TroupeError, unlessGone } from '../kernel/errors.ts';
 import { parseAddress } from '../kernel/kind.ts';
 import { failure, type Failure } from '../kernel/object.ts';
-import type { EffectContext, Performers } from '../kernel/ports.ts';
+import type { Claims, EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder, nullable } from '../kernel/schema.ts';
-import { blobRef, Content } from '../blob/state.ts';
+import { blobRef, Content, CONTENT } from '../blob/state.ts';
 import { instanceRef } from '../instance/state.ts';
 import { machineRef } from '../node/machine-message.ts';
 import { blobsOf } from './versions.ts';
@@ -23,7 +23,9 @@ const THERE = {
   virtualSizeBytes: 0,
 } as const;
 
-export function artifactPerformers(): Performers<ArtifactState, ArtifactMessage, ArtifactEffect> {
+export function artifactPerformers(
+  claims: Claims,
+): Performers<ArtifactState, ArtifactMessage, ArtifactEffect> {
   return {
     'fetch-version': async (state, context) => {
       const { fetching, source } = state;
@@ -47,6 +49,8 @@ export function artifactPerformers(): Performers<ArtifactState, ArtifactMessage,
       }
       return undefined;
     },
+    'find-twin': (state, context) => findTwin(state, claims, context),
+    'hold-twin': (state, context) => holdTwin(state, claims, context),
     'check-source': checkSource,
     'release-version': async (_state, context) => {
       const [at = '', blobId = ''] = context.key.split(' ');
@@ -64,6 +68,46 @@ export function artifactPerformers(): Performers<ArtifactState, ArtifactMessage,
     },
     forget: () => Promise.resolve({ kind: 'forgotten' }),
   };
+}
+
+/** Claims the bytes for the blob that they came as; told of the one that had them first if there is one. */
+async function findTwin(
+  { settling }: ArtifactState,
+  claims: Claims,
+  context: Context,
+): Promise<ArtifactMessage | undefined> {
+  const blobId = context.key;
+  const { sha512 } = settling.find((one) => one.blobId === blobId) ?? {};
+  if (sha512 === undefined) return undefined;
+  if (await claims.claim(CONTENT, sha512, blobRef(blobId))) {
+    return { kind: 'twin-found', blobId, twinId: null };
+  }
+  const holder = parseAddress((await claims.holder(CONTENT, sha512)) ?? '');
+  if (holder === undefined) throw new TroupeError('object/not-ready', 'its claim has just gone');
+  return { kind: 'twin-found', blobId, twinId: holder.id };
+}
+
+/** One that is being deleted, or never became anything, is no twin. */
+async function holdTwin(
+  { settling }: ArtifactState,
+  claims: Claims,
+  context: Context,
+): Promise<ArtifactMessage> {
+  const [blobId = '', twinId = ''] = context.key.split(' ');
+  const user = `artifact/${context.self.id}`;
+  try {
+    const phase = await context.ask(blobRef(twinId), { kind: 'use', user });
+    return { kind: 'twin-held', blobId, isHeld: phase === 'created' };
+  } catch (error) {
+    const code = codeOf(error);
+    if (code !== 'object/wrong-phase' && code !== 'object/not-found') throw error;
+    const { sha512 } = settling.find((one) => one.blobId === blobId) ?? {};
+    // Of a blob that is no more: made by somebody who was held up until after its end.
+    if (code === 'object/not-found' && sha512 !== undefined) {
+      await claims.release(CONTENT, sha512, blobRef(twinId));
+    }
+    return { kind: 'twin-held', blobId, isHeld: false };
+  }
 }
 
 /** Longer than the machine tries. */

@@ -64,6 +64,15 @@ export const ArtifactState = closed({
   fetching: nullable(closed({ blobId: Type.String(), node: Type.String() })),
   /** Versions on their way that are not fetched from `source`. */
   adding: Type.Array(Addition),
+  /** Bytes that have come, of which is found out whether another blob has them already (twins.ts). */
+  settling: Type.Array(
+    closed({
+      blobId: Type.String(),
+      sha512: Type.String(),
+      /** That had them first; null: being looked for. */
+      twinId: nullable(Type.String()),
+    }),
+  ),
   /** The source that is being asked for something newer, the node that asks, and the blob that it would become. */
   checking: nullable(closed({ source: Source, blobId: Type.String(), node: Type.String() })),
   /** How often it was asked. */
@@ -125,6 +134,9 @@ const MESSAGES = {
   'waiters-told': { waiters: Type.Array(Type.String()) },
   /** Replies whether the blob is (still) wanted. */
   'blob-changed': blobChanged,
+  /** Outcomes of find-twin (null: none had them first) and hold-twin. */
+  'twin-found': { blobId: Type.String(), twinId: nullable(Type.String()) },
+  'twin-held': { blobId: Type.String(), isHeld: Type.Boolean() },
   delete: {},
   released: {},
   forgotten: {},

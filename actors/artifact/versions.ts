@@ -12,6 +12,7 @@ import {
   type Turn,
   type Wanted,
 } from '../kernel/kind.ts';
+import { drop } from './dropped.ts';
 import { isUrlSource } from '../blob/state.ts';
 import type { Addition, ArtifactState, Version } from './state.ts';
 
@@ -22,8 +23,10 @@ export function holds(state: ArtifactState, blobId: string): boolean {
 }
 
 /** Every blob it uses, is about to use, or has not given back yet. */
-export function blobsOf({ versions, fetching, adding, dropped }: ArtifactState): string[] {
+export function blobsOf(state: ArtifactState): string[] {
+  const { versions, fetching, adding, dropped, settling } = state;
   const ids = [...versions, ...adding, ...dropped].map(({ blobId }) => blobId);
+  ids.push(...settling.flatMap(({ twinId }) => twinId ?? []));
   if (fetching !== null) ids.push(fetching.blobId);
   return [...new Set(ids)];
 }
@@ -86,9 +89,7 @@ function sameAgain(state: ArtifactState, blobId: string): Step<ArtifactState> {
     message: 'same content as the newest version, nothing added',
     extra: { blob_uuid: blobId },
   };
-  if (state.versions.some((one) => one.blobId === blobId)) return next(state, [event]);
-  const at = state.drops + 1;
-  return next({ ...state, dropped: [...state.dropped, { blobId, at }], drops: at }, [event]);
+  return next(drop(state, [blobId]), [event]);
 }
 
 export function isPending({ adding }: ArtifactState, blobId: string): boolean {
@@ -139,21 +140,12 @@ function without(
   if (gone.length === 0) return next(state, events);
   const versions = state.versions.filter(({ index }) => !gone.includes(index));
   const left = { ...state, versions };
-  const at = state.drops + 1;
-  const dropped = state.versions
-    .filter(({ index }) => gone.includes(index))
-    .map(({ blobId }) => blobId)
-    .filter(
-      (blobId) => !versions.some((one) => one.blobId === blobId) && !isPending(state, blobId),
-    );
-  const entries = [...new Set(dropped)].map((blobId) => ({ blobId, at }));
+  const surplus = state.versions.filter(({ index }) => gone.includes(index));
+  const blobIds = surplus.map(({ blobId }) => blobId);
   const told = gone.map((index): EventDraft => {
     return { type: 'mutate', message: 'deleted index from artifact', extra: { index } };
   });
-  return next({ ...left, dropped: [...state.dropped, ...entries], drops: at }, [
-    ...events,
-    ...told,
-  ]);
+  return next(drop(left, blobIds), [...events, ...told]);
 }
 
 export function versionReleased(

@@ -31,7 +31,7 @@ import {
   withSetback,
 } from '../kernel/setback.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
-import { replicasByNode, withDepartures, withTranscodes } from './migrate.ts';
+import { replicasByNode, withDepartures, withTimes, withTranscodes } from './migrate.ts';
 import {
   copied,
   copyFailed,
@@ -48,15 +48,31 @@ import {
 } from './replicas.ts';
 import { BlobState, decodeBlobMessage, type BlobMessage } from './state.ts';
 import { toBeTold } from './told.ts';
-import { transcodeChanged, transcodeFailed, wantedAsDisk, withTranscode } from './transcode.ts';
+import { describeEffect, described } from './facts.ts';
+import { fetchEffect, parentOf } from './parent.ts';
+import {
+  transcodeAt,
+  transcodeChanged,
+  transcodeDropped,
+  transcodeEffect,
+  transcodeFailed,
+  transcodeIdle,
+  transcodeTimer,
+  wantedAsDisk,
+  withTranscode,
+} from './transcode.ts';
 
 export type BlobEffect =
+  | 'hold-parent'
   | 'fetch'
   | 'tell-users'
   | 'place-copies'
   | 'copy'
   | 'remove-copy'
   | 'make-transcode'
+  | 'time-transcode'
+  | 'drop-transcode'
+  | 'describe'
   | 'remove-replicas'
   | 'forget';
 
@@ -66,6 +82,7 @@ type Of<K extends BlobMessage['kind']> = Extract<BlobMessage, { kind: K }>;
 const TRY_MS = 1_800_000;
 /** The same across restarts, which begin to count anew; longer, so that the effect's own reason is the one that is seen. */
 const FETCH_MS = TRY_MS + 30_000;
+const UNHURRIED: ReadonlySet<string> = new Set(['describe', 'time-transcode', 'drop-transcode']);
 const REMOVE_MS = 300_000;
 const FETCHING: EffectPolicy = { deadlineMs: TRY_MS, backoffMs: 500, maxBackoffMs: 15_000 };
 
@@ -78,6 +95,9 @@ export const initial: BlobState = {
   needs: {},
   diskUsers: [],
   transcode: null,
+  isParentHeld: false,
+  fetchedAtMs: null,
+  usedAtMs: null,
   departures: 0,
   progress: { step: '', percent: null },
   generation: 0,
@@ -106,6 +126,8 @@ function taken(
       return create(state, message, turn);
     case 'progressed':
       return progressed(state, message);
+    case 'parent-held':
+      return next(state.phase === 'initial' ? { ...state, isParentHeld: true } : state);
     case 'fetched':
       return fetched(state, message, turn);
     case 'use':
@@ -123,6 +145,8 @@ function taken(
       return copyRemoved(state, message);
     case 'describe':
       return next(state, [], state.content);
+    case 'described':
+      return described(state, message.facts);
     case 'unuse':
       return unuse(state, [message.user], turn);
     case 'users-gone':
@@ -132,7 +156,9 @@ function taken(
       return next(state, [], { isKept, generation: state.generation });
     }
     case 'blob-changed':
-      return transcodeChanged(state, message);
+    case 'transcode-idle':
+    case 'transcode-dropped':
+      return ofAnother(state, message);
     case 'delete':
       return requestDelete(state, turn);
     case 'replicas-removed':
@@ -146,11 +172,23 @@ function taken(
   }
 }
 
+/** What is said of the blobs that it uses itself. */
+function ofAnother(
+  state: BlobState,
+  message: Of<'blob-changed' | 'transcode-idle' | 'transcode-dropped'>,
+): Step<BlobState> {
+  if (message.kind === 'transcode-idle') return transcodeIdle(state, message);
+  if (message.kind === 'transcode-dropped') return transcodeDropped(state, message.blobId);
+  // Of its parent there is nothing to do: it is there, or this one would not be.
+  if (parentOf(state) === message.blobId) return next(state, [], state.phase !== 'deleted');
+  return transcodeChanged(state, message);
+}
+
 function create(state: BlobState, message: Of<'create'>, turn: Turn): Step<BlobState> {
   if (state.phase !== 'none') return next(state);
   const { source, node, user } = message;
   const replicas = { [node]: newReplica(1) };
-  const asked = { ...state, source, replicas, users: [user], generation: 1 };
+  const asked = { ...state, source, replicas, users: [user], generation: 1, usedAtMs: turn.now };
   return next({ ...asked, phase: 'initial', sinceMs: turn.now }, [
     { type: 'audit', message: 'fetch started', extra: { node } },
   ]);
@@ -173,7 +211,7 @@ function fetched(state: BlobState, message: Of<'fetched'>, turn: Turn): Step<Blo
     entries.map(([node, replica]) => [node, { ...replica, phase: 'verified' as const }]),
   );
   const known = { ...state, replicas, phase: 'created', content: message.content } as const;
-  return next({ ...copyToNeeded(known), sinceMs: turn.now }, [
+  return next({ ...copyToNeeded(known), fetchedAtMs: turn.now, sinceMs: turn.now }, [
     {
       type: 'audit',
       message: 'fetched',
@@ -197,7 +235,8 @@ function use(state: BlobState, user: string, turn: Turn): Step<BlobState> {
     return refuse(state, 'object/wrong-phase', reason);
   }
   if (state.users.includes(user)) return next(state, [], state.phase);
-  return next({ ...state, users: [...state.users, user], setback: null }, [], state.phase);
+  const users = [...state.users, user];
+  return next({ ...state, users, usedAtMs: turn.now, setback: null }, [], state.phase);
 }
 
 function need(state: BlobState, { user, node, forDisk }: Of<'need'>, turn: Turn): Step<BlobState> {
@@ -216,7 +255,8 @@ function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<Blob
   const diskUsers = state.diskUsers.filter((user) => !gone.includes(user));
   const departures = state.departures + 1;
   const replicas = notInUse(state.replicas);
-  const left = { ...state, users, needs, diskUsers, departures, replicas };
+  const usedAtMs = turn.now;
+  const left = { ...state, users, usedAtMs, needs, diskUsers, departures, replicas };
   if (left.users.length > 0 || state.phase === 'delete-wait' || state.phase === 'deleted') {
     return next(left);
   }
@@ -264,7 +304,7 @@ function timeReached(state: BlobState, turn: Turn): Step<BlobState> {
     const reason = `the image was not fetched within ${TRY_MS / 60_000} minutes`;
     return fail(state, 'object/deadline', reason, turn);
   }
-  return next(tryAgain(replicasAt(state, turn.now), turn.now));
+  return next(tryAgain(transcodeAt(replicasAt(state, turn.now), turn.now), turn.now));
 }
 
 function effectFailed(
@@ -274,11 +314,13 @@ function effectFailed(
 ): Step<BlobState> {
   if (!isWanted(effects(state), message)) return next(state);
   const { effect, key, code, reason } = message;
-  if (effect === 'fetch') return fail(state, code, reason, turn);
+  if (effect === 'fetch' || effect === 'hold-parent') return fail(state, code, reason, turn);
   // One node's trouble does not hold up what is done with the others.
   if (effect === 'copy' || effect === 'remove-copy') {
     return copyFailed(state, key, failure(code, reason), turn);
   }
+  // Nobody waits for these; the next activation tries again.
+  if (UNHURRIED.has(effect)) return next(state);
   if (effect === 'make-transcode') return transcodeFailed(state, { code, reason });
   return setBack(state, message, turn);
 }
@@ -298,7 +340,7 @@ function effects(state: BlobState): Wanted<BlobEffect>[] {
     case 'none':
       return [];
     case 'initial':
-      return [{ name: 'fetch', key: '' }];
+      return [fetchEffect(state)];
     case 'error': {
       const isRemoved = Object.keys(state.replicas).length === 0 || !isRemovable(state);
       return isRemoved ? tellEffect(state) : [...tellEffect(state), remove];
@@ -324,13 +366,8 @@ function keepingEffects(state: BlobState): Wanted<BlobEffect>[] {
     [node, phase, generation, retryAtMs === null, isInUse].join(),
   );
   const place = { name: 'place-copies', key: `${state.generation} ${known.join(' ')}` } as const;
-  const work = [...copies, ...transcodeEffect(state)];
+  const work = [...copies, ...transcodeEffect(state), ...describeEffect(state)];
   return isPaused(state) ? work : [...tellEffect(state), place, ...work];
-}
-
-function transcodeEffect({ transcode }: BlobState): Wanted<BlobEffect>[] {
-  if (transcode?.phase !== 'making') return [];
-  return [{ name: 'make-transcode', key: transcode.blobId, lane: 'transcode' }];
 }
 
 /** A new one to be told is told at once; the ones told before hear it again, harmlessly. */
@@ -380,24 +417,28 @@ export const blob = withMetadata(
     transition,
     effects,
     policies: {
+      'hold-parent': PATIENT,
       fetch: FETCHING,
       'tell-users': INSISTENT,
       'place-copies': PROMPT,
       copy: FETCHING,
       'remove-copy': INSISTENT,
       'make-transcode': PATIENT,
+      'time-transcode': STANDING,
+      'drop-transcode': STANDING,
+      describe: STANDING,
       'remove-replicas': INSISTENT,
       forget: STANDING,
     },
     passing,
-    timer: (state) => earliest(timerOf(state), replicaTimer(state)),
+    timer: (state) => [replicaTimer(state), transcodeTimer(state)].reduce(earliest, timerOf(state)),
     index: () => null,
     onCrash: restartThenPark,
     parked,
     snapshot: {
-      schema: 4,
+      schema: 5,
       decode: decoder('blob', BlobState, 'actor/bad-snapshot'),
-      migrations: { 1: replicasByNode, 2: withDepartures, 3: withTranscodes },
+      migrations: { 1: replicasByNode, 2: withDepartures, 3: withTranscodes, 4: withTimes },
     },
   }),
 );

@@ -1,7 +1,7 @@
 // What a blob does to others: has nodes fetch and remove replicas, and tells its users how it went.
 import { codeOf, TroupeError, unlessGone, type ErrorCode } from '../kernel/errors.ts';
-import { formatAddress, parseAddress } from '../kernel/kind.ts';
-import type { EffectContext, Performers } from '../kernel/ports.ts';
+import { parseAddress } from '../kernel/kind.ts';
+import type { Claims, EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder } from '../kernel/schema.ts';
 import { agentOperationRef } from '../agent-operation/state.ts';
 import { artifactRef } from '../artifact/state.ts';
@@ -9,8 +9,10 @@ import { instanceRef } from '../instance/state.ts';
 import { want } from '../node/executor-message.ts';
 import type { BlobEffect } from './blob.ts';
 import { sourcesFor, type NodeView } from './copies.ts';
+import { parentOf } from './parent.ts';
+import { describe, giveBackRelated, relatedPerformers } from './related.ts';
 import { nodeOfKey } from './replicas.ts';
-import { blobRef, Content, type BlobMessage, type BlobState } from './state.ts';
+import { blobRef, Content, CONTENT, type BlobMessage, type BlobState } from './state.ts';
 import { toBeTold, type Told } from './told.ts';
 
 type Context = EffectContext<BlobMessage>;
@@ -24,12 +26,16 @@ export function blobPerformers(options: {
   readonly fetchTimeoutMs: number;
   /** How many nodes keep each blob, if there are as many. */
   readonly copies: number;
+  readonly claims: Pick<Claims, 'release'>;
+  /** How long a transcode is kept that no disk uses. */
+  readonly transcodeIdleMs: number;
   /** How long a node that is away is waited for. */
   readonly patienceMs: number;
   /** The nodes that can hold blobs, as this daemon sees them now. */
   readonly nodes: () => readonly NodeView[];
 }): Performers<BlobState, BlobMessage, BlobEffect> {
   return {
+    ...relatedPerformers(options),
     fetch: async (state, context) => {
       const { maxSizeBytes, fetchTimeoutMs } = options;
       const spec = { source: state.source, maxSizeBytes, sha512: null };
@@ -57,7 +63,7 @@ export function blobPerformers(options: {
       }),
     copy: (state, context) => copy(state, context, options),
     'remove-copy': removeCopy,
-    'make-transcode': makeTranscode,
+    describe,
     'tell-users': async (state, context) => {
       const told = toBeTold(state).map(async (one) => {
         return (await isUsedBy(one, state, context)) ? [] : [one.user];
@@ -65,7 +71,14 @@ export function blobPerformers(options: {
       const users = (await Promise.all(told)).flat();
       return users.length > 0 ? { kind: 'users-gone', users } : undefined;
     },
-    'remove-replicas': removeReplicas,
+    'remove-replicas': async (state, context) => {
+      const outcome = await removeReplicas(state, context);
+      // Whoever finds the claim until then is refused the blob.
+      if (state.content !== null) {
+        await options.claims.release(CONTENT, state.content.sha512, context.self);
+      }
+      return outcome;
+    },
     forget: () => Promise.resolve({ kind: 'forgotten' }),
   };
 }
@@ -125,25 +138,14 @@ function hopeless(node: string, attempt: number, error: unknown): TroupeError | 
   return new TroupeError('image/not-fetched', reason, error.detail, error);
 }
 
-async function makeTranscode({ transcode }: BlobState, context: Context): Promise<undefined> {
-  if (transcode === null) return;
-  const { blobId, node } = transcode;
-  const source = { kind: 'blob', blobId: context.self.id } as const;
-  const user = formatAddress(context.self);
-  await context.ask(blobRef(blobId), { kind: 'create', source, node, user });
-}
-
 async function removeReplicas(state: BlobState, context: Context): Promise<BlobMessage> {
-  const { generation, transcode } = state;
+  const { generation } = state;
   await Promise.all(
     Object.keys(state.replicas).map((node) =>
       want(context, { node, resource: 'replica', generation, spec: null }),
     ),
   );
-  if (transcode !== null) {
-    const user = formatAddress(context.self);
-    await unlessGone(context.ask(blobRef(transcode.blobId), { kind: 'unuse', user }));
-  }
+  await giveBackRelated(state, context);
   return { kind: 'replicas-removed', generation };
 }
 
@@ -166,6 +168,7 @@ async function isUsedBy(
   context: Context,
 ): Promise<boolean> {
   const address = parseAddress(user);
+  const parent = parentOf(state);
   const message = {
     kind: 'blob-changed',
     blobId: context.self.id,
@@ -173,6 +176,7 @@ async function isUsedBy(
     failure: failed,
     virtualSizeBytes: state.content?.virtualSizeBytes ?? 0,
     ...(state.content === null ? {} : { sha512: state.content.sha512 }),
+    ...(parent === null ? {} : { dependsOn: parent }),
     ...(diskBlobId === undefined ? {} : { diskBlobId }),
   } as const;
   if (address?.kind === 'artifact')

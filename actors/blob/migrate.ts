@@ -6,6 +6,13 @@ interface Schema1 {
   readonly generation: number;
 }
 
+interface Schema4 {
+  readonly phase: string;
+  readonly sinceMs: number;
+  readonly transcode: object | null;
+  readonly diskUsers: readonly string[];
+}
+
 /** One node fetched; what it kept counted. Which node a user needs a replica on was not known. */
 export function replicasByNode(old: unknown): unknown {
   const { nodes, ...rest } = old as Schema1;
@@ -20,6 +27,15 @@ export function replicasByNode(old: unknown): unknown {
 /** No disk ever started from anything but the blob itself. */
 export function withTranscodes(old: unknown): unknown {
   return { ...(old as object), diskUsers: [], transcode: null };
+}
+
+/** When it came was when it was created; transcodes were kept for as long as their blob. */
+export function withTimes(old: unknown): unknown {
+  const { phase, sinceMs, transcode, diskUsers } = old as Schema4;
+  const fetchedAtMs = phase === 'created' ? sinceMs : null;
+  const idleSinceMs = diskUsers.length === 0 ? sinceMs : null;
+  const timed = transcode === null ? null : { ...transcode, idleSinceMs, dropAtMs: null };
+  return { ...(old as object), fetchedAtMs, usedAtMs: null, isParentHeld: false, transcode: timed };
 }
 
 /** Nobody counted who had gone. */

@@ -10,8 +10,11 @@ export type BlobSource =
   | { readonly kind: 'url'; readonly url: string }
   /** A file on this machine, named by its operator; copied. */
   | { readonly kind: 'file'; readonly path: string }
-  /** Bytes that were brought to this machine (spool.ts); kept as they are, whatever they are. */
-  | { readonly kind: 'spool'; readonly id: string }
+  /**
+   * Bytes that were brought to this machine (spool.ts); kept as they are, whatever they are. Those that depend on a blob
+   * have to be a qcow2 that says so (linked.ts).
+   */
+  | { readonly kind: 'spool'; readonly id: string; readonly dependsOn?: string }
   /** The bytes of another blob, which has a replica on this machine; made into a disk. */
   | { readonly kind: 'blob'; readonly blobId: string };
 
@@ -47,6 +50,25 @@ export interface ReplicaReport {
   /** Validators of the source for asking later whether it changed. */
   readonly etag: string | null;
   readonly lastModified: string | null;
+  /** The blob that it is read through. */
+  readonly dependsOn?: string;
+  /** Absent in what was made by an older version, until describeReplica() has found it out. */
+  readonly facts?: ReplicaFacts;
+}
+
+/** What clients are told of a replica beyond what it takes to use it. */
+export interface ReplicaFacts {
+  /** Of the bytes as kept, hex. */
+  readonly sha1: string;
+  readonly sha256: string;
+  readonly xxh128: string;
+  /** What the file took on the disk of the node that made it, bytes. */
+  readonly diskBytes: number;
+  /** As qemu-img says of a qcow2; null for anything else. */
+  readonly clusterBytes: number | null;
+  readonly compat: string | null;
+  readonly compression: string | null;
+  readonly extendedL2: boolean | null;
 }
 
 export interface ReplicaProgress {

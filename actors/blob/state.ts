@@ -14,10 +14,18 @@ import {
   type Static,
 } from '../kernel/schema.ts';
 
+/** The space of claims on contents, by SHA-512: each is held by the blob that had it first (actors/artifact/twins.ts). */
+export const CONTENT = 'content';
+
 export const Source = Type.Union([
   closed({ kind: Type.Literal('url'), url: Type.String() }),
   closed({ kind: Type.Literal('file'), path: Type.String() }),
-  closed({ kind: Type.Literal('spool'), id: Type.String() }),
+  closed({
+    kind: Type.Literal('spool'),
+    id: Type.String(),
+    /** The blob from which the bytes hold only what differs (parent.ts). */
+    dependsOn: Type.Optional(Type.String()),
+  }),
   closed({ kind: Type.Literal('blob'), blobId: Type.String() }),
 ]);
 
@@ -27,6 +35,19 @@ export type Source = Static<typeof Source>;
 export function isUrlSource(source: Source | null): boolean {
   return source?.kind === 'url';
 }
+
+/** What clients are told of it beyond what it takes to use it (see ports.ts ReplicaFacts). */
+export const Facts = closed({
+  sha1: Type.String(),
+  sha256: Type.String(),
+  xxh128: Type.String(),
+  diskBytes: Type.Number(),
+  clusterBytes: nullable(Type.Number()),
+  compat: nullable(Type.String()),
+  compression: nullable(Type.String()),
+  extendedL2: nullable(Type.Boolean()),
+});
+export type Facts = Static<typeof Facts>;
 
 /** What is known of the bytes once a node has fetched and checked them (see ports.ts ReplicaReport). */
 export const Content = closed({
@@ -40,6 +61,9 @@ export const Content = closed({
   virtualSizeBytes: Type.Number(),
   etag: nullable(Type.String()),
   lastModified: nullable(Type.String()),
+  /** The blob that it is read through; absent: none. */
+  dependsOn: Type.Optional(Type.String()),
+  facts: Type.Optional(Facts),
 });
 export type Content = Static<typeof Content>;
 
@@ -82,10 +106,19 @@ export const BlobState = closed({
       blobId: Type.String(),
       /** That makes it. */
       node: Type.String(),
-      phase: oneOf(['making', 'created', 'failed']),
+      phase: oneOf(['making', 'created', 'failed', 'dropping']),
       failure: nullable(Failure),
+      /** Since when no disk uses it, and when it is dropped for that, ms since the epoch. */
+      idleSinceMs: nullable(Type.Number()),
+      dropAtMs: nullable(Type.Number()),
     }),
   ),
+  /** It uses the blob that it depends on (parent.ts). */
+  isParentHeld: Type.Boolean(),
+  /** When the bytes had come, ms since the epoch. */
+  fetchedAtMs: nullable(Type.Number()),
+  /** When somebody last began, or ceased, to use it. */
+  usedAtMs: nullable(Type.Number()),
   /** How often users have gone, or needed it elsewhere: one that comes back is told again. */
   departures: Type.Integer(),
   /** Last progress that was worth an event, per cent of the step. */
@@ -103,6 +136,8 @@ export const blobChanged = {
   failure: nullable(closed({ code: Type.String(), reason: Type.String() })),
   virtualSizeBytes: Type.Number(),
   sha512: Type.Optional(Type.String()),
+  /** The blob that it is read through, which has to be on the node too. */
+  dependsOn: Type.Optional(Type.String()),
   /** What a disk starts from, if that is another blob. */
   diskBlobId: Type.Optional(Type.String()),
 };
@@ -110,6 +145,8 @@ export const blobChanged = {
 const MESSAGES = {
   /** Fetch these bytes on this node, for this user. */
   create: { source: Source, node: Type.String(), user: Type.String() },
+  /** Outcome of hold-parent. */
+  'parent-held': {},
   fetched: { content: Content },
   progressed: { step: Type.String(), percent: nullable(Type.Integer()) },
   /** Keep it, and tell me (blob-changed) when it is there or has failed, unless I am known. Replies its phase. */
@@ -124,6 +161,8 @@ const MESSAGES = {
   unuse: { user: Type.String() },
   /** Replies its content; null: not known (yet). */
   describe: {},
+  /** Outcome of describe (facts.ts). */
+  described: { facts: Facts },
   /** These have said that they do not use it, or do not exist. */
   'users-gone': { users: Type.Array(Type.String()) },
   /** The nodes that can hold replicas, as somebody sees them now; one that is not named stays as it was known. */
@@ -146,6 +185,9 @@ const MESSAGES = {
   'account-for': accountFor,
   /** Of its transcode. Replies whether that is (still) wanted. */
   'blob-changed': blobChanged,
+  /** How long the transcode that has been idle since then is kept, and that it was given back. */
+  'transcode-idle': { sinceMs: Type.Number(), untilMs: Type.Number() },
+  'transcode-dropped': { blobId: Type.String() },
   /** Calls a fetch off; refused while something uses it. */
   delete: {},
   forgotten: {},

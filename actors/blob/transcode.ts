@@ -3,8 +3,9 @@
 //
 // X1  Made once, when the first disk wants it, on a node where that disk's replica is: then it is there at once.
 // X2  One that could not be made is tried again for the next disk that comes, not by itself: the bytes stay as they are.
+// X4  One that no disk has used for a while is given back, and made again when a disk wants it.
 // X3  Who wants a disk is told of the transcode beside the blob, and has to ask for that itself.
-import { next, type EventDraft, type Step, type Turn } from '../kernel/kind.ts';
+import { next, type EventDraft, type Step, type Turn, type Wanted } from '../kernel/kind.ts';
 import { failure } from '../kernel/object.ts';
 import { randomUuid } from '../kernel/uuid.ts';
 import type { BlobMessage, BlobState, Content } from './state.ts';
@@ -26,7 +27,8 @@ export function wantedAsDisk(state: BlobState, user: string): BlobState {
 /** With a transcode on its way, if one is wanted and can be made. */
 export function withTranscode(step: Step<BlobState>, turn: Turn): Step<BlobState> {
   const { state } = step;
-  if (state?.phase !== 'created' || state.transcode !== null || step.refusal !== null) return step;
+  if (state?.phase !== 'created' || step.refusal !== null) return step;
+  if (state.transcode !== null) return { ...step, state: idleness(state, turn.now) };
   if (!needsTranscode(state.content)) return step;
   const nodes = state.diskUsers.map((user) => state.needs[user] ?? '');
   const node = nodes.find((one) => state.replicas[one]?.phase === 'verified');
@@ -37,8 +39,65 @@ export function withTranscode(step: Step<BlobState>, turn: Turn): Step<BlobState
     message: 'transcode wanted',
     extra: { node, blob_uuid: blobId },
   };
-  const transcode = { blobId, node, phase: 'making', failure: null } as const;
+  const transcode = { blobId, node, phase: 'making', failure: null, ...IN_USE } as const;
   return { ...step, state: { ...state, transcode }, events: [...step.events, event] };
+}
+
+const IN_USE = { idleSinceMs: null, dropAtMs: null };
+
+/** Whether disks use the transcode says for how long none has. */
+function idleness(state: BlobState, now: number): BlobState {
+  const { transcode, diskUsers } = state;
+  if (transcode?.phase !== 'created') return state;
+  const isIdle = diskUsers.length === 0;
+  if (isIdle === (transcode.idleSinceMs !== null)) return state;
+  const times = isIdle ? { idleSinceMs: now, dropAtMs: null } : IN_USE;
+  return { ...state, transcode: { ...transcode, ...times } };
+}
+
+/** How long one may be idle is the cluster's setting. */
+export function transcodeIdle(state: BlobState, message: Of<'transcode-idle'>): Step<BlobState> {
+  const { transcode } = state;
+  if (transcode?.phase !== 'created' || transcode.idleSinceMs !== message.sinceMs) {
+    return next(state);
+  }
+  return next({ ...state, transcode: { ...transcode, dropAtMs: message.untilMs } });
+}
+
+/** When transcodeAt() has something to do; null: never. */
+export function transcodeTimer({ phase, transcode }: BlobState): number | null {
+  return phase === 'created' && transcode?.phase === 'created' ? transcode.dropAtMs : null;
+}
+
+export function transcodeAt(state: BlobState, now: number): BlobState {
+  const { transcode } = state;
+  const dropAtMs = transcodeTimer(state);
+  if (transcode === null || dropAtMs === null || dropAtMs > now) return state;
+  return { ...state, transcode: { ...transcode, phase: 'dropping' } };
+}
+
+/** It was given back: the next disk has another one made. */
+export function transcodeDropped(state: BlobState, blobId: string): Step<BlobState> {
+  const { transcode } = state;
+  if (transcode?.phase !== 'dropping' || transcode.blobId !== blobId) return next(state);
+  const event: EventDraft = {
+    type: 'audit',
+    message: 'transcode dropped, no disk has used it for long',
+    extra: { blob_uuid: blobId },
+  };
+  return next({ ...state, transcode: null }, [event]);
+}
+
+export function transcodeEffect({
+  transcode,
+}: BlobState): Wanted<'make-transcode' | 'time-transcode' | 'drop-transcode'>[] {
+  const lane = 'transcode';
+  const key = transcode?.blobId ?? '';
+  if (transcode?.phase === 'making') return [{ name: 'make-transcode', key, lane }];
+  if (transcode?.phase === 'dropping') return [{ name: 'drop-transcode', key, lane }];
+  if (transcode?.phase !== 'created' || transcode.idleSinceMs === null) return [];
+  const since = String(transcode.idleSinceMs);
+  return transcode.dropAtMs === null ? [{ name: 'time-transcode', key: since, lane }] : [];
 }
 
 /** Replies whether it is (still) the one that is wanted. */

@@ -6,7 +6,12 @@ import { closed, Type, type Static } from '../kernel/schema.ts';
 export const NVRAM = 'nvram';
 
 /** A disk, and the blob that is to hold what is on it. */
-export const SnapshotDisk = closed({ device: Type.String(), blobId: Type.String() });
+export const SnapshotDisk = closed({
+  device: Type.String(),
+  blobId: Type.String(),
+  /** The blob that the disk is based on, of a thin snapshot: only what differs is kept. */
+  baseBlobId: Type.Optional(Type.String()),
+});
 export type SnapshotDisk = Static<typeof SnapshotDisk>;
 
 /** The one named; else all of them; else the first. None when there is no such one. Config drive and CD-ROMs never are. */

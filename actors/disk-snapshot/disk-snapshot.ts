@@ -257,8 +257,9 @@ export const diskSnapshot = defineKind<State, DiskSnapshotMessage, DiskSnapshotE
   onCrash: restartThenPark,
   parked,
   snapshot: {
-    schema: 1,
+    schema: 2,
     decode: decoder('disk snapshot', DiskSnapshotState, 'actor/bad-snapshot'),
-    migrations: {},
+    // All were full.
+    migrations: { 1: (state) => state },
   },
 });

@@ -7,7 +7,7 @@ import { artifactRef, type ArtifactMessage } from '../artifact/state.ts';
 import { instanceRef } from '../instance/state.ts';
 import { decodeProgress } from '../node/disk-copying.ts';
 import { machineRef } from '../node/machine-message.ts';
-import { snapshotUrl } from './devices.ts';
+import { snapshotUrl, type SnapshotDisk } from './devices.ts';
 import type { DiskSnapshotEffect } from './disk-snapshot.ts';
 import type { DiskSnapshotMessage, DiskSnapshotState as State } from './state.ts';
 
@@ -40,8 +40,9 @@ export function diskSnapshotPerformers(): Performers<
     },
     copy,
     keep: async (state, context) => {
-      for (const { artifactId, blobId } of state.disks) {
-        const source = { kind: 'spool', id: blobId } as const;
+      for (const { artifactId, blobId, baseBlobId } of state.disks) {
+        const thin = baseBlobId === undefined ? {} : { dependsOn: baseBlobId };
+        const source = { kind: 'spool', id: blobId, ...thin } as const;
         const addition = { blobId, source, node: state.node };
         const message = { kind: 'add-version', addition } as const;
         await context.ask(artifactRef(artifactId), message).catch((error: unknown) => {
@@ -97,11 +98,16 @@ export function answerOf({
   );
 }
 
+/** As the node is told. */
+function wantedDisk({ device, blobId, baseBlobId }: State['disks'][number]): SnapshotDisk {
+  return { device, blobId, ...(baseBlobId === undefined ? {} : { baseBlobId }) };
+}
+
 /** Asks again and again until it is over: a large disk takes its time. */
 async function copy(state: State, context: Context): Promise<DiskSnapshotMessage> {
   const { instanceId, node } = state;
   const snapshotId = context.self.id;
-  const disks = state.disks.map(({ device, blobId }) => ({ device, blobId }));
+  const disks = state.disks.map(wantedDisk);
   const message = { kind: 'copy-disks', snapshotId, instanceId, disks } as const;
   for (let failures = 0; ;) {
     const asked = heard(context, () => context.ask(machineRef(node ?? ''), message, ASK_MS));

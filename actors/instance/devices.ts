@@ -1,5 +1,6 @@
 // In which order an instance's disks and its config drive stand in the guest (contract: instances 3.1).
 import { deviceName } from '../node/device-name.ts';
+import { baseOf } from './wanted.ts';
 import type { Disk, InstanceState } from './state.ts';
 
 export interface Layout {
@@ -23,4 +24,13 @@ export function layoutDisks(state: Pick<InstanceState, 'disks' | 'configDrive'>)
     }),
     configDrive: hasConfigDrive ? { device: deviceName(bus, 1), bus } : null,
   };
+}
+
+/** What the disk is based on; null: it is blank, or there is no such disk. */
+export function baseOfDevice(
+  state: Pick<InstanceState, 'disks' | 'configDrive'>,
+  device: string,
+): string | null {
+  const found = layoutDisks(state).disks.find((one) => one.device === device);
+  return found === undefined ? null : baseOf(found.disk);
 }

@@ -108,6 +108,9 @@ async function requestImages(state: State, context: Context): Promise<undefined>
       await context.ask(artifactRef(disk.artifactId), { kind: 'await', waiter });
     }
   }
+  for (const { blobId, isReady } of state.below) {
+    if (!isReady) await context.ask(blobRef(blobId), needed(state, waiter, false));
+  }
   const template = templateOf(state);
   if (template !== null && !state.isTemplateReady) {
     await context.ask(blobRef(template), needed(state, waiter, false));
@@ -192,7 +195,8 @@ function stopAwaiting(artifactId: string, context: Context): Promise<unknown> {
 
 function blobIds(state: State): Set<string> {
   const ids = state.disks.flatMap(({ blobId, transcodeId }) => [blobId, transcodeId]);
-  return new Set([...ids, templateOf(state)].filter((id) => id !== null));
+  const below = state.below.map(({ blobId }) => blobId);
+  return new Set([...ids, ...below, templateOf(state)].filter((id) => id !== null));
 }
 
 function artifactIds(state: State): Set<string> {

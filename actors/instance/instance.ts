@@ -74,6 +74,7 @@ export const initial: State = {
   requestedNode: null,
   seed: '',
   disks: [],
+  below: [],
   isTemplateReady: true,
   nics: [],
   node: null,
@@ -258,12 +259,14 @@ export const instance = withMetadata(
     onCrash: restartThenPark,
     parked: crashed,
     snapshot: {
-      schema: 4,
+      schema: 5,
       decode: decoder('instance', InstanceState, 'actor/bad-snapshot'),
       migrations: {
         1: (state) => ({ ...(state as object), nodeBoot: null, observedGeneration: 0 }),
         2: (state) => ({ ...(state as object), operations: [], screenshots: [] }),
         3: (state) => ({ ...(withTranscodes(state) as object), snapshots: [] }),
+        // Disks were based on what is read by itself.
+        4: (state) => ({ ...(state as object), below: [] }),
       },
     },
   }),

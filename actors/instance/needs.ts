@@ -4,7 +4,7 @@ import { failure, type Failure } from '../kernel/object.ts';
 import { clean, isCleaning, mayHaveDomain } from './clean.ts';
 import { fail } from './fail.ts';
 import { isPlugging, plugFailed, plugged } from './plug.ts';
-import { templateOf } from './wanted.ts';
+import { baseOf, templateOf } from './wanted.ts';
 import type { Disk, InstanceMessage, InstanceState, Nic } from './state.ts';
 
 type State = InstanceState;
@@ -87,7 +87,9 @@ export function blobChanged(state: State, message: Of<'blob-changed'>, turn: Tur
   if (state.screenshots.includes(blobId)) return next(state, [], true);
   const isTemplate = templateOf(state) === blobId;
   const isBased =
-    isTemplate || state.disks.some((disk) => disk.blobId === blobId || disk.transcodeId === blobId);
+    isTemplate ||
+    state.disks.some((disk) => disk.blobId === blobId || disk.transcodeId === blobId) ||
+    state.below.some((one) => one.blobId === blobId);
   if (!isBased || state.areImagesReleased || state.phase === 'deleted')
     return next(state, [], false);
   if (state.phase !== 'preflight') return next(state, [], true);
@@ -96,7 +98,18 @@ export function blobChanged(state: State, message: Of<'blob-changed'>, turn: Tur
   }
   const disks = state.disks.map((disk) => startable(disk, message));
   const isTemplateReady = isTemplate || state.isTemplateReady;
-  return { ...advance({ ...state, disks, isTemplateReady }, turn), reply: true };
+  const known = { ...state, disks, isTemplateReady };
+  return { ...advance({ ...known, below: belowOf(known, message) }, turn), reply: true };
+}
+
+/** What is on the node, and what that is read through, which has to be there too. */
+function belowOf({ below, disks }: State, message: Of<'blob-changed'>): State['below'] {
+  const { blobId, dependsOn } = message;
+  const known = below.map((one) => (one.blobId === blobId ? { blobId, isReady: true } : one));
+  if (dependsOn === undefined || known.some((one) => one.blobId === dependsOn)) return known;
+  // Another disk may be based on it, and have been told already.
+  const isReady = disks.some((disk) => disk.isReady && baseOf(disk) === dependsOn);
+  return [...known, { blobId: dependsOn, isReady }];
 }
 
 /** The disk as it is once the blob is on the node: if it starts from another one, that has to be there too. */
@@ -119,6 +132,7 @@ export function advance(state: State, turn: Turn): Step<State> {
   const isReady =
     state.disks.every((disk) => disk.isReady) &&
     state.isTemplateReady &&
+    state.below.every(({ isReady: isThere }) => isThere) &&
     state.nics.every((nic) => nic.phase === 'created');
   if (state.phase !== 'preflight' || !isReady) return next(state);
   const started = { power: 'on', powerOns: 1, generation: 1 } as const;

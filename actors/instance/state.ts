@@ -35,6 +35,9 @@ export const Disk = closed({
 });
 export type Disk = Static<typeof Disk>;
 
+/** A blob that one of its disks is read through, though none is based on it (actors/blob/parent.ts). */
+export const Below = closed({ blobId: Type.String(), isReady: Type.Boolean() });
+
 /** One of its interfaces, as the interface actor last said. */
 export const Nic = closed({
   interfaceId: Type.String(),
@@ -134,6 +137,7 @@ export const InstanceState = closed({
   phase: oneOf(PHASES),
   ...specMembers,
   disks: Type.Array(Disk),
+  below: Type.Array(Below),
   /** The blob that its NVRAM starts from is on its node, or it has none. */
   isTemplateReady: Type.Boolean(),
   nics: Type.Array(Nic),

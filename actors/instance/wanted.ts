@@ -42,7 +42,7 @@ export function effects(state: State): Wanted<InstanceEffect>[] {
   if (state.phase === 'initial') return [{ name: initialEffect(state), key: '' }];
   if (state.phase === 'preflight') {
     return [
-      { name: 'request-images', key: [...state.disks.map(baseOf), templateOf(state)].join() },
+      { name: 'request-images', key: imagesOf(state).join() },
       { name: 'place-interfaces', key: state.node ?? '' },
     ];
   }
@@ -58,6 +58,11 @@ export function effects(state: State): Wanted<InstanceEffect>[] {
     ];
   }
   return state.forgetting ? [{ name: 'forget', key: '' }] : [];
+}
+
+function imagesOf(state: State): (string | null)[] {
+  const below = state.below.map(({ blobId }) => blobId);
+  return [...state.disks.map(baseOf), templateOf(state), ...below];
 }
 
 /** What it starts from, as far as that is known. */

@@ -120,6 +120,8 @@ export type Performers<S, M, E extends string> = Readonly<Record<E, Performer<S,
 export interface Claims {
   /** True when `owner` holds the value afterwards (also when it already did); false when another does. */
   claim(space: string, value: string, owner: Address): Promise<boolean>;
+  /** Who holds it, as `kind/id`; null: nobody. */
+  holder(space: string, value: string): Promise<string | null>;
   /** Quiet when the value is free or somebody else's. */
   release(space: string, value: string, owner: Address): Promise<void>;
 }

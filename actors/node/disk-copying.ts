@@ -31,6 +31,8 @@ export interface DiskCopier {
   ): Promise<void>;
   /** Makes the spool's file of a copy of a disk: compressed, and based on nothing. */
   flatten(path: string, blobId: string, request: Request): Promise<void>;
+  /** The same of what differs from the blob, which has a replica on this machine. */
+  thin(path: string, baseBlobId: string, blobId: string, request: Request): Promise<void>;
   /** Puts a copy into the spool as it is. */
   keep(path: string, blobId: string): Promise<void>;
 }
@@ -183,10 +185,11 @@ export class DiskCopying {
       requireWanted(signal);
       await hypervisor.copyDisks(copies);
       await queues.slot(async () => {
-        for (const [index, { device, path, blobId }] of files.entries()) {
+        for (const [index, { device, path, blobId, baseBlobId }] of files.entries()) {
           requireWanted(signal);
           run.progress = at('compressing', percentOf(index, files.length));
           if (device === NVRAM) await copier.keep(path, blobId);
+          else if (baseBlobId !== undefined) await copier.thin(path, baseBlobId, blobId, wanted);
           else await copier.flatten(path, blobId, wanted);
         }
       });

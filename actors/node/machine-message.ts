@@ -76,6 +76,8 @@ const MESSAGES = {
     offset: Type.Integer({ minimum: 0 }),
     lengthBytes: Type.Integer({ minimum: 0, maximum: PIECE_BYTES }),
   },
+  /** Replies what clients are told of its replica of a blob (Facts). Errors: `image/missing`, `image/unreachable` (come again). */
+  'describe-replica': { blobId: Type.String() },
   /** Replies whether the URL still gives what it gave when it was fetched (actors/artifact/state.ts, SourceVerdict). */
   'check-source': {
     url: Type.String(),

@@ -36,7 +36,8 @@ export function replicaConverger(blobs: BlobStore, router: Router): Converger {
         by,
         coarse(tellProgress),
       );
-      return { ...report };
+      const { facts, ...rest } = report;
+      return facts === undefined ? rest : { ...rest, facts: { ...facts } };
     },
     remove: (blobId, by) => blobs.removeReplica(blobId, by),
   };

@@ -130,6 +130,8 @@ export interface ApiServices {
   readonly zone: string;
   /** What short names of images stand for. */
   readonly imageShortcuts: readonly Shortcut[];
+  /** Of disks, where nobody asked for thin ones. */
+  readonly snapshots: 'full' | 'thin';
   readonly read: ReadModel;
   readonly router: Router;
   readonly clock: Clock;

@@ -30,16 +30,22 @@ const snapshot: Command = {
   flags: {
     all: { type: 'boolean', short: 'a', help: 'all disks at the same moment, not only the first' },
     device: { type: 'string', short: 'd', value: 'DEVICE', help: 'this disk, such as vdc' },
+    thin: { type: 'boolean', help: 'only what differs from the image that the disk started from' },
     'max-versions': { type: 'string', value: 'N', help: 'keep the newest N of each disk (3)' },
     ...WAIT_FLAGS,
   },
-  examples: ['troupe instance snapshot web --all', 'troupe instance snapshot db -d vdc'],
+  examples: [
+    'troupe instance snapshot web --all',
+    'troupe instance snapshot db -d vdc',
+    'troupe instance snapshot web --thin',
+  ],
   notes:
     'Each disk becomes a blob: an instance starts from it with `-d 20@sf://blob/UUID`. Guests with an agent are frozen for the moment of it.',
   run: async (call) => {
     const { flags } = call;
     const body = {
       all: flags.is('all'),
+      ...(flags.is('thin') ? { thin: true } : {}),
       ...(flags.text('device') === undefined ? {} : { device: flags.text('device') }),
       max_versions: flags.number('max-versions', 1) ?? 0,
     };

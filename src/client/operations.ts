@@ -153,6 +153,11 @@ export interface Blob {
   readonly last_used: number | null;
   readonly 'file format'?: string;
   readonly 'virtual size'?: number;
+  readonly 'disk size'?: string;
+  readonly cluster_size?: number;
+  readonly compat?: number;
+  readonly 'compression type'?: string;
+  readonly 'extended l2'?: string;
   readonly 'mime-type'?: string;
   readonly instances?: readonly string[];
 }
@@ -742,6 +747,11 @@ export interface Operations {
       readonly last_used: number | null;
       readonly 'file format'?: string;
       readonly 'virtual size'?: number;
+      readonly 'disk size'?: string;
+      readonly cluster_size?: number;
+      readonly compat?: number;
+      readonly 'compression type'?: string;
+      readonly 'extended l2'?: string;
       readonly 'mime-type'?: string;
       readonly instances: readonly string[];
       readonly artifact_type: string;
@@ -1047,6 +1057,11 @@ export interface Operations {
       readonly last_used: number | null;
       readonly 'file format'?: string;
       readonly 'virtual size'?: number;
+      readonly 'disk size'?: string;
+      readonly cluster_size?: number;
+      readonly compat?: number;
+      readonly 'compression type'?: string;
+      readonly 'extended l2'?: string;
       readonly 'mime-type'?: string;
       readonly instances?: readonly string[];
       readonly index: number;

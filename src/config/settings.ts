@@ -101,6 +101,18 @@ export const SETTINGS = {
     initial: '300',
     help: 'how long a node may be away until its replicas are made elsewhere',
   },
+  'image-transcode-idle': {
+    value: 'SECONDS',
+    initial: '86400',
+    help: 'how long the disk made of a packed or foreign image is kept that nothing uses',
+    isHidden: true,
+  },
+  'snapshot-default': {
+    value: 'KIND',
+    initial: 'full',
+    help: 'full or thin: snapshots of disks of which nobody said',
+    isHidden: true,
+  },
   'image-shortcuts': {
     value: 'TABLE',
     initial: [

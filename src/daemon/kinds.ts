@@ -69,16 +69,18 @@ export function registerKinds(
   runtime.register(
     blob,
     blobPerformers({
+      claims,
       maxSizeBytes: image.maxDownloadBytes,
       fetchTimeoutMs: FETCH_TIMEOUT_MS,
       copies: image.copies,
       patienceMs: image.copyAfterMs,
+      transcodeIdleMs: image.transcodeIdleMs,
       nodes: () => blobNodes(read, isMember),
     }),
   );
   runtime.register(agentOperation, agentOperationPerformers());
   runtime.register(diskSnapshot, diskSnapshotPerformers());
-  runtime.register(artifact, artifactPerformers());
+  runtime.register(artifact, artifactPerformers(claims));
   runtime.register(upload, uploadPerformers());
   runtime.register(
     instance,

@@ -17,6 +17,7 @@ import { Executors, type Converger } from '../../actors/node/executors.ts';
 import { replicaConverger } from '../../actors/node/replica.ts';
 import { keptLog, ManualClock, MemoryJournal, seededRandom, settle } from '../support/kernel.ts';
 import { SimImageDriver } from '../support/sim-images.ts';
+import { MemoryClaims } from './world.ts';
 import { SimMachine } from '../support/sim-machine.ts';
 
 const test = suite('copies of a blob on several machines');
@@ -73,9 +74,17 @@ class World {
     });
     const nodes = () => NAMES.flatMap((node) => this.#view(node));
     const { copies } = this;
-    const fetching = { maxSizeBytes: 2 ** 30, fetchTimeoutMs: 1_800_000 };
-    runtime.register(blob, blobPerformers({ ...fetching, copies, patienceMs: AWAY_MS, nodes }));
-    runtime.register(artifact, artifactPerformers());
+    const claims = new MemoryClaims();
+    const fetching = {
+      maxSizeBytes: 2 ** 30,
+      transcodeIdleMs: 86_400_000,
+      fetchTimeoutMs: 1_800_000,
+    };
+    runtime.register(
+      blob,
+      blobPerformers({ ...fetching, claims, copies, patienceMs: AWAY_MS, nodes }),
+    );
+    runtime.register(artifact, artifactPerformers(claims));
     const reach = (to: { kind: string; id: string }, message: Message, trace: string) => {
       const node = nodeOfExecutor(to.id);
       const executors = this.executors.get(node);

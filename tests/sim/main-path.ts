@@ -186,6 +186,7 @@ export function assertCreated(world: World, where: string): void {
   assert.equal(heldAddresses(stateOf(world, POOL), 'gateway').sort(), poolOf(net), where);
   assertOutside(world, where);
   const expected = [
+    [`content/sha512 of ${URL}`, `blob/${BLOB.id}`],
     [`mac/${nic.mac}`, 'interface/interface-1'],
     [`vni/${net.vni}`, 'network/network-1'],
   ];

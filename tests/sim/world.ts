@@ -75,6 +75,10 @@ export class MemoryClaims implements Claims {
     return this.held.get(key) === formatAddress(owner);
   }
 
+  async holder(space: string, value: string): Promise<string | null> {
+    return this.held.get(`${space}/${value}`) ?? null;
+  }
+
   async release(space: string, value: string, owner: Address): Promise<void> {
     const key = `${space}/${value}`;
     if (this.held.get(key) === formatAddress(owner)) this.held.delete(key);
@@ -245,9 +249,12 @@ export class World {
     runtime.register(network, networkPerformers({ claims, ...net, vtepOf: () => '192.0.2.1' }));
     runtime.register(interfaceKind, interfacePerformers(claims));
     const nodes = () => [{ node: NODE, isUp: true, takesMore: true }];
-    const fetching = { maxSizeBytes: GIB, fetchTimeoutMs: 1_800_000 };
-    runtime.register(blob, blobPerformers({ ...fetching, copies: 2, patienceMs: 300_000, nodes }));
-    runtime.register(artifact, artifactPerformers());
+    const fetching = { maxSizeBytes: GIB, transcodeIdleMs: 86_400_000, fetchTimeoutMs: 1_800_000 };
+    runtime.register(
+      blob,
+      blobPerformers({ ...fetching, claims, copies: 2, patienceMs: 300_000, nodes }),
+    );
+    runtime.register(artifact, artifactPerformers(claims));
     runtime.register(agentOperation, agentOperationPerformers());
     runtime.register(diskSnapshot, diskSnapshotPerformers());
     runtime.register(node, nodePerformers({ carry: () => Promise.resolve() }));

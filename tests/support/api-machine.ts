@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { xxhash128 } from 'hash-wasm';
 import {
   countingSecrets,
   rotated,
@@ -13,8 +14,9 @@ import {
 import { systemClock, type Clock } from '../../actors/kernel/clock.ts';
 import { TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json, JsonObject } from '../../actors/kernel/json.ts';
+import type { ReplicaFacts } from '../../actors/blob/ports.ts';
 import type { SourceVerdict } from '../../actors/artifact/state.ts';
-import type { Address, Message } from '../../actors/kernel/kind.ts';
+import { formatAddress, type Address, type Message } from '../../actors/kernel/kind.ts';
 import type { Claims, EventRecord, StoredSnapshot, TurnWrite } from '../../actors/kernel/ports.ts';
 import type { DiskCopies } from '../../actors/instance/ports.ts';
 import type { DiskCopier } from '../../actors/node/disk-copying.ts';
@@ -96,13 +98,18 @@ export class MemoryClaims implements Claims {
 
   claim(space: string, value: string, owner: Address): Promise<boolean> {
     const key = `${space}/${value}`;
-    const holder = this.#held.get(key) ?? owner.id;
+    const holder = this.#held.get(key) ?? formatAddress(owner);
     this.#held.set(key, holder);
-    return Promise.resolve(holder === owner.id);
+    return Promise.resolve(holder === formatAddress(owner));
   }
 
-  release(space: string, value: string): Promise<void> {
-    this.#held.delete(`${space}/${value}`);
+  holder(space: string, value: string): Promise<string | null> {
+    return Promise.resolve(this.#held.get(`${space}/${value}`) ?? null);
+  }
+
+  release(space: string, value: string, owner: Address): Promise<void> {
+    const key = `${space}/${value}`;
+    if (this.#held.get(key) === formatAddress(owner)) this.#held.delete(key);
     return Promise.resolve();
   }
 }
@@ -167,8 +174,20 @@ export class MemoryFiles {
       ),
     copyDisk: async () => undefined,
     flatten: async (path, blobId) => void this.spooled.set(blobId, Buffer.from(path)),
+    thin: async (path, baseBlobId, blobId) =>
+      void this.spooled.set(blobId, Buffer.from(`${path} over ${baseBlobId}`)),
     keep: async (path, blobId) => void this.spooled.set(blobId, Buffer.from(path)),
   };
+
+  /** As of bytes that an older version kept: found out when it is asked for. */
+  async describe(blobId: string): Promise<ReplicaFacts> {
+    const bytes = this.replicas.get(blobId);
+    if (bytes === undefined) throw new TroupeError('image/missing', `no replica of ${blobId}`);
+    const of = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex');
+    const hashes = { sha1: of('sha1'), sha256: of('sha256'), xxh128: await xxhash128(bytes) };
+    const none = { clusterBytes: null, compat: null, compression: null, extendedL2: null };
+    return { ...hashes, diskBytes: bytes.length, ...none };
+  }
 
   /** What servers say of what was fetched from them. */
   verdict: SourceVerdict = { verdict: 'same' };

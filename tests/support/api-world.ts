@@ -183,6 +183,7 @@ export class ApiWorld {
       node: NODE,
       members,
       zone: ZONE,
+      snapshots: 'full',
       imageShortcuts: [{ pattern: 'debian*', url: 'http://images.test/{name}/v{version}.qcow2' }],
       read: this.read,
       router,
@@ -414,11 +415,11 @@ function registerKinds(runtime: Runtime, read: ReadModel, floatingBlock: string)
     patienceMs: 300_000,
     nodes: () => [{ node: NODE, isUp: true, takesMore: true }],
   };
-  const fetching = { maxSizeBytes: 2 ** 40, fetchTimeoutMs: 10_000 };
-  runtime.register(blob, blobPerformers({ ...fetching, ...copies }));
+  const fetching = { maxSizeBytes: 2 ** 40, transcodeIdleMs: 86_400_000, fetchTimeoutMs: 10_000 };
+  runtime.register(blob, blobPerformers({ ...fetching, claims, ...copies }));
   runtime.register(agentOperation, agentOperationPerformers());
   runtime.register(diskSnapshot, diskSnapshotPerformers());
-  runtime.register(artifact, artifactPerformers());
+  runtime.register(artifact, artifactPerformers(claims));
   runtime.register(upload, uploadPerformers());
   const ports = { candidates: (instanceId: string) => candidates(read, instanceId, () => true) };
   runtime.register(instance, instancePerformers(ports));

@@ -49,6 +49,14 @@ export class SimDiskCopier implements DiskCopier {
     this.#spool(path, blobId, 'qcow2');
   }
 
+  async thin(path: string, baseBlobId: string, blobId: string) {
+    await this.#act('thin', blobId);
+    if (!this.#machine.images.replicas.has(baseBlobId)) {
+      throw new TroupeError('image/missing', `blob ${baseBlobId} has no replica here`);
+    }
+    this.#spool(path, blobId, 'qcow2');
+  }
+
   async keep(path: string, blobId: string) {
     await this.#act('keep', blobId);
     this.#spool(path, blobId, 'raw');

@@ -7,6 +7,7 @@ import type {
   DiskReport,
   DiskSpec,
   DiskStore,
+  ReplicaFacts,
   FileTree,
   ReplicaProgress,
   ReplicaReport,
@@ -92,7 +93,7 @@ export class SimImageDriver implements BlobStore, DiskStore {
           images.partials.delete(blobId);
           throw new TroupeError('image/refused', image.refusal);
         }
-        const report = source.kind === 'peers' ? source.content : reportOf(nameOf(source), image);
+        const report = source.kind === 'peers' ? source.content : reportOf(source, image);
         images.partials.delete(blobId);
         images.replicas.set(blobId, report);
         if (source.kind === 'spool') images.spooled.delete(source.id);
@@ -106,7 +107,9 @@ export class SimImageDriver implements BlobStore, DiskStore {
     await this.#turns.run(blobId, async () => {
       this.#fence(by);
       await this.#act('removeReplica', blobId, by, () => {
-        const user = [...images.disks].find(([, { baseBlobId }]) => baseBlobId === blobId);
+        const user = [...images.disks].find(([, { baseBlobId }]) =>
+          chainOf(images, baseBlobId).includes(blobId),
+        );
         if (user !== undefined) {
           throw new TroupeError('host/locked', `blob ${blobId} is the base of disk ${user[0]}`);
         }
@@ -132,6 +135,9 @@ export class SimImageDriver implements BlobStore, DiskStore {
         const base = baseBlobId === null ? undefined : images.replicas.get(baseBlobId);
         if (baseBlobId !== null && base === undefined)
           throw new TroupeError('image/missing', `there is no replica of blob ${baseBlobId} here`);
+        const hole = chainOf(images, baseBlobId).find((id) => !images.replicas.has(id));
+        if (hole !== undefined)
+          throw new TroupeError('image/missing', `there is no replica of blob ${hole} here`);
         if (base?.format === 'iso') return diskReport(`/blobs/${baseBlobId}.iso`, base);
         const sizeBytes = sizeGiB === null ? (base?.virtualSizeBytes ?? 0) : sizeGiB * GIB;
         if (sizeBytes < (base?.virtualSizeBytes ?? 1))
@@ -231,6 +237,16 @@ export class SimImageDriver implements BlobStore, DiskStore {
   }
 }
 
+/** The blob, and those that it is read through, as far as they are there. */
+function chainOf(images: SimImages, blobId: string | null): string[] {
+  const chain: string[] = [];
+  for (let next: string | null | undefined = blobId; next && !chain.includes(next);) {
+    chain.push(next);
+    next = images.replicas.get(next)?.dependsOn;
+  }
+  return chain;
+}
+
 /** What is to be had there now. */
 function imageAt(images: SimImages, source: ReplicaSource, blobId: string): SimImage | undefined {
   if (source.kind === 'spool') {
@@ -258,9 +274,22 @@ function diskReport(path: string, base: ReplicaReport | undefined): DiskReport {
   return { path, format, media, virtualSizeBytes: base?.virtualSizeBytes ?? GIB };
 }
 
-function reportOf(url: string, image: SimImage): ReplicaReport {
-  const { sizeBytes, virtualSizeBytes, format, etag = null } = image;
-  const content = etag === null ? url : `${url} ${etag}`;
+function factsOf(url: string, { sizeBytes, format }: SimImage): ReplicaFacts {
+  const hashes = { sha1: `sha1 of ${url}`, sha256: `sha256 of ${url}`, xxh128: `xxh128 of ${url}` };
+  const none = { clusterBytes: null, compat: null, compression: null, extendedL2: null };
+  const about = { ...hashes, ...none, diskBytes: sizeBytes };
+  if (format !== 'qcow2') return about;
+  return { ...about, clusterBytes: 65_536, compat: '1.1', compression: 'zlib', extendedL2: false };
+}
+
+function reportOf(
+  source: Exclude<ReplicaSource, { kind: 'peers' }>,
+  image: SimImage,
+): ReplicaReport {
+  const { etag = null } = image;
+  const content = etag === null ? nameOf(source) : `${nameOf(source)} ${etag}`;
+  const dependsOn = source.kind === 'spool' ? source.dependsOn : undefined;
+  const { sizeBytes, virtualSizeBytes, format } = image;
   return {
     sizeBytes,
     sha512: `sha512 of ${content}`,
@@ -272,5 +301,7 @@ function reportOf(url: string, image: SimImage): ReplicaReport {
     virtualSizeBytes,
     etag,
     lastModified: null,
+    ...(dependsOn === undefined ? {} : { dependsOn }),
+    facts: factsOf(content, image),
   };
 }

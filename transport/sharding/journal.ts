@@ -178,6 +178,12 @@ export class StoreClaims implements Claims {
     return found?.op === 'get' && found.entry !== null && holderOf(found.entry) === mine;
   }
 
+  async holder(space: string, value: string): Promise<string | null> {
+    const entry = await this.#store.get(this.#keys.alloc(space, value));
+    const holder = entry === null ? undefined : holderOf(entry);
+    return typeof holder === 'string' ? holder : null;
+  }
+
   async release(space: string, value: string, owner: Address): Promise<void> {
     const key = this.#keys.alloc(space, value);
     const entry = await this.#store.get(key);

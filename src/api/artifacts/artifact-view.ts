@@ -1,5 +1,6 @@
 // An artifact as clients see it (contract: artifacts 2).
 import { OBJECT_VERSIONS } from '../objects/versions.ts';
+import { parentOf } from '../../../actors/blob/parent.ts';
 import type { ArtifactState } from '../../../actors/artifact/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
@@ -70,7 +71,7 @@ function blobSummary(read: ReadModel, blobId: string, withInstances: boolean): J
     uuid: blobId,
     size: found.content?.sizeBytes ?? 0,
     reference_count: found.users.length,
-    depends_on: null,
+    depends_on: parentOf(found),
     ...(withInstances ? { instances: instancesOf(found) } : {}),
   };
 }

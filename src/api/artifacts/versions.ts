@@ -25,7 +25,9 @@ export function versionRoutes(services: ApiServices, read: Find, write: Find): R
         json(
           state.versions.flatMap(({ index, blobId }) => {
             const found = services.read.blobs.get(blobId);
-            return found === undefined ? [] : [{ ...blobView(found, true), index }];
+            return found === undefined
+              ? []
+              : [{ ...blobView(found, services.clock.nowMs(), true), index }];
           }),
         ),
     }),

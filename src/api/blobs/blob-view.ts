@@ -1,5 +1,6 @@
 // A blob as clients see it (contract: artifacts 11.1).
-import type { BlobState } from '../../../actors/blob/state.ts';
+import { parentOf } from '../../../actors/blob/parent.ts';
+import type { BlobState, Content } from '../../../actors/blob/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
@@ -29,6 +30,12 @@ export const blobMembers = {
   /** Absent until the bytes are known. */
   'file format': Type.Optional(Type.String()),
   'virtual size': Type.Optional(Type.Number()),
+  /** On the disk of the node that made it, as people read it: `3.31 GiB`. */
+  'disk size': Type.Optional(Type.String()),
+  cluster_size: Type.Optional(Type.Number()),
+  compat: Type.Optional(Type.Number()),
+  'compression type': Type.Optional(Type.String()),
+  'extended l2': Type.Optional(Type.String()),
   'mime-type': Type.Optional(Type.String()),
   /** Only where one blob is shown. */
   instances: Type.Optional(Type.Array(Type.String())),
@@ -38,8 +45,15 @@ export const BlobView = closed(blobMembers);
 /** A version of an artifact: its blob, and its number. */
 export const VersionView = closed({ ...blobMembers, index: Type.Integer() });
 
-export function blobView({ id, state }: ReadObject<BlobState>, withInstances: boolean): JsonObject {
-  const { content, users, sinceMs } = state;
+/** `nowMs`: what is used is last used now. */
+export function blobView(
+  { id, state }: ReadObject<BlobState>,
+  nowMs: number,
+  withInstances: boolean,
+): JsonObject {
+  const { content, users, sinceMs, fetchedAtMs, usedAtMs } = state;
+  const cameMs = fetchedAtMs ?? sinceMs;
+  const usedMs = users.length > 0 ? nowMs : usedAtMs;
   const modifiedMs = Date.parse(content?.lastModified ?? '');
   return {
     uuid: id,
@@ -47,23 +61,46 @@ export function blobView({ id, state }: ReadObject<BlobState>, withInstances: bo
     metadata: state.metadata as JsonObject,
     version: VERSION,
     size: content?.sizeBytes ?? 0,
-    modified: (Number.isNaN(modifiedMs) ? sinceMs : modifiedMs) / 1000,
-    fetched_at: sinceMs / 1000,
-    depends_on: null,
+    modified: (Number.isNaN(modifiedMs) ? cameMs : modifiedMs) / 1000,
+    fetched_at: cameMs / 1000,
+    depends_on: parentOf(state),
     transcodes: transcodesOf(state),
     locations: holdersOf(state),
     reference_count: users.length,
     sha512: content?.sha512 ?? null,
-    last_used: users.length === 0 ? null : sinceMs / 1000,
-    ...(content === null
-      ? {}
-      : {
-          'file format': content.format === 'iso' ? 'raw' : content.format,
-          'virtual size': content.virtualSizeBytes,
-          'mime-type': content.mimeType,
-        }),
+    last_used: usedMs === null ? null : usedMs / 1000,
+    ...(content === null ? {} : imageDetails(content)),
     ...(withInstances ? { instances: instancesOf(state) } : {}),
   };
+}
+
+/** As qemu-img prints them (contract: artifacts 11.1). */
+function imageDetails({ format, virtualSizeBytes, mimeType, facts }: Content): JsonObject {
+  const known = {
+    'file format': format === 'iso' ? 'raw' : format,
+    'virtual size': virtualSizeBytes,
+    'mime-type': mimeType,
+  };
+  if (facts === undefined) return known;
+  const { diskBytes, clusterBytes, compat, compression, extendedL2 } = facts;
+  return {
+    ...known,
+    'disk size': sizeText(diskBytes),
+    ...(clusterBytes === null ? {} : { cluster_size: clusterBytes }),
+    ...(compat === null ? {} : { compat: Number(compat) }),
+    ...(compression === null ? {} : { 'compression type': compression }),
+    ...(extendedL2 === null ? {} : { 'extended l2': String(extendedL2) }),
+  };
+}
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
+
+/** Three significant digits, and the next unit from a thousand on. */
+export function sizeText(bytes: number): string {
+  const rounded = (value: number) => Number(value.toPrecision(3));
+  let unit = 0;
+  for (; rounded(bytes / 1024 ** unit) >= 1000 && unit < UNITS.length - 1;) unit++;
+  return `${rounded(bytes / 1024 ** unit)} ${UNITS[unit]}`;
 }
 
 /** Nodes with a verified replica, in order of name. */

@@ -17,14 +17,15 @@ const EXTENT = {
 };
 
 type HashOf = (state: BlobState) => string | undefined;
-/** Hashes that blobs are known by; the others that clients may name are never found. */
+/** Hashes that blobs are known by: of the bytes as they are kept. */
 const HASHES: Readonly<Record<string, HashOf>> = {
   sha512: ({ content }) => content?.sha512,
-  // Of what came, which is what is kept unless it was converted.
+  sha1: ({ content }) => content?.facts?.sha1,
+  xxh128: ({ content }) => content?.facts?.xxh128,
+  // Of one of an older version, that of what came, which is what is kept unless it was converted.
   sha256: ({ content }) =>
-    content?.sourceSizeBytes === content?.sizeBytes ? content?.sourceSha256 : undefined,
-  sha1: () => undefined,
-  xxh128: () => undefined,
+    content?.facts?.sha256 ??
+    (content?.sourceSizeBytes === content?.sizeBytes ? content?.sourceSha256 : undefined),
 };
 
 export function blobFinder({ read }: ApiServices): Finder<ReadObject<BlobState>> {
@@ -36,7 +37,7 @@ export function blobFinder({ read }: ApiServices): Finder<ReadObject<BlobState>>
 }
 
 export function blobRoutes(services: ApiServices): Route[] {
-  const { read } = services;
+  const { read, clock } = services;
   const object = blobFinder(services);
   return [
     route('GET /blobs', {
@@ -51,14 +52,14 @@ export function blobRoutes(services: ApiServices): Route[] {
             state.phase !== 'deleted' &&
             (!node || holdersOf(state).includes(node)),
         );
-        return json(shown.map((one) => blobView(one, false)));
+        return json(shown.map((one) => blobView(one, clock.nowMs(), false)));
       },
     }),
     route('GET /blobs/:blob_uuid', {
       summary: 'One blob, with the instances that use it',
       answer: { json: BlobView },
       object,
-      handle: ({ object: found }) => json(blobView(found, true)),
+      handle: ({ object: found }) => json(blobView(found, clock.nowMs(), true)),
     }),
     dataRoute(services, object),
     hashRoute(services),
@@ -91,7 +92,7 @@ function amount(query: URLSearchParams, name: string): number {
 }
 
 /** Nothing found is `null`, with 200: what uploads of old depend on (contract: artifacts 11.4). */
-function hashRoute({ read }: ApiServices): Route {
+function hashRoute({ read, clock }: ApiServices): Route {
   return route('GET /blob_checksums/:algorithm/:hash', {
     summary: 'The blob that has this hash, or null',
     answer: { json: nullable(BlobView) },
@@ -102,7 +103,7 @@ function hashRoute({ read }: ApiServices): Route {
       const wanted = params['hash'];
       for (const one of read.blobs.all()) {
         if (one.state.phase === 'created' && hashOf(one.state) === wanted) {
-          return json(blobView(one, true));
+          return json(blobView(one, clock.nowMs(), true));
         }
       }
       return json(null);

@@ -23,9 +23,10 @@ const WORDS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   blobs: {
     'blob-metadata': METADATA.map((method) => `${method} /blobs/:uuid/metadata`),
     'blob-search-by-hash': ['GET /blob_checksums/:algorithm/:hash'],
-    // Not blob-data-limit: clients that see it read large blobs in an endless loop (contract: artifacts 11.8). And no hashes
-    // that blobs are not known by.
+    // Not blob-data-limit: clients that see it read large blobs in an endless loop (contract: artifacts 11.8).
+    'blob-hash-sha1': ['GET /blob_checksums/:algorithm/:hash'],
     'blob-hash-sha256': ['GET /blob_checksums/:algorithm/:hash'],
+    'blob-hash-xxh128': ['GET /blob_checksums/:algorithm/:hash'],
   },
   events: {
     'events-by-type': [`GET ${INSTANCE}/events`, 'GET /networks/:ref/events'],

@@ -2,6 +2,7 @@
 import type { ArtifactState } from '../../../actors/artifact/state.ts';
 import { chooseDevices, NVRAM, snapshotUrl } from '../../../actors/disk-snapshot/devices.ts';
 import { answerOf, artifactOf } from '../../../actors/disk-snapshot/effects.ts';
+import { baseOfDevice } from '../../../actors/instance/devices.ts';
 import { diskSnapshotRef } from '../../../actors/disk-snapshot/state.ts';
 import type { InstanceState } from '../../../actors/instance/state.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
@@ -54,16 +55,15 @@ export function snapshotRoutes(services: ApiServices, object: FindInstance): Rou
         thin: optional(Type.Boolean()),
       },
       handle: ({ object: instance, body, ...request }) => {
-        if (body.thin === true) {
-          throw badRequest('thin snapshots are not there yet: leave `thin` out');
-        }
         const maxVersions = maxVersionsOf(body.max_versions);
         requireCreated(instance);
         const { all } = body;
         // Clients with fixed types send an empty name for none.
         const device = body.device === '' ? null : (body.device ?? null);
         const devices = chooseDevices(instance.state, { all: all === true, device });
-        return ask(services, { instance, devices, maxVersions }, request);
+        // As in the contract, `false` does not mean full where thin is the default.
+        const isThin = body.thin === true || services.snapshots === 'thin';
+        return ask(services, { instance, devices, maxVersions, isThin }, request);
       },
     }),
     route('GET /instances/:instance_ref/snapshot', {
@@ -93,14 +93,19 @@ async function ask(
     instance,
     devices,
     maxVersions,
-  }: { instance: Instance; devices: readonly string[]; maxVersions: number },
+    isThin,
+  }: { instance: Instance; devices: readonly string[]; maxVersions: number; isThin: boolean },
   { trace, newId }: Pick<ApiRequest<unknown>, 'trace' | 'newId'>,
 ): Promise<Answer> {
   if (devices.length === 0) return json({});
   const { namespace } = instance.state;
   const disks = devices.map((device) => {
     const sought = { type: 'snapshot', url: snapshotUrl(instance.id, device), namespace } as const;
-    return { device, artifactId: artifactIdFor(services, sought), blobId: newId() };
+    const artifactId = artifactIdFor(services, sought);
+    // A blank disk, or the NVRAM, has nothing to differ from.
+    const baseBlobId = isThin ? baseOfDevice(instance.state, device) : null;
+    const thin = baseBlobId === null ? {} : { baseBlobId };
+    return { device, artifactId, blobId: newId(), ...thin };
   });
   const what = { namespace, instanceId: instance.id, maxVersions, disks };
   const message = { kind: 'create', ...what } as const;
@@ -113,7 +118,7 @@ async function ask(
 }
 
 /** Of all devices that it has, or has had snapshots of; deleted ones until they are forgotten. */
-function snapshotViews({ read }: ApiServices, { id, state }: Instance): JsonObject[] {
+function snapshotViews({ read, clock }: ApiServices, { id, state }: Instance): JsonObject[] {
   const devices = [...state.builtDisks.map(({ device }) => device), NVRAM];
   return devices.flatMap((device) =>
     read.artifacts
@@ -122,7 +127,9 @@ function snapshotViews({ read }: ApiServices, { id, state }: Instance): JsonObje
       .flatMap((artifact) =>
         artifact.state.versions.flatMap(({ blobId }) => {
           const blob = read.blobs.get(blobId);
-          return blob === undefined ? [] : [snapshotView(artifact, blobView(blob, true), device)];
+          return blob === undefined
+            ? []
+            : [snapshotView(artifact, blobView(blob, clock.nowMs(), true), device)];
         }),
       ),
   );

@@ -1,5 +1,6 @@
 // Bytes of blobs, and of what is to become one, on this machine's disk.
 import type { SourceVerdict } from '../../../actors/artifact/state.ts';
+import type { ReplicaFacts } from '../../../actors/blob/ports.ts';
 import type { HeldReplica } from '../../drivers/image/held-replica.ts';
 import type { KnownSource } from '../../drivers/image/source-check.ts';
 import type { Spool } from '../../drivers/image/spool.ts';
@@ -8,13 +9,20 @@ import type { Handlers } from './handlers.ts';
 export interface MachineFiles {
   readonly spool: Pick<Spool, 'write' | 'resize' | 'size' | 'remove'>;
   open(blobId: string): Promise<Pick<HeldReplica, 'sizeBytes' | 'read' | 'close'>>;
+  describe(blobId: string, trace: string): Promise<ReplicaFacts>;
   checkSource(known: KnownSource): Promise<SourceVerdict>;
 }
 
 export function fileHandlers(
   files: MachineFiles,
 ): Handlers<
-  'spool-write' | 'spool-resize' | 'spool-size' | 'spool-remove' | 'read-replica' | 'check-source'
+  | 'spool-write'
+  | 'spool-resize'
+  | 'spool-size'
+  | 'spool-remove'
+  | 'read-replica'
+  | 'describe-replica'
+  | 'check-source'
 > {
   const { spool } = files;
   return {
@@ -23,6 +31,7 @@ export function fileHandlers(
     'spool-size': ({ id }) => spool.size(id),
     'spool-remove': ({ id }) => spool.remove(id),
     'read-replica': (message) => readReplica(files, message),
+    'describe-replica': ({ blobId }, trace) => files.describe(blobId, trace),
     'check-source': (message) => files.checkSource(message),
   };
 }

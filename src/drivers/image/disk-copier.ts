@@ -2,16 +2,19 @@
 //
 // X1  A copy has a name that starts with a dot, in the instance's folder: it goes with its instance, when the daemon starts,
 //     and whatever becomes of the work it is made for.
-// X2  What gets its name in the spool is complete: one qcow2 without a chain, or the bytes as they are.
+// X2  What gets its name in the spool is complete: one qcow2 without a chain, or over one blob that it names by a path from
+//     its own place; or the bytes as they are.
 // X3  The reserve of the disk is kept: work that would go below is called off.
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asDiskFull, requireSpace } from './disk-space.ts';
 import { publish, sync } from './durable.ts';
 import { watchGrowth } from './growth.ts';
-import type { Layout } from './layout.ts';
+import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { Layout } from './layout.ts';
 import type { QemuImg, Request } from './qemu-img.ts';
-import { LONG, type RunTool } from './tool.ts';
+import { readReport } from './replica-report.ts';
+import { LONG, type RunTool, type ToolLimits } from './tool.ts';
 
 export interface DiskCopierOptions {
   readonly layout: Layout;
@@ -68,14 +71,43 @@ export class DiskCopier {
 
   /** Makes the spool's file of a copy of a disk. */
   async flatten(path: string, blobId: string, request: Request): Promise<void> {
-    const { layout, qemuImg, minFreeBytes: reserveBytes } = this.#options;
-    const { trace, signal } = request;
+    const { qemuImg } = this.#options;
+    await this.#spooled(blobId, request, (half, limited) => qemuImg.flatten(path, half, limited));
+  }
+
+  /** The same of what differs from the blob, by which it is read from then on. Errors: `image/missing` without a replica. */
+  async thin(path: string, baseBlobId: string, blobId: string, request: Request): Promise<void> {
+    const { layout, qemuImg } = this.#options;
+    const report = await readReport(layout.replica(baseBlobId));
+    if (report === null) {
+      const text = `blob ${baseBlobId}, which the disk is based on, has no replica here`;
+      throw new TroupeError('image/missing', text);
+    }
+    const { format } = report;
+    const name = Layout.fromChild(baseBlobId, format);
+    const base = { path: layout.replicaImage(baseBlobId, format), format, name };
+    const scratch = `${path}-changes`;
+    try {
+      await this.#spooled(blobId, request, (half, limited) =>
+        qemuImg.extractChanges(path, half, base, { ...limited, scratch }),
+      );
+    } finally {
+      await rm(scratch, { force: true });
+    }
+  }
+
+  async #spooled(
+    blobId: string,
+    { trace, signal }: Request,
+    make: (half: string, request: Request & { readonly limits: ToolLimits }) => Promise<void>,
+  ): Promise<void> {
+    const { layout, minFreeBytes: reserveBytes } = this.#options;
     const half = join(layout.spool, `.${blobId}`);
     try {
       await requireSpace(layout.spool, 0, reserveBytes);
       const growth = { path: half, dir: layout.spool, reserveBytes, signal };
       await watchGrowth({ ...growth, onBytes: () => undefined }, (inner) =>
-        qemuImg.flatten(path, half, { trace, signal: inner, limits: FLATTENING }),
+        make(half, { trace, signal: inner, limits: FLATTENING }),
       );
       await sync(half);
       await publish(half, layout.spooled(blobId));

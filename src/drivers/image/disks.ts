@@ -7,7 +7,13 @@
 import { constants, existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { DiskReport, DiskSpec, DiskStore, FileTree } from '../../../actors/blob/ports.ts';
+import type {
+  DiskReport,
+  DiskSpec,
+  DiskStore,
+  FileTree,
+  ReplicaReport,
+} from '../../../actors/blob/ports.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { formatAddress } from '../../../actors/kernel/kind.ts';
 import type { WantedBy } from '../../../actors/network/ports.ts';
@@ -37,6 +43,8 @@ interface Base {
   readonly path: string;
   readonly format: 'qcow2' | 'iso' | 'raw';
   readonly virtualSizeBytes: number;
+  /** The blobs that it is read through, nearest first. */
+  readonly below: readonly string[];
 }
 
 const GIB = 2 ** 30;
@@ -157,7 +165,7 @@ export class Disks implements DiskStore {
     const { qemuImg, minFreeBytes } = this.#options;
     const dir = dirname(path);
     const half = join(dir, `.${spec.device}.qcow2`);
-    this.#record(DISK, `${spec.instanceId}/${spec.device}`, by, { base: spec.baseBlobId ?? '' });
+    this.#record(DISK, `${spec.instanceId}/${spec.device}`, by, usedBy(spec, disk.base));
     await mkdir(dir, { recursive: true, mode: 0o700 });
     await requireSpace(dir, 0, minFreeBytes);
     await rm(half, { force: true });
@@ -175,23 +183,30 @@ export class Disks implements DiskStore {
 
   #attachISO(spec: DiskSpec, base: Base, by: WantedBy): DiskReport {
     const { path, virtualSizeBytes } = base;
-    this.#record(DISK, `${spec.instanceId}/${spec.device}`, by, { base: spec.baseBlobId ?? '' });
+    this.#record(DISK, `${spec.instanceId}/${spec.device}`, by, usedBy(spec, base));
     return { path, format: 'raw', media: 'cdrom', virtualSizeBytes };
   }
 
   async #base(baseBlobId: string): Promise<Base> {
-    const report = await this.#options.replicas.report(baseBlobId);
-    if (report === null) {
-      throw new TroupeError('image/missing', `blob ${baseBlobId} has no replica on this machine`, {
-        blob: baseBlobId,
-      });
+    const { format, virtualSizeBytes, dependsOn } = await this.#report(baseBlobId);
+    const below: string[] = [];
+    for (let next = dependsOn; next !== undefined && !below.includes(next);) {
+      below.push(next);
+      next = (await this.#report(next)).dependsOn;
     }
-    const { format, virtualSizeBytes } = report;
     return {
       path: this.#options.layout.replicaImage(baseBlobId, format),
       format,
       virtualSizeBytes,
+      below,
     };
+  }
+
+  async #report(blobId: string): Promise<ReplicaReport> {
+    const report = await this.#options.replicas.report(blobId);
+    if (report !== null) return report;
+    const text = `blob ${blobId} has no replica on this machine`;
+    throw new TroupeError('image/missing', text, { blob: blobId });
   }
 
   #record(resource: string, name: string, by: WantedBy, detail: Record<string, string>): void {
@@ -199,6 +214,12 @@ export class Disks implements DiskStore {
     const owner = formatAddress(by.owner);
     this.#options.ledger.record({ resource, name, owner, epoch, generation, trace, detail });
   }
+}
+
+/** What the ledger says of a disk: by these, replicas are kept that it is read through. */
+function usedBy({ baseBlobId }: DiskSpec, base: Base | null): Record<string, string> {
+  const below = base?.below ?? [];
+  return { base: baseBlobId ?? '', ...(below.length === 0 ? {} : { below: below.join() }) };
 }
 
 /** Throws `image/too-small-disk` when the wanted size cannot hold the base, or there is neither. */

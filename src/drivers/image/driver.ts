@@ -5,16 +5,19 @@ import type {
   DiskSpec,
   DiskStore,
   FileTree,
+  ReplicaFacts,
   ReplicaProgress,
   ReplicaReport,
   ReplicaSpec,
 } from '../../../actors/blob/ports.ts';
 import type { SourceVerdict } from '../../../actors/artifact/state.ts';
+import { TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type { WantedBy } from '../../../actors/network/ports.ts';
 import type { Exec } from '../exec.ts';
 import type { Ledger } from '../ledger.ts';
 import { Disks } from './disks.ts';
+import { Describer } from './describer.ts';
 import { DiskCopier } from './disk-copier.ts';
 import { DEFAULT_TIMING, type DownloadTiming } from './download.ts';
 import { DEFAULT_FETCH_POLICY, DestinationCheck, type FetchPolicy } from './fetch-policy.ts';
@@ -60,6 +63,7 @@ export class ImageDriver implements BlobStore, DiskStore {
   readonly layout: Layout;
   readonly #replicas: Replicas;
   readonly #disks: Disks;
+  readonly #describer: Describer;
   readonly #fetching: { readonly policy: FetchPolicy; readonly answerTimeoutMs: number };
   readonly #closing = new AbortController();
   readonly spool: Spool;
@@ -77,6 +81,7 @@ export class ImageDriver implements BlobStore, DiskStore {
     this.#fetching = { policy, answerTimeoutMs: timing.answerTimeoutMs };
     this.#replicas = new Replicas({ ...tools, log, policy, timing });
     this.#disks = new Disks({ ...tools, replicas: this.#replicas });
+    this.#describer = new Describer({ ...tools, log });
     this.spool = new Spool(this.layout, limits.minFreeBytes);
     this.copier = new DiskCopier(tools);
   }
@@ -91,7 +96,8 @@ export class ImageDriver implements BlobStore, DiskStore {
   /** Calls off what runs, waits for its end. Downloads go on after the next start. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.all([this.#replicas.close(), this.#disks.close(), this.spool.close()]);
+    const parts = [this.#replicas, this.#disks, this.#describer, this.spool];
+    await Promise.all(parts.map((part) => part.close()));
   }
 
   ensureReplica(
@@ -130,6 +136,16 @@ export class ImageDriver implements BlobStore, DiskStore {
   /** Reads all of a replica again and compares its hash. Throws `image/missing` when there is none. */
   verify(blobId: string, signal: AbortSignal): Promise<Verdict> {
     return this.#replicas.verify(blobId, signal);
+  }
+
+  /**
+   * What clients are told of a replica. Errors: `image/missing`, `image/damaged`; `image/unreachable` while it is being
+   * found out, of one that an older version made: come again.
+   */
+  async describe(blobId: string, trace: string): Promise<ReplicaFacts> {
+    const report = await this.#replicas.report(blobId);
+    if (report !== null) return await this.#describer.facts(blobId, report, trace);
+    throw new TroupeError('image/missing', `there is no replica of blob ${blobId} here`);
   }
 
   ensureDisk(spec: DiskSpec, by: WantedBy): Promise<DiskReport> {

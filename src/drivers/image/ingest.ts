@@ -7,6 +7,7 @@ import { link, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type {
   BlobSource,
+  ReplicaFacts,
   ReplicaProgress,
   ReplicaReport,
   ReplicaSpec,
@@ -15,12 +16,15 @@ import { codeOf, TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type { DownloadTiming } from './download.ts';
 import type { FetchPolicy } from './fetch-policy.ts';
+import { factsOf } from './facts.ts';
 import { copyFile } from './file-source.ts';
 import { watchGrowth } from './growth.ts';
 import type { Hashed } from './hash-file.ts';
-import { identify, inspect, type Inspection } from './inspect.ts';
+import { identify, inspect, sampleOf, type Inspection } from './inspect.ts';
 import { imageName, type KeptFormat, type Layout } from './layout.ts';
 import { HEAD_BYTES } from './image-format.ts';
+import { linkedKind } from './linked.ts';
+import { mimeOf } from './mime.ts';
 import { readQcow2Header } from './qcow2-header.ts';
 import type { QemuImg, Request } from './qemu-img.ts';
 import { readReport } from './replica-report.ts';
@@ -40,6 +44,8 @@ export interface IngestTools {
   readonly minFreeBytes: number;
   readonly maxVirtualSizeBytes: number;
 }
+
+type SpoolSource = Extract<BlobSource, { kind: 'spool' }>;
 
 /** A replica whose bytes come from outside the cluster. */
 export type IngestSpec = ReplicaSpec & { readonly source: BlobSource };
@@ -77,7 +83,7 @@ export class Ingest {
 
   async run(): Promise<ReplicaReport> {
     await this.#prepare();
-    if (this.#spec.source.kind === 'spool') return await this.#keepSpooled(this.#spec.source.id);
+    if (this.#spec.source.kind === 'spool') return await this.#keepSpooled(this.#spec.source);
     const came = await this.#fetch();
     this.#step('checking', 0, null);
     const { path, mimeType, inspection } = await this.#check();
@@ -85,23 +91,25 @@ export class Ingest {
     const ready = join(this.#dir, 'ready');
     await mkdir(ready);
     const image = join(ready, imageName(format));
-    const hashes = inspection.isKept
+    const { sourceSha256, kept } = inspection.isKept
       ? await this.#keep(path, image, came)
       : await this.#convert(path, image, came, inspection);
-    this.#requireExpected(hashes.sha512);
+    const { sizeBytes, chunkDigests } = kept;
+    const { sha512 } = kept.digests;
+    this.#requireExpected(sha512);
     const report: ReplicaReport = {
-      sizeBytes: hashes.sizeBytes,
-      sha512: hashes.sha512,
+      sizeBytes,
+      sha512,
       sourceSizeBytes: came.sizeBytes,
-      sourceSha256: hashes.sha256,
+      sourceSha256,
       sourceFormat: inspection.format,
       format,
       mimeType,
-      virtualSizeBytes: format === 'iso' ? hashes.sizeBytes : await virtualSizeOf(image),
+      virtualSizeBytes: format === 'iso' ? sizeBytes : await virtualSizeOf(image),
       etag: came.etag,
       lastModified: came.lastModified,
+      facts: await this.#facts({ path: image, format }, kept),
     };
-    const { chunkDigests } = hashes;
     const { layout } = this.#tools;
     const done = { dir: ready, report, chunkDigests };
     await publishReplica(layout, this.#spec.blobId, done, this.#request.signal);
@@ -109,26 +117,22 @@ export class Ingest {
   }
 
   /** What it is decides only what it can be used for: its owner gets back the bytes that were sent. */
-  async #keepSpooled(id: string): Promise<ReplicaReport> {
+  async #keepSpooled({ id, dependsOn }: SpoolSource): Promise<ReplicaReport> {
     const spooled = this.#tools.layout.spooled(id);
     const ready = join(this.#dir, 'ready');
     await mkdir(ready);
-    const { format, sourceFormat, mimeType } = await this.#kindOf(spooled, id);
+    const { format, sourceFormat, mimeType } = await this.#kindOf(spooled, id, dependsOn);
     const image = join(ready, imageName(format));
     await link(spooled, image);
     const { signal } = this.#request;
-    const [sha256, kept] = await together(
-      signal,
-      (inner) =>
-        hashApart({ path: image, algorithm: 'sha256' }, { signal: inner, onProgress: ignore }),
-      (inner) => this.#settle(image, inner),
-    );
-    this.#requireExpected(kept.digest);
+    const kept = await this.#settle(image, signal);
+    const { sha256, sha512 } = kept.digests;
+    this.#requireExpected(sha512);
     const report: ReplicaReport = {
       sizeBytes: kept.sizeBytes,
-      sha512: kept.digest,
+      sha512,
       sourceSizeBytes: kept.sizeBytes,
-      sourceSha256: sha256.digest,
+      sourceSha256: sha256,
       sourceFormat,
       format,
       mimeType,
@@ -136,6 +140,8 @@ export class Ingest {
         format === 'qcow2' ? await virtualSizeOf(image) : wholeSectors(kept.sizeBytes),
       etag: null,
       lastModified: null,
+      ...(dependsOn === undefined ? {} : { dependsOn }),
+      facts: await this.#facts({ path: image, format }, kept),
     };
     const done = { dir: ready, report, chunkDigests: kept.chunkDigests };
     await publishReplica(this.#tools.layout, this.#spec.blobId, done, signal);
@@ -147,17 +153,18 @@ export class Ingest {
    * A clean qcow2 or an ISO when it is one; else raw, which QEMU is told, so that nothing in it is ever followed. What it
    * was brought as tells whether a disk can start from it as it is.
    */
-  async #kindOf(path: string, id: string): Promise<Kind> {
+  async #kindOf(path: string, id: string, dependsOn?: string): Promise<Kind> {
     let found;
     try {
+      if (dependsOn !== undefined) return await linkedKind(path, dependsOn);
       found = await identify(path);
     } catch (error) {
       if (isAbsent(error)) {
         const text = `the bytes of ${id} are not on this node any more: bring them again`;
         throw new TroupeError('image/refused', text, {}, error);
       }
-      if (codeOf(error) !== 'image/refused') throw error;
-      return { format: 'raw', sourceFormat: NO_DISK, mimeType: UNKNOWN };
+      if (codeOf(error) !== 'image/refused' || dependsOn !== undefined) throw error;
+      return { format: 'raw', sourceFormat: NO_DISK, mimeType: mimeOf(await sampleOf(path)) };
     }
     const { mimeType } = found;
     const sourceFormat = found.kind === 'packed' ? found.packing : found.format;
@@ -251,12 +258,17 @@ export class Ingest {
 
   async #keep(path: string, image: string, came: Came): Promise<Hashes> {
     await link(path, image);
-    const [sha256, kept] = await together(
+    const isAsItCame = path === this.#source;
+    if (isAsItCame) {
+      const kept = await this.#settle(image, this.#request.signal, came.sha256);
+      return { sourceSha256: kept.digests.sha256, kept };
+    }
+    const [sourceSha256, kept] = await together(
       this.#request.signal,
       (signal) => this.#sourceHash(came, signal),
       (signal) => this.#settle(image, signal),
     );
-    return hashesOf(sha256, kept);
+    return { sourceSha256, kept };
   }
 
   async #convert(
@@ -269,7 +281,7 @@ export class Ingest {
     const fileBytes = Math.ceil(virtualSizeBytes * 1.01) + 16 * 2 ** 20;
     const { trace } = this.#request;
     const limits = { ...LONG, fileBytes };
-    const [sha256] = await together(
+    const [sourceSha256] = await together(
       this.#request.signal,
       (signal) => this.#sourceHash(came, signal),
       (outer) =>
@@ -281,19 +293,21 @@ export class Ingest {
           outer,
         ),
     );
-    const kept = await this.#settle(image, this.#request.signal);
-    return hashesOf(sha256, kept);
+    return { sourceSha256, kept: await this.#settle(image, this.#request.signal) };
   }
 
   async #sourceHash(came: Came, signal: AbortSignal): Promise<string> {
     if (came.sha256 !== null) return came.sha256;
-    return (
-      await hashApart({ path: this.#source, algorithm: 'sha256' }, { signal, onProgress: ignore })
-    ).digest;
+    const request = { path: this.#source, algorithms: ['sha256'] } as const;
+    return (await hashApart(request, { signal, onProgress: ignore })).digests.sha256;
   }
 
-  #settle(path: string, signal: AbortSignal): Promise<Hashed> {
-    return settle(path, signal, (done, total) => this.#step('hashing', done, total));
+  #settle(path: string, signal: AbortSignal, sha256: string | null = null): Promise<Hashed> {
+    return settle(path, signal, (done, total) => this.#step('hashing', done, total), sha256);
+  }
+
+  #facts(image: { path: string; format: KeptFormat }, { digests }: Hashed): Promise<ReplicaFacts> {
+    return factsOf(image, digests, { qemuImg: this.#tools.qemuImg, ...this.#request });
   }
 
   #watched<T>(
@@ -323,22 +337,16 @@ export class Ingest {
 }
 
 interface Hashes {
-  readonly sha256: string;
-  readonly sha512: string;
-  readonly sizeBytes: number;
-  readonly chunkDigests: Uint8Array;
+  /** Of what came. */
+  readonly sourceSha256: string;
+  readonly kept: Hashed;
 }
 
-function hashesOf(sha256: string, { digest, sizeBytes, chunkDigests }: Hashed): Hashes {
-  return { sha256, sha512: digest, sizeBytes, chunkDigests };
-}
-
-const UNKNOWN = 'application/octet-stream';
 /** Bytes of which no disk can be made: text, archives, what is cut off. */
 const NO_DISK = 'other';
 
 /** What bytes are that were brought. */
-interface Kind {
+export interface Kind {
   readonly format: KeptFormat;
   readonly sourceFormat: string;
   readonly mimeType: string;

@@ -108,7 +108,8 @@ function refusal(reason: string, cause?: unknown): TroupeError {
   return new TroupeError('image/refused', `the image is refused: ${reason}`, {}, cause);
 }
 
-async function sampleOf(path: string): Promise<Sample> {
+/** Errors: those of the file system. */
+export async function sampleOf(path: string): Promise<Sample> {
   await using file = await open(path, 'r');
   const { size: sizeBytes } = await file.stat();
   const head = Buffer.alloc(Math.min(HEAD_BYTES, sizeBytes));

@@ -46,6 +46,11 @@ export class Layout {
     return join(this.replica(blobId), imageName(format));
   }
 
+  /** As a child of the blob names it in its own file: from its place, wherever that is on a node. */
+  static fromChild(blobId: string, format: KeptFormat): string {
+    return `../${pathSafe(blobId)}/${imageName(format)}`;
+  }
+
   replicaReport(blobId: string): string {
     return join(this.replica(blobId), REPORT_NAME);
   }

@@ -18,10 +18,14 @@ const IMAGE_SCHEMA = Type.Object({
   'backing-filename': Type.Optional(Type.String()),
   'full-backing-filename': Type.Optional(Type.String()),
   encrypted: Type.Optional(Type.Boolean()),
+  'cluster-size': Type.Optional(Type.Integer()),
   'format-specific': Type.Optional(
     Type.Object({
       data: Type.Object({
         'data-file': Type.Optional(Type.String()),
+        compat: Type.Optional(Type.String()),
+        'compression-type': Type.Optional(Type.String()),
+        'extended-l2': Type.Optional(Type.Boolean()),
         extents: Type.Optional(Type.Array(Type.Object({ filename: Type.String() }))),
       }),
     }),
@@ -71,6 +75,29 @@ export class QemuImg {
   ): Promise<void> {
     const args = ['convert', '-c', '-f', 'qcow2', '-O', 'qcow2', from, to];
     await this.#run('qemu-img', args, request);
+  }
+
+  /**
+   * The same of what differs from `base`, which `to` then names as `name`: an overlay, read through its base. What was
+   * written and is alike takes no space.
+   */
+  async extractChanges(
+    from: string,
+    to: string,
+    base: { readonly path: string; readonly format: string; readonly name: string },
+    request: Request & { readonly limits: ToolLimits; readonly scratch: string },
+  ): Promise<void> {
+    const { scratch } = request;
+    const over = ['-b', from, '-F', 'qcow2'];
+    await this.#run('qemu-img', ['create', '-q', '-f', 'qcow2', ...over, scratch], request);
+    const backing = ['-b', base.path, '-F', base.format];
+    // Compares all that either holds.
+    await this.#run('qemu-img', ['rebase', '-f', 'qcow2', ...backing, scratch], request);
+    const onto = ['-B', base.path, '-F', base.format];
+    const convert = ['convert', '-c', '-f', 'qcow2', '-O', 'qcow2', ...onto, scratch, to];
+    await this.#run('qemu-img', convert, request);
+    const named = ['-b', base.name, '-F', base.format];
+    await this.#run('qemu-img', ['rebase', '-u', '-f', 'qcow2', ...named, to], request);
   }
 
   async createOverlay(

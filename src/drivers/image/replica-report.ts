@@ -1,9 +1,11 @@
 // What is kept beside a replica, so that nothing has to be read or hashed again to answer for it.
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ReplicaReport } from '../../../actors/blob/ports.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { Type, closed, decoder, nullable, oneOf } from '../../../actors/kernel/schema.ts';
+import { Facts } from '../../../actors/blob/state.ts';
+import { publish } from './durable.ts';
 import { REPORT_NAME, imageName } from './layout.ts';
 
 const decodeReport = decoder(
@@ -20,6 +22,8 @@ const decodeReport = decoder(
     virtualSizeBytes: Type.Integer({ minimum: 0 }),
     etag: nullable(Type.String()),
     lastModified: nullable(Type.String()),
+    dependsOn: Type.Optional(Type.String()),
+    facts: Type.Optional(Facts),
   }),
   'image/damaged',
 );
@@ -27,6 +31,15 @@ const decodeReport = decoder(
 export async function writeReport(dir: string, report: ReplicaReport): Promise<void> {
   const text = `${JSON.stringify({ schema: 1, ...report }, null, 2)}\n`;
   await writeFile(join(dir, REPORT_NAME), text, { mode: 0o444, flush: true });
+}
+
+/** More is known of a replica that is there; its old report holds until the new one does. */
+export async function rewriteReport(dir: string, report: ReplicaReport): Promise<void> {
+  const half = join(dir, `.${REPORT_NAME}`);
+  const text = `${JSON.stringify({ schema: 1, ...report }, null, 2)}\n`;
+  await rm(half, { force: true });
+  await writeFile(half, text, { mode: 0o444, flush: true });
+  await publish(half, join(dir, REPORT_NAME));
 }
 
 /**

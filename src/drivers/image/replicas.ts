@@ -144,12 +144,12 @@ export class Replicas implements BlobStore {
     const report = await this.report(blobId);
     if (report === null) throw noReplica(blobId);
     const path = this.#options.layout.replicaImage(blobId, report.format);
-    const { digest } = await hashApart(
-      { path, algorithm: 'sha512' },
+    const { digests } = await hashApart(
+      { path, algorithms: ['sha512'] },
       { signal, onProgress: () => undefined },
     );
-    if (digest === report.sha512) return { isGood: true };
-    const reason = `${path} hashes to ${digest.slice(0, 16)}…, not ${report.sha512.slice(0, 16)}…`;
+    if (digests.sha512 === report.sha512) return { isGood: true };
+    const reason = `${path} hashes to ${digests.sha512.slice(0, 16)}…, not ${report.sha512.slice(0, 16)}…`;
     return { isGood: false, reason };
   }
 
@@ -222,8 +222,9 @@ export class Replicas implements BlobStore {
     const hashing = async () => {
       const path = layout.replicaImage(blobId, report.format);
       const shell = { signal: this.#closing.signal, onProgress: () => undefined };
-      const hashed = await hashApart({ path, algorithm: 'sha512', withChunks: true }, shell);
-      if (hashed.digest !== report.sha512) throw new TroupeError('image/damaged', `${path} rotted`);
+      const hashed = await hashApart({ path, algorithms: ['sha512'], withChunks: true }, shell);
+      if (hashed.digests.sha512 !== report.sha512)
+        throw new TroupeError('image/damaged', `${path} rotted`);
       await writeChunkDigests(layout.replica(blobId), hashed.chunkDigests);
     };
     const ended = hashing()
@@ -259,7 +260,13 @@ export class Replicas implements BlobStore {
 
   #requireUnused(blobId: string): void {
     const disks = this.#options.ledger.list({ resource: DISK });
-    const user = disks.find(({ detail }) => detail['base'] === blobId);
+    const user = disks.find(
+      ({ detail }) =>
+        detail['base'] === blobId ||
+        String(detail['below'] ?? '')
+          .split(',')
+          .includes(blobId),
+    );
     if (user === undefined) return;
     throw new TroupeError(
       'host/locked',

@@ -4,30 +4,33 @@ import type { ReplicaReport } from '../../../actors/blob/ports.ts';
 import { calledOff } from './called-off.ts';
 import { writeChunkDigests } from './chunk-digests.ts';
 import { publish, sync } from './durable.ts';
+import { ALGORITHMS } from './facts.ts';
 import type { Hashed } from './hash-file.ts';
 import type { Layout } from './layout.ts';
 import { writeReport } from './replica-report.ts';
 import { together } from './together.ts';
 import { hashApart } from './worker-job.ts';
 
-/** Hashes what is to be kept while its bytes go to the disk. */
+/** Hashes what is to be kept, in one pass, while its bytes go to the disk. A SHA-256 that is known is not computed. */
 export async function settle(
   path: string,
   signal: AbortSignal,
   onProgress: (doneBytes: number, totalBytes: number) => void,
+  sha256: string | null = null,
 ): Promise<Hashed> {
+  const algorithms = ALGORITHMS.filter((name) => name !== 'sha256' || sha256 === null);
   await chmod(path, 0o444);
   const { size } = await stat(path);
   const [hashed] = await together(
     signal,
     (inner) =>
       hashApart(
-        { path, algorithm: 'sha512', withChunks: true },
+        { path, algorithms, withChunks: true },
         { signal: inner, onProgress: (doneBytes) => onProgress(doneBytes, size) },
       ),
     () => sync(path),
   );
-  return hashed;
+  return sha256 === null ? hashed : { ...hashed, digests: { ...hashed.digests, sha256 } };
 }
 
 export interface Ready {

@@ -1,6 +1,7 @@
 // Uploads, blobs, versions, labels, sharing (contract: artifacts 7 to 9, 11).
 import { createHash, randomBytes } from 'node:crypto';
 import { request } from 'node:http';
+import { xxhash128 } from 'hash-wasm';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openApiWorld, type ApiWorld, type Tenant, type View } from '../../support/api-world.ts';
@@ -225,8 +226,14 @@ test('sharing is for artifacts of system; a shared one is read by all and change
 test('a blob is found by its hash, and used again instead of an upload', async () => {
   const bytes = randomBytes(50);
   const view = await artifact('hashed', bytes);
-  for (const algorithm of ['sha512', 'sha256']) {
-    const hash = createHash(algorithm).update(bytes).digest('hex');
+  const hashes: [string, string][] = ['sha512', 'sha256', 'sha1'].map((algorithm) => [
+    algorithm,
+    createHash(algorithm).update(bytes).digest('hex'),
+  ]);
+  // Found out in the background: these bytes were reported as an older version does.
+  const known = () => world.read.blobs.get(blobOf(view))?.state.content?.facts !== undefined;
+  await waitUntil('the hashes', known);
+  for (const [algorithm, hash] of [...hashes, ['xxh128', await xxhash128(bytes)]]) {
     const found = await world.ok('GET', `/blob_checksums/${algorithm}/${hash}`, { as: 'other' });
     assert.is(found['uuid'], blobOf(view));
   }

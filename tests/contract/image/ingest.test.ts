@@ -1,6 +1,7 @@
 import { rejects } from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { xxhash128 } from 'hash-wasm';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makeRig, scratch, tool, tree, wantedBy } from './rig.ts';
@@ -27,6 +28,16 @@ test('a clean qcow2 is kept byte for byte, read-only, and reported in full', asy
     virtualSizeBytes: 8 * MIB,
     etag: null,
     lastModified: null,
+    facts: {
+      sha1: sha('sha1', source),
+      sha256: sha('sha256', source),
+      xxh128: await xxhash128(readFileSync(source)),
+      diskBytes: statSync(image('clean')).blocks * 512,
+      clusterBytes: 65_536,
+      compat: '1.1',
+      compression: 'zlib',
+      extendedL2: false,
+    },
   });
   assert.is(sha('sha512', image('clean')), report.sha512);
   assert.is(statSync(image('clean')).mode & 0o777, 0o444);

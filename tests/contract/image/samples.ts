@@ -38,7 +38,7 @@ export function makeSamples(dir: string): Samples {
   };
 }
 
-export function sha(algorithm: 'sha256' | 'sha512', path: string): string {
+export function sha(algorithm: 'sha1' | 'sha256' | 'sha512', path: string): string {
   return createHash(algorithm).update(readFileSync(path)).digest('hex');
 }
 

@@ -78,6 +78,7 @@ const GAUGES = { availableMemoryMiB: 60_000, freeDiskGiB: 480, load: 0 };
 const MISSING_MS = 30_000;
 /** Replicas on nodes that are away for longer are made elsewhere. */
 const PATIENCE_MS = 60_000;
+const TRANSCODE_IDLE_MS = 600_000;
 const COPIES = 2;
 
 /** `kind/effect/stage`, or `kind/turn/stage`. */
@@ -402,6 +403,8 @@ export class SimDaemon {
       ...IMAGE,
       copies: COPIES,
       copyAfterMs: PATIENCE_MS,
+      transcodeIdleMs: TRANSCODE_IDLE_MS,
+      snapshots: 'full' as const,
       shortcuts: [],
       fetchAllow: [],
       fetchRefuse: [],

@@ -5,8 +5,8 @@ import { SimDaemon, type Host } from './daemon.ts';
 import type { Site } from './site.ts';
 import { LocalClock } from './virtual-clock.ts';
 
-/** Where simulated images come from. */
-export const URLS = ['http://images.test/a', 'http://images.test/b'] as const;
+/** Where simulated images come from: so many that few artifacts have the same bytes, and some do. */
+export const URLS = Array.from({ length: 12 }, (_, n) => `http://images.test/${n}`);
 const CPUS = 8;
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;

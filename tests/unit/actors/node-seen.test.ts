@@ -105,7 +105,11 @@ test('the others are told neither of a missing node nor of what is on it; it is 
   const net = joined().send(nodeIs(MISSING, 'n2'));
   const told: { to: string; spec: SegmentSpec }[] = [];
   const performers = networkPerformers({
-    claims: { claim: async () => true, release: async () => {} },
+    claims: {
+      claim: async () => true,
+      holder: () => Promise.resolve(null),
+      release: async () => {},
+    },
     zone: 'z',
     upstreamDns: '192.0.2.53',
     floatingBlock: '198.51.100.0/24',

@@ -19,6 +19,12 @@ import { decodeEnvelope, encodeEnvelope } from '../../../transport/store/codec.t
 const test = suite('snapshots');
 const NO_TRANSCODE = { diskUsers: [], transcode: null };
 
+/** What schema 5 adds: a blob came when it was created. */
+function timesOf(stored: { readonly state: unknown }): object {
+  const { phase, sinceMs } = stored.state as { phase: string; sinceMs: number };
+  return { fetchedAtMs: phase === 'created' ? sinceMs : null, usedAtMs: null, isParentHeld: false };
+}
+
 function without<T extends object, K extends keyof T>(value: T, name: K): Omit<T, K> {
   const { [name]: _, ...rest } = value;
   return rest;
@@ -63,16 +69,34 @@ test('an instance of schema 3 has no snapshots of its disks under way', () => {
   assert.equal(state.snapshots, []);
 });
 
+test('a transcode of schema 4 that no disk uses has been idle since the blob was created', () => {
+  const { fetchedAtMs, usedAtMs, isParentHeld, ...old } = blob.initial;
+  const transcode = { blobId: 'b2', node: 'n1', phase: 'created', failure: null } as const;
+  const created = { ...old, phase: 'created', sinceMs: 7, transcode } as const;
+  const read = readSnapshot(blob.snapshot, { schema: 4, state: created });
+  const times = { fetchedAtMs: 7, usedAtMs: null, isParentHeld: false };
+  const idle = { ...transcode, idleSinceMs: 7, dropAtMs: null };
+  assert.equal(read, { ...created, ...times, transcode: idle });
+  const used = readSnapshot(blob.snapshot, { schema: 4, state: { ...created, diskUsers: ['x'] } });
+  assert.is(used.transcode?.idleSinceMs, null);
+  assert.equal([fetchedAtMs, usedAtMs, isParentHeld], [null, null, false]);
+});
+
 test('a blob of schema 3 has no transcode', () => {
   const stored = fixtures(3).get('blob') ?? { schema: 0, state: null };
   const state = readSnapshot(blob.snapshot, stored);
-  assert.equal(state, { ...(stored.state as object), ...NO_TRANSCODE });
+  assert.equal(state, { ...(stored.state as object), ...NO_TRANSCODE, ...timesOf(stored) });
 });
 
 test('a blob of schema 2 has counted no departures of users', () => {
   const stored = fixtures(2).get('blob') ?? { schema: 0, state: null };
   const state = readSnapshot(blob.snapshot, stored);
-  assert.equal(state, { ...(stored.state as object), departures: 0, ...NO_TRANSCODE });
+  assert.equal(state, {
+    ...(stored.state as object),
+    departures: 0,
+    ...NO_TRANSCODE,
+    ...timesOf(stored),
+  });
 });
 
 test('an artifact of schema 2 was never asked for at its source', () => {

@@ -65,16 +65,18 @@ function world(...owners: readonly string[]) {
   const router = localRouter(runtime, {
     executor: (to, message, trace) => executors.handle(to, message, trace),
   });
-  const claims = { claim: async () => true, release: async () => {} };
+  const claims = { claim: async () => true, holder: async () => null, release: async () => {} };
   const dns = { zone: 'z', upstreamDns: '192.0.2.53', floatingBlock: '198.51.100.0/24' };
   runtime.register(instance, instancePerformers({ candidates: () => [] }));
   runtime.register(network, networkPerformers({ claims, vtepOf: () => '192.0.2.1', ...dns }));
   runtime.register(
     blob,
     blobPerformers({
+      claims,
       maxSizeBytes: 1,
       fetchTimeoutMs: 1,
       copies: 1,
+      transcodeIdleMs: 1,
       patienceMs: 1,
       nodes: () => [],
     }),

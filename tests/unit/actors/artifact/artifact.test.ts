@@ -72,10 +72,13 @@ const checked = (outcome: SourceVerdict, check = 1) =>
   ({ kind: 'source-checked', check, outcome }) as const;
 const changed = { verdict: 'changed', what: 'ETag', before: 'a', now: 'b' } as const;
 const first = { ...fetched, sha512: 'one' } as const;
+/** Nobody had these bytes before. */
+const alone = (blobId: string) => ({ kind: 'twin-found', blobId, twinId: null }) as const;
+const here = () => made().send(first).send(alone('b1'));
 const second = { ...first, blobId: 'b2', sha512: 'two' } as const;
 
 test('used again, its source is asked; who waits is told when that is known', () => {
-  const one = made().send(first).send(refresh).send(wait);
+  const one = here().send(refresh).send(wait);
   assert.equal(one.effects, ['check-source']);
   one.send({ ...refresh, blobId: 'b3' });
   assert.is(one.state.checking?.blobId, 'b2', 'whoever comes meanwhile waits for the same answer');
@@ -84,10 +87,11 @@ test('used again, its source is asked; who waits is told when that is known', ()
 });
 
 test('what has changed becomes a version, and only then who waits is told', () => {
-  const one = made().send(first).send(refresh).send(wait).send(checked(changed));
+  const one = here().send(refresh).send(wait).send(checked(changed));
   assert.equal(one.effects, ['add-version']);
   assert.is(one.events.at(-1), 'image requires fetch, ETag changed');
-  assert.equal(one.send(second).effects, ['tell-waiters']);
+  assert.equal(one.send(second).effects, ['add-version', 'find-twin']);
+  assert.equal(one.send(alone('b2')).effects, ['tell-waiters']);
   assert.equal(
     one.state.versions.map(({ index, blobId }) => [index, blobId]),
     [
@@ -106,7 +110,7 @@ test('a source that does not answer, or whose newer version fails, leaves what t
     [checked(changed), { ...failed, blobId: 'b2' }],
   ];
   for (const messages of rows) {
-    const one = made().send(first).send(refresh).send(wait);
+    const one = here().send(refresh).send(wait);
     for (const message of messages) one.send(message as ArtifactMessage);
     assert.equal(one.effects, ['tell-waiters']);
     assert.equal([one.state.phase, one.state.versions.length], ['created', 1]);
@@ -115,19 +119,18 @@ test('a source that does not answer, or whose newer version fails, leaves what t
 });
 
 test('an answer to an earlier question, or to one that was deleted, changes nothing', () => {
-  const one = made()
-    .send(first)
+  const one = here()
     .send(refresh)
     .send(checked({ verdict: 'same' }))
     .send(refresh);
   assert.is(one.send(checked(changed)).state.versions.length, 1);
   assert.equal(one.effects, ['check-source']);
-  const gone = made().send(first).send(refresh).send({ kind: 'delete' });
+  const gone = here().send(refresh).send({ kind: 'delete' });
   assert.equal(gone.send(checked(changed)).effects, ['release-blobs']);
 });
 
 test('the same content again is no version, and its blob is given back', () => {
-  const one = made().send(first).send(refresh).send(checked(changed));
+  const one = here().send(refresh).send(checked(changed));
   one.send({ ...second, sha512: 'one' });
   assert.equal([one.state.versions.length, one.effects], [1, ['release-version']]);
   one.send({ kind: 'version-released', blobId: 'b2', at: 1 });

@@ -21,6 +21,16 @@ const content = {
   virtualSizeBytes: 20,
   etag: null,
   lastModified: null,
+  facts: {
+    sha1: 'cc',
+    sha256: 'dd',
+    xxh128: 'ee',
+    diskBytes: 1,
+    clusterBytes: null,
+    compat: null,
+    compression: null,
+    extendedL2: null,
+  },
 } as const;
 const fetched = { kind: 'fetched', content } as const;
 const unuse = { kind: 'unuse', user: 'artifact/a' } as const;

@@ -22,6 +22,16 @@ const content = {
   virtualSizeBytes: 20,
   etag: null,
   lastModified: null,
+  facts: {
+    sha1: 'cc',
+    sha256: 'dd',
+    xxh128: 'ee',
+    diskBytes: 1,
+    clusterBytes: null,
+    compat: null,
+    compression: null,
+    extendedL2: null,
+  },
 } as const;
 
 /** Made on n1; nodes whose names begin with `-` are down. */

@@ -20,6 +20,16 @@ const content = {
   virtualSizeBytes: 512,
   etag: null,
   lastModified: null,
+  facts: {
+    sha1: 'cc',
+    sha256: 'dd',
+    xxh128: 'ee',
+    diskBytes: 1,
+    clusterBytes: null,
+    compat: null,
+    compression: null,
+    extendedL2: null,
+  },
 } as const;
 const need = { kind: 'need', user: 'instance/vm', node: 'n1', forDisk: true } as const;
 const CREATE = {
@@ -101,6 +111,39 @@ test('what fails is told to who waits, and tried again for the next disk', () =>
   assert.is(told(one), undefined, 'which all that wait hear of');
 });
 
+const idle = () => {
+  const one = made().send(need);
+  return one.send(transcodeIs(one, 'created')).send({ kind: 'unuse', user: 'instance/vm' });
+};
+
+test('one that no disk uses is given back after a while, and made again for the next disk', () => {
+  const one = idle();
+  const first = one.state.transcode?.blobId ?? '';
+  const sinceMs = one.state.transcode?.idleSinceMs ?? 0;
+  assert.ok(one.effects.includes('time-transcode'));
+  one.send({ kind: 'transcode-idle', sinceMs: sinceMs - 1, untilMs: 1 });
+  assert.is(one.state.transcode?.dropAtMs, null, 'of an earlier time');
+  one.send({ kind: 'transcode-idle', sinceMs, untilMs: sinceMs + 1_000 });
+  assert.is(blob.timer(one.state), sinceMs + 1_000);
+  one.pass(1_000).time();
+  assert.ok(one.effects.includes('drop-transcode'));
+  assert.is(one.try(transcodeIs(one, 'created')).reply, false, 'it is not wanted any more');
+  one.send({ ...need, user: 'instance/two' });
+  assert.is(told(one), undefined);
+  one.send({ kind: 'transcode-dropped', blobId: first });
+  assert.is(one.state.transcode?.phase, 'making', 'another one');
+});
+
+test('one that a disk uses again is kept', () => {
+  const one = idle();
+  const sinceMs = one.state.transcode?.idleSinceMs ?? 0;
+  one.send({ kind: 'transcode-idle', sinceMs, untilMs: sinceMs + 1_000 });
+  one.send({ ...need, user: 'instance/two' });
+  one.pass(2_000).time();
+  assert.is(one.state.transcode?.phase, 'created');
+  assert.equal([one.state.transcode?.idleSinceMs, blob.timer(one.state)], [null, null]);
+});
+
 test('one that cannot even be begun fails it too', () => {
   const one = made().send(need);
   const key = one.state.transcode?.blobId ?? '';
@@ -135,6 +178,8 @@ function message(pick: Pick, { generation, transcode }: BlobState): BlobMessage 
     { kind: 'need', user, node, forDisk: pick(true, false) },
     { kind: 'unuse', user },
     { kind: 'copied', node, generation },
+    { kind: 'transcode-idle', sinceMs: transcode?.idleSinceMs ?? 0, untilMs: 60_000 },
+    { kind: 'transcode-dropped', blobId: transcode?.blobId ?? '' },
     { kind: 'blob-changed', phase: pick('created', 'error'), ...about },
     { kind: 'replicas-removed', generation },
     { kind: 'forgotten' },
@@ -143,9 +188,11 @@ function message(pick: Pick, { generation, transcode }: BlobState): BlobMessage 
 
 test('under random messages a failed transcode always has its reason, and none is made for nobody', () => {
   const rest = ['none', 'created', 'error', 'deleted'] as const;
-  const check = ({ transcode, phase }: BlobState) => {
+  const check = ({ transcode, phase, diskUsers }: BlobState) => {
     assert.ok(transcode?.phase !== 'failed' || transcode.failure !== null);
     assert.ok(transcode === null || phase !== 'initial');
+    const isIdle = transcode?.phase === 'created' && transcode.idleSinceMs !== null;
+    assert.ok(phase !== 'created' || !isIdle || diskUsers.length === 0);
   };
   walk({ kind: blob, phases: PHASES, rest, message, check }, { seeds: 100, steps: 200 });
 });

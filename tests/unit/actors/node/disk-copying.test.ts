@@ -21,6 +21,7 @@ function setUp() {
       staged: ({ blobIds }, signal, work) => work(blobIds, signal),
       copyDisk: async () => undefined,
       flatten: async (path) => void done.push(`flattened ${path}`),
+      thin: async (path, base) => void done.push(`${path} over ${base}`),
       keep: async (path) => void done.push(`kept ${path}`),
     },
     hypervisor: {

@@ -1,0 +1,20 @@
+// What a thin snapshot is read through: its bytes hold only what differs from another blob, its parent (contract:
+// artifacts 10.1, `depends_on`).
+//
+// P1  It uses its parent from before its bytes are kept until its replicas are gone: no chain has a hole.
+// P2  Replicas of the two are kept each for itself; who bases a disk on the child has the parent brought to the same node
+//     (actors/instance/needs.ts). The child names it by a path from its own place, alike on every node (layout.ts).
+import type { Wanted } from '../kernel/kind.ts';
+import type { BlobState } from './state.ts';
+
+/** Null: it is read by itself. */
+export function parentOf({ source }: Pick<BlobState, 'source'>): string | null {
+  return source?.kind === 'spool' ? (source.dependsOn ?? null) : null;
+}
+
+/** Before it is fetched. */
+export function fetchEffect(state: BlobState): Wanted<'hold-parent' | 'fetch'> {
+  const parent = parentOf(state);
+  if (parent === null || state.isParentHeld) return { name: 'fetch', key: '' };
+  return { name: 'hold-parent', key: parent };
+}
