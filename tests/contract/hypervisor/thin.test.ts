@@ -51,7 +51,7 @@ async function snapshot({ instanceId, disks }: DomainSpec, dependsOn: string, bl
 test('of one that runs; the guest that starts from it boots, and so does one from a snapshot of that', async () => {
   const first = await guestOn('base');
   const { facts } = await snapshot(first, 'base', 'child');
-  assert.ok((facts?.diskBytes ?? 0) < 300_000, 'all of the guest is in the base');
+  assert.ok((facts?.diskBytes ?? 0) < 524_288, 'all of the guest is in the base');
   const second = await guestOn('child');
   const xml = lab.libvirtd.virsh('dumpxml', second.instanceId);
   const { layout } = rig.driver;
