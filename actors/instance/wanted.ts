@@ -128,7 +128,7 @@ function reasonOf(state: State): string {
   if (isCleaning(state)) return GIVING_BACK[cleaningEffect(state).name] ?? 'giving back';
   if (state.phase === 'creating') return 'building disks, taps and the domain';
   if (state.phase === 'initial') return 'reserving addresses and choosing a node';
-  const disks = state.disks.filter((disk) => !disk.isReady).length;
+  const disks = [...state.disks, ...state.below].filter((one) => !one.isReady).length;
   const images = disks + (state.isTemplateReady ? 0 : 1);
   const nics = state.nics.filter((nic) => nic.phase !== 'created').length;
   return `waiting for ${counted(images, 'image')} and ${counted(nics, 'interface')}`;

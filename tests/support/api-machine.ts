@@ -243,8 +243,8 @@ export class FakeMachine {
   /** What libvirt would count of its guests. */
   usage: () => Promise<readonly GuestUsage[]> = () => Promise.resolve([]);
   readonly files = new MemoryFiles();
-  /** SHA-512 of what is fetched. */
-  content = 'ab'.repeat(64);
+  /** SHA-512 of what is fetched; null: each address has something of its own. */
+  content: string | null = null;
   /** What reading a console throws, if anything. */
   consoleFailure: Error | undefined;
   /** What guests that are expected to have an agent say of it. */
@@ -265,7 +265,10 @@ export class FakeMachine {
     const source = spec['source'] as { kind: string; id?: string } | undefined;
     if (source?.kind === 'spool') return this.files.take(blobId, source.id ?? '');
     if (resource === 'replica') this.files.replicas.set(blobId, Buffer.alloc(FETCHED_BYTES));
-    return { ...(REPLICA as JsonObject), sha512: this.content };
+    const own = createHash('sha512')
+      .update(JSON.stringify(source ?? null))
+      .digest('hex');
+    return { ...(REPLICA as JsonObject), sha512: this.content ?? own };
   }
 
   /** What reaches into its guests: the daemon's own, over these. */

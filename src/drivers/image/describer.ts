@@ -2,7 +2,7 @@
 // in their reports, so that each is read once.
 import { setTimeout as later } from 'node:timers/promises';
 import type { ReplicaFacts, ReplicaReport } from '../../../actors/blob/ports.ts';
-import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { codeOf, TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import { Slots } from '../turns.ts';
 import { ALGORITHMS, factsOf } from './facts.ts';
@@ -21,7 +21,7 @@ export class Describer {
   readonly #options: DescriberOptions;
   readonly #slot = new Slots(1);
   readonly #closing = new AbortController();
-  /** By blob; it fails when that came to nothing. */
+  /** By blob; it fails when that came to nothing, and stays so of one that has rotted. */
   readonly #running = new Map<string, Promise<void>>();
 
   constructor(options: DescriberOptions) {
@@ -47,16 +47,18 @@ export class Describer {
 
   #begin(blobId: string, report: ReplicaReport, trace: string): Promise<void> {
     const work = this.#slot.run(() => this.#describe(blobId, report, trace));
-    const running = work.finally(() => this.#running.delete(blobId));
+    const running = work.then(() => void this.#running.delete(blobId));
     this.#running.set(blobId, running);
-    running.catch((error: unknown) =>
+    running.catch((error: unknown) => {
+      // One that has rotted is not read again for everybody who asks.
+      if (codeOf(error) !== 'image/damaged') this.#running.delete(blobId);
       this.#options.log('warn', 'a replica could not be described', {
         kind: 'blob',
         id: blobId,
         trace,
         error,
-      }),
-    );
+      });
+    });
     return running;
   }
 

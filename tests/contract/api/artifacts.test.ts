@@ -125,6 +125,7 @@ test('an image that is used again is asked for at its source first; a newer one 
   world.machine.files.verdict = { verdict: 'changed', what: 'ETag', before: 'a', now: 'b' };
   world.machine.content = 'cd'.repeat(64);
   const fresh = await start();
+  world.machine.content = null;
   world.machine.files.verdict = { verdict: 'same' };
   assert.is.not(fresh, old);
   assert.equal([asked(), await newest()], [3, 2]);
@@ -137,6 +138,22 @@ test('an image that is used again is asked for at its source first; a newer one 
     'updating image failed, using already cached version',
   ])
     assert.ok(said.includes(message), message);
+});
+
+test('what two tenants fetch that is the same is one blob, for as long as one of them has it', async () => {
+  world.machine.content = 'ef'.repeat(64);
+  const mine = await cached({ url: url() });
+  const theirs = await cached({ url: url() }, 'other');
+  world.machine.content = null;
+  const blobOf = async (uuid: unknown, as: 'lab' | 'other') =>
+    String((await world.settled(`/artifacts/${String(uuid)}`, 'created', as))['blob_uuid']);
+  const blob = await blobOf(mine['uuid'], 'lab');
+  assert.is(await blobOf(theirs['uuid'], 'other'), blob);
+  assert.is((await world.ok('GET', `/blobs/${blob}`))['reference_count'], 2);
+  await world.ok('DELETE', `/artifacts/${String(mine['uuid'])}`);
+  const isOne = async () => (await world.ok('GET', `/blobs/${blob}`))['reference_count'] === 1;
+  await waitUntil('one reference', isOne, 5_000);
+  assert.is((await world.ok('GET', `/blobs/${blob}`))['state'], 'created');
 });
 
 test('cached again as a shared one, it is shared; as an unshared one, it stays so', async () => {

@@ -12,8 +12,8 @@ const dir = scratch();
 const samples = makeSamples(dir);
 tool('gzip', '-1', '-k', samples.raw);
 const image = `${samples.raw}.gz`;
-/** cp, gzip, qemu-img info, convert, create; genisoimage. */
-const RUNS = 6;
+/** cp, gzip, qemu-img info, convert, info, create; genisoimage. */
+const RUNS = 7;
 
 function daemon(home: string, at: number, when: string, trace: string) {
   const child = join(import.meta.dirname, 'crash.child.ts');

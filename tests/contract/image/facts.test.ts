@@ -85,6 +85,9 @@ test('of one that has rotted nothing is said', async () => {
   forgetFacts('rotten');
   patch(layout.replicaImage('rotten', 'qcow2'), 200_000, Buffer.from('rot'));
   await rejects(describe('rotten'), { code: 'image/damaged' });
+  const logged = rig.logged.length;
+  await rejects(describe('rotten'), { code: 'image/damaged' });
+  assert.is(rig.logged.length, logged, 'nor is it read again');
   await rejects(describe('unknown'), { code: 'image/missing' });
 });
 

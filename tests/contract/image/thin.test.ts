@@ -92,6 +92,21 @@ test('a disk starts from it, and a thin snapshot of that is read through both', 
   assert.ok(sameDisk(['raw', before], ['qcow2', third]));
 });
 
+test('of a disk that started from raw bytes', async () => {
+  copyFileSync(samples.raw, layout.spooled('bytes'));
+  await rig.ensure('bytes', '/', { source: { kind: 'spool', id: 'bytes' } });
+  const path = await disk('raw', 'bytes');
+  write(path, 'write -q -P 33 3M 64k');
+  await thin('raw', 'bytes', 'over-bytes');
+  await keep('over-bytes', 'bytes');
+  const image = layout.replicaImage('over-bytes', 'qcow2');
+  assert.equal(
+    [info(image)['backing-filename'], info(image)['backing-filename-format']],
+    ['../bytes/image.raw', 'raw'],
+  );
+  assert.ok(sameDisk(['raw', seen(path)], ['qcow2', image]));
+});
+
 test('what a disk is read through stays for as long as the disk', async () => {
   for (const blobId of ['base', 'off-child', 'grandchild']) {
     const removal = driver.removeReplica(blobId, wantedBy(`blob/${blobId}`, { generation: 9 }));

@@ -2,7 +2,6 @@
 // still there, then after all of it was deleted. The numbers are those of the architecture page.
 import type { ArtifactState } from '../../../actors/artifact/state.ts';
 import { artifact } from '../../../actors/artifact/artifact.ts';
-import { isGood } from '../../../actors/blob/copies.ts';
 import { blob } from '../../../actors/blob/blob.ts';
 import type { BlobState } from '../../../actors/blob/state.ts';
 import { diskSnapshot } from '../../../actors/disk-snapshot/disk-snapshot.ts';
@@ -23,6 +22,7 @@ import type { SimNode } from './node.ts';
 import type { Site } from './site.ts';
 import type { Watch } from './watch.ts';
 import type { Workload } from './workload.ts';
+import { checkBlobs } from './blob-promises.ts';
 
 /** An instance whose guest crashed keeps what it has (instance.ts). */
 const ENDED = ['created', 'created-error', 'error', 'deleted'];
@@ -203,34 +203,6 @@ function checkPlaces({ site: { view }, nodes, watch }: Checked): void {
     const isGone = phase === 'deleted' || phase === 'error';
     if (isGone && Object.hasOwn(ports, id))
       watch.broken(6, `interface/${id}`, `is ${phase}, and still a port of ${networkId}`);
-  }
-}
-
-/** 4: what refers to a blob finds it, with a good copy; where disks are based on it, on that machine. What counts is there. */
-function checkBlobs({ site: { view }, nodes, watch }: Checked): void {
-  const holders = (blobId: string) =>
-    nodes.filter(({ machine }) => machine.images.replicas.has(blobId)).map(({ name }) => name);
-  for (const [id, { phase, versions }] of view.all<ArtifactState>('artifact')) {
-    if (phase !== 'created') continue;
-    for (const { blobId } of versions) {
-      const state = view.stateOf<BlobState>('blob', blobId)?.phase ?? 'absent';
-      if (state !== 'created' || holders(blobId).length === 0)
-        watch.broken(4, `blob/${blobId}`, `artifact ${id} has it; ${state}, no good copy`);
-    }
-  }
-  for (const [id, { phase, replicas }] of view.all<BlobState>('blob')) {
-    if (phase !== 'created') continue;
-    for (const { name } of nodes) {
-      const copy = replicas[name];
-      if (copy !== undefined && isGood(copy) && !holders(id).includes(name))
-        watch.broken(4, `blob/${id}`, `counts on the copy of ${name}, which has none`);
-    }
-  }
-  for (const [id, { phase, node, disks }] of view.all<InstanceState>('instance')) {
-    if (phase !== 'created' || node === null) continue;
-    for (const { blobId } of disks)
-      if (blobId !== null && !holders(blobId).includes(node))
-        watch.broken(4, `blob/${blobId}`, `instance ${id} on ${node} has lost its base`);
   }
 }
 

@@ -340,6 +340,41 @@ test('a disk whose blob is no disk as it is waits for what it starts from instea
   assert.is(vm.try(there('b3')).reply, false);
 });
 
+const through = (blobId: string, dependsOn: string) => ({ ...there(blobId), dependsOn }) as const;
+const imagesOf = (vm: ReturnType<typeof waiting>) =>
+  instance.effects(vm.state).find(({ name }) => name === 'request-images')?.key;
+
+test('a disk that is read through others waits for all of them, each asked for once it is known', () => {
+  const vm = waiting().send(through('b', 'parent'));
+  assert.equal([vm.state.phase, imagesOf(vm)], ['preflight', 'b,,parent']);
+  assert.match(instance.passing(vm.state)?.reason ?? '', 'waiting for 1 image and 0 interfaces');
+  assert.is(vm.try(through('parent', 'grandparent')).reply, true);
+  assert.equal([vm.state.phase, imagesOf(vm)], ['preflight', 'b,,parent,grandparent']);
+  vm.send(through('b', 'parent'));
+  assert.is(vm.state.below.length, 2, 'told once more');
+  vm.send(there('grandparent'));
+  assert.is(vm.state.phase, 'creating');
+  assert.is(vm.try(there('parent')).reply, true, 'it is used');
+  assert.is(vm.try(there('stranger')).reply, false);
+});
+
+test('what one disk starts from and another is read through is asked for once', () => {
+  const [disk] = CREATE.disks;
+  if (disk === undefined) throw new Error('no disk');
+  const second = { ...disk, artifactId: null, blobId: 'parent' };
+  const vm = waiting({ disks: [disk, second] }).send(there('parent'));
+  vm.send(through('b', 'parent'));
+  assert.equal(vm.state.below, [{ blobId: 'parent', isReady: true }]);
+  assert.is(vm.state.phase, 'creating');
+});
+
+test('what a disk is read through and cannot be had fails the instance', () => {
+  const why = { code: 'image/missing', reason: 'gone' };
+  const vm = waiting().send(through('b', 'parent'));
+  vm.send({ ...there('parent'), phase: 'error', failure: why });
+  assert.is(vm.state.failure?.reason, 'Image fetch failed: gone');
+});
+
 test('with UEFI it waits for the template of its NVRAM too', () => {
   const vm = waiting({ uefi: true, nvramTemplate: 'vars' }).send(there('b'));
   assert.is(vm.state.phase, 'preflight');
