@@ -9,6 +9,7 @@ import { instanceRef } from '../instance/state.ts';
 import { want } from '../node/executor-message.ts';
 import type { BlobEffect } from './blob.ts';
 import { sourcesFor, type NodeView } from './copies.ts';
+import { fetcherOf } from './fetcher.ts';
 import { nodeOfKey } from './replicas.ts';
 import { blobRef, Content, type BlobMessage, type BlobState } from './state.ts';
 import { toBeTold, type Told } from './told.ts';
@@ -33,7 +34,7 @@ export function blobPerformers(options: {
     fetch: async (state, context) => {
       const { maxSizeBytes, fetchTimeoutMs } = options;
       const spec = { source: state.source, maxSizeBytes, sha512: null };
-      const [node = ''] = Object.keys(state.replicas);
+      const node = fetcherOf(state) ?? '';
       const { generation } = state;
       const wish = {
         node,
@@ -43,7 +44,7 @@ export function blobPerformers(options: {
         timeoutMs: fetchTimeoutMs,
       } as const;
       try {
-        return { kind: 'fetched', content: decodeContent(await want(context, wish)) };
+        return { kind: 'fetched', node, content: decodeContent(await want(context, wish)) };
       } catch (error) {
         throw neverReached(state, context.attempt, error) ?? error;
       }

@@ -110,7 +110,8 @@ export const blobChanged = {
 const MESSAGES = {
   /** Fetch these bytes on this node, for this user. */
   create: { source: Source, node: Type.String(), user: Type.String() },
-  fetched: { content: Content },
+  /** On this node; one that was given up meanwhile is not listened to. */
+  fetched: { content: Content, node: Type.Optional(Type.String()) },
   progressed: { step: Type.String(), percent: nullable(Type.Integer()) },
   /** Keep it, and tell me (blob-changed) when it is there or has failed, unless I am known. Replies its phase. */
   use: { user: Type.String() },
