@@ -12,7 +12,7 @@ import {
   type Turn,
   type Wanted,
 } from '../kernel/kind.ts';
-import { isUrlSource } from '../blob/state.ts';
+import { isOutsideSource } from '../blob/state.ts';
 import type { Addition, ArtifactState, Version } from './state.ts';
 
 /** Whether the artifact will still give back its use of the blob. */
@@ -99,7 +99,7 @@ export function addFailed(
 ): Step<ArtifactState> {
   const failed = state.adding.find((one) => one.blobId === why.blobId);
   const adding = state.adding.filter((one) => one !== failed);
-  if (isUrlSource(failed?.source ?? null))
+  if (isOutsideSource(failed?.source ?? null))
     return next({ ...state, adding }, [notUpdated(why.reason)]);
   return next({ ...state, adding, addFailure: why }, [
     { type: 'audit', message: 'version not added', extra: { ...why } },

@@ -14,18 +14,29 @@ import {
   type Static,
 } from '../kernel/schema.ts';
 
+/** What the bytes of a source have to hash to, as its user said. */
+export const Checksum = closed({ algorithm: oneOf(['sha256', 'sha512']), hex: Type.String() });
+export type Checksum = Static<typeof Checksum>;
+const checksum = Type.Optional(Checksum);
+
 export const Source = Type.Union([
-  closed({ kind: Type.Literal('url'), url: Type.String() }),
-  closed({ kind: Type.Literal('file'), path: Type.String() }),
+  closed({ kind: Type.Literal('url'), url: Type.String(), checksum }),
+  closed({
+    kind: Type.Literal('file'),
+    path: Type.String(),
+    /** That has the file; it is asked again there. */
+    node: Type.Optional(Type.String()),
+    checksum,
+  }),
   closed({ kind: Type.Literal('spool'), id: Type.String() }),
   closed({ kind: Type.Literal('blob'), blobId: Type.String() }),
 ]);
 
 export type Source = Static<typeof Source>;
 
-/** From a server outside, which may have something newer another time. */
-export function isUrlSource(source: Source | null): boolean {
-  return source?.kind === 'url';
+/** From a server outside or a file of a node, which may have something newer another time. */
+export function isOutsideSource(source: Source | null): boolean {
+  return source?.kind === 'url' || source?.kind === 'file';
 }
 
 /** What is known of the bytes once a node has fetched and checked them (see ports.ts ReplicaReport). */

@@ -54,6 +54,7 @@ export interface MachineFiles {
   readonly spool: Pick<Spool, 'write' | 'resize' | 'size' | 'remove'>;
   open(blobId: string): Promise<Pick<HeldReplica, 'sizeBytes' | 'read' | 'close'>>;
   checkSource(known: KnownSource): Promise<SourceVerdict>;
+  checkFile(path: string, etag: string | null): Promise<SourceVerdict>;
 }
 
 /** At once; each is a process for some 10 s. */
@@ -112,6 +113,8 @@ export function machineService(options: MachineServiceOptions): Service {
         return (await readReplica(files, message)) as unknown as Json;
       case 'check-source':
         return plain(await files.checkSource(message));
+      case 'check-file':
+        return plain(await files.checkFile(message.path, message.etag));
       case 'ping':
         return plain(await ping(message.networkId, message.address, trace));
     }

@@ -12,6 +12,7 @@ import type { ReadObject } from '../../read/collection.ts';
 import { isTrusted, targetNamespace } from '../identity/access.ts';
 import { ArtifactView, artifactView } from './artifact-view.ts';
 import { eventList, eventsBody, EventView } from '../objects/events.ts';
+import { urlWithChecksum } from './image-source.ts';
 import type { ImageCache } from './image-cache.ts';
 import { finder, type Resource } from '../objects/reference.ts';
 import { json, optional, route, type Caller, type Route } from '../http/route.ts';
@@ -102,12 +103,19 @@ function cacheRoute(services: ApiServices, images: ImageCache): Route {
       url: optional(Type.String()),
       shared: optional(Type.Boolean()),
       namespace: optional(Type.String()),
+      /** `sha256:HEX` or `sha512:HEX`: what the bytes at the address have to hash to. */
+      checksum: optional(Type.String()),
     },
-    handle: async ({ body: { url, shared, namespace: asked }, caller, trace }) => {
+    handle: async ({
+      body: { url: address, shared, namespace: asked, checksum },
+      caller,
+      trace,
+    }) => {
       const namespace = targetNamespace(services, caller, asked);
       const isShared = shared ?? false;
       if (isShared) checkMayShare(caller);
-      if (!url) throw badRequest("url is missing: give the image's address");
+      if (!address) throw badRequest("url is missing: give the image's address");
+      const url = checksum ? urlWithChecksum(address, checksum) : address;
       const id = await images.ensure({ caller, url, namespace, isShared, trace });
       // Of one that there was already, too (contract: artifacts 7.2).
       if (isShared)

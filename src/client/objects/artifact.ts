@@ -69,6 +69,14 @@ export class Artifact extends Handle<views.Artifact> {
   }
 }
 
+export interface CacheOptions {
+  readonly namespace?: string;
+  /** For all namespaces; for the system namespace only. */
+  readonly shared?: boolean;
+  /** `sha256:HEX` or `sha512:HEX`: what the bytes have to hash to. */
+  readonly checksum?: string;
+}
+
 export interface UploadOptions {
   /** Called with the bytes that have arrived. */
   readonly onProgress?: (doneBytes: number) => void;
@@ -85,9 +93,10 @@ export class Artifacts {
   /** Fetches an image from a URL, once for all who ask; waitUntil('created') says when it is there. */
   async cache(
     url: string,
-    { namespace, shared = false }: { namespace?: string; shared?: boolean } = {},
-  ) {
-    const body = { url, shared, ...(namespace === undefined ? {} : { namespace }) };
+    { namespace, shared = false, checksum }: CacheOptions = {},
+  ): Promise<Artifact> {
+    const given = namespace === undefined ? {} : { namespace };
+    const body = { url, shared, ...given, ...(checksum === undefined ? {} : { checksum }) };
     const view = await this.#operator.call('POST /artifacts', { body, idempotencyKey: wishKey() });
     return new Artifact(this.#operator, view);
   }

@@ -17,6 +17,7 @@ import type { Ledger } from '../ledger.ts';
 import { Disks } from './disks.ts';
 import { DiskCopier } from './disk-copier.ts';
 import { DEFAULT_TIMING, type DownloadTiming } from './download.ts';
+import { checkFile } from './file-source.ts';
 import { DEFAULT_FETCH_POLICY, DestinationCheck, type FetchPolicy } from './fetch-policy.ts';
 import type { HeldReplica } from './held-replica.ts';
 import { Layout } from './layout.ts';
@@ -121,6 +122,11 @@ export class ImageDriver implements BlobStore, DiskStore {
     const { policy, answerTimeoutMs } = this.#fetching;
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(CHECK_MS)]);
     return checkSource(known, { policy, answerTimeoutMs, signal });
+  }
+
+  /** Whether a file of this machine is still as it was when it was copied. */
+  checkFile(path: string, etag: string | null): Promise<SourceVerdict> {
+    return checkFile(path, etag);
   }
 
   replicas(): Promise<readonly string[]> {

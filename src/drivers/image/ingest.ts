@@ -78,7 +78,7 @@ export class Ingest {
   async run(): Promise<ReplicaReport> {
     await this.#prepare();
     if (this.#spec.source.kind === 'spool') return await this.#keepSpooled(this.#spec.source.id);
-    const came = await this.#fetch();
+    const came = await this.#requireChecksum(await this.#fetch());
     this.#step('checking', 0, null);
     const { path, mimeType, inspection } = await this.#check();
     const format: KeptFormat = inspection.format === 'iso' ? 'iso' : 'qcow2';
@@ -194,8 +194,8 @@ export class Ingest {
       const onProgress = (done: number, total: number) => this.#step('copying', done, total);
       const limits = { maxSizeBytes, minFreeBytes };
       const options = { ...this.#request, ...limits, run, onProgress };
-      const sizeBytes = await copyFile(source.path, this.#source, options);
-      return { sizeBytes, sha256: null, etag: null, lastModified: null };
+      const copied = await copyFile(source.path, this.#source, options);
+      return { ...copied, sha256: null };
     }
     const limits = { maxSizeBytes, minFreeBytes, policy, timing };
     return await downloadApart(
@@ -223,6 +223,27 @@ export class Ingest {
     }
     const { sizeBytes, sourceSha256: sha256 } = report;
     return { sizeBytes, sha256, etag: null, lastModified: null };
+  }
+
+  /** What the user said that the bytes hash to, before anything looks into them. */
+  async #requireChecksum(came: Came): Promise<Came> {
+    const { source } = this.#spec;
+    const checksum = 'checksum' in source ? source.checksum : undefined;
+    if (checksum === undefined) return came;
+    const { algorithm, hex } = checksum;
+    const isKnown = algorithm === 'sha256' && came.sha256 !== null;
+    const found = isKnown ? came.sha256 : await this.#hashSource(algorithm);
+    if (found !== hex) {
+      const text = `the image is refused: its ${algorithm} should be ${hex} and is ${found}; check the address and the expected hash`;
+      throw new TroupeError('image/refused', text, { expected: hex, found: String(found) });
+    }
+    return algorithm === 'sha256' ? { ...came, sha256: found } : came;
+  }
+
+  async #hashSource(algorithm: 'sha256' | 'sha512'): Promise<string> {
+    const { signal } = this.#request;
+    const onProgress = (done: number) => this.#step('hashing', done, null);
+    return (await hashApart({ path: this.#source, algorithm }, { signal, onProgress })).digest;
   }
 
   async #check(): Promise<{ path: string; mimeType: string; inspection: Inspection }> {

@@ -139,6 +139,65 @@ test('an image that is used again is asked for at its source first; a newer one 
     assert.ok(said.includes(message), message);
 });
 
+test('a file of the node is looked at again when it is used again; one that was written anew is a version', async () => {
+  const source = 'file:///srv/again.qcow2';
+  const { uuid } = await cached({ url: source }, 'system');
+  const path = `/artifacts/${String(uuid)}`;
+  const again = () => world.ok('POST', '/artifacts', { as: 'system', body: { url: source } });
+  const asked = () =>
+    world.machine.files.checked.filter((one) => one === '/srv/again.qcow2').length;
+  await again();
+  await waitUntil('the file to be looked at', () => asked() === 1, 5_000);
+  assert.is((await world.ok('GET', path, { as: 'system' }))['index'], 1);
+  world.machine.files.verdict = { verdict: 'changed', what: 'the file', before: 'a', now: 'b' };
+  world.machine.content = 'ef'.repeat(64);
+  await again();
+  const isNewer = async () => (await world.ok('GET', path, { as: 'system' }))['index'] === 2;
+  for (let round = 0; round < 100 && !(await isNewer()); round++)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  world.machine.files.verdict = { verdict: 'same' };
+  assert.ok(await isNewer());
+});
+
+test('an image with the hash that is expected of it is one of its own, and is not asked for again', async () => {
+  const [source, hex] = [url(), 'AB'.repeat(32)];
+  const plain = await cached({ url: source });
+  const body = { url: source, checksum: `sha256:${hex}` };
+  const pinned = await cached(body);
+  const address = `${source}#sha256=${hex.toLowerCase()}`;
+  assert.is(pinned['source_url'], address);
+  assert.is.not(pinned['uuid'], plain['uuid']);
+  assert.is((await world.ok('POST', '/artifacts', { body }))['uuid'], pinned['uuid']);
+  assert.is(
+    (await world.ok('POST', '/artifacts', { body: { url: address } }))['uuid'],
+    pinned['uuid'],
+  );
+  assert.equal(world.read.artifacts.get(String(pinned['uuid']))?.state.source, {
+    kind: 'url',
+    url: source,
+    checksum: { algorithm: 'sha256', hex: hex.toLowerCase() },
+  });
+  assert.is(world.read.artifacts.get(String(pinned['uuid']))?.state.name, source.split('/').at(-1));
+  assert.not.ok(world.machine.files.checked.includes(source));
+  const vm = await world.instance({ disk: [{ base: address }] });
+  await world.settled(`/instances/${String(vm['uuid'])}`, 'created');
+});
+
+test('a hash that is none is refused', async () => {
+  const status = async (body: object) => (await world.call('POST', '/artifacts', { body })).status;
+  for (const checksum of [
+    'md5:aa',
+    'sha256:aa',
+    `sha256:${'x'.repeat(64)}`,
+    'sha512',
+    `sha512:${'a'.repeat(64)}`,
+  ])
+    assert.is(await status({ url: url(), checksum }), 400, checksum);
+  assert.is(await status({ url: `${url()}#sha256=zz` }), 400);
+  const [both, hex] = [`${url()}#sha256=${'a'.repeat(64)}`, 'a'.repeat(64)];
+  assert.is(await status({ url: both, checksum: `sha256:${hex}` }), 400);
+});
+
 test('cached again as a shared one, it is shared; as an unshared one, it stays so', async () => {
   const source = url();
   const first = await cached({ url: source }, 'system');
