@@ -19,6 +19,7 @@ import type { KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.
 import { failure, isForgettable, newLife, type Failure } from '../kernel/object.ts';
 import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
+import { progressExtra } from '../blob/progress.ts';
 import { isRefreshing, refresh, sourceChecked } from './refresh.ts';
 import {
   INSISTENT,
@@ -114,6 +115,8 @@ function transition(
       return dropWaiters(state, message.waiters);
     case 'blob-changed':
       return blobHasChanged(state, message, turn);
+    case 'blob-progressed':
+      return blobProgressed(state, message);
     case 'delete':
       return startDeleting(state, turn);
     case 'released': {
@@ -248,6 +251,16 @@ function blobHasChanged(
   const extra = { index, blob_uuid: blobId };
   const event = { type: 'audit', message: 'artifact fetch complete', extra } as const;
   return next({ ...state, ...fetched, setback: null, sinceMs: turn.now }, [event], true);
+}
+
+function blobProgressed(
+  state: ArtifactState,
+  { blobId, progress }: Of<'blob-progressed'>,
+): Step<ArtifactState> {
+  const isFetching = state.phase === 'initial' && state.fetching?.blobId === blobId;
+  if (!isFetching && !isPending(state, blobId)) return next(state, [], []);
+  const extra = progressExtra(progress);
+  return next(state, [{ type: 'status', message: 'fetching', extra }], state.waiters);
 }
 
 function startDeleting(state: ArtifactState, turn: Turn): Step<ArtifactState> {

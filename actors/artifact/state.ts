@@ -1,5 +1,5 @@
 // An artifact's state and messages: a named list of versions, each of them a blob.
-import { blobChanged, Source } from '../blob/state.ts';
+import { blobChanged, blobProgressed, Source } from '../blob/state.ts';
 import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
 import type { Ref } from '../kernel/kind.ts';
@@ -125,6 +125,8 @@ const MESSAGES = {
   'waiters-told': { waiters: Type.Array(Type.String()) },
   /** Replies whether the blob is (still) wanted. */
   'blob-changed': blobChanged,
+  /** Of the one that is being fetched. Replies who waits for it. */
+  'blob-progressed': blobProgressed,
   delete: {},
   released: {},
   forgotten: {},

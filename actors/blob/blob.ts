@@ -32,6 +32,7 @@ import {
   withSetback,
 } from '../kernel/setback.ts';
 import { fetcherAt, fetcherGone, fetcherOf, fetcherSeen, fetcherTimer } from './fetcher.ts';
+import { progressed, progressEffect } from './progress.ts';
 import { replicasByNode, withDepartures, withTranscodes } from './migrate.ts';
 import {
   copied,
@@ -54,6 +55,7 @@ import { transcodeChanged, transcodeFailed, wantedAsDisk, withTranscode } from '
 export type BlobEffect =
   | 'fetch'
   | 'tell-users'
+  | 'tell-progress'
   | 'place-copies'
   | 'copy'
   | 'remove-copy'
@@ -156,15 +158,6 @@ function create(state: BlobState, message: Of<'create'>, turn: Turn): Step<BlobS
   const asked = { ...state, source, replicas, users: [user], generation: 1 };
   return next({ ...asked, phase: 'initial', sinceMs: turn.now }, [
     { type: 'audit', message: 'fetch started', extra: { node } },
-  ]);
-}
-
-function progressed(state: BlobState, { step, percent }: Of<'progressed'>): Step<BlobState> {
-  const { progress } = state;
-  const isNews = progress.step !== step || progress.percent !== percent;
-  if (state.phase !== 'initial' || !isNews) return next(state);
-  return next({ ...state, progress: { step, percent } }, [
-    { type: 'status', message: 'fetching', extra: { step, percent } },
   ]);
 }
 
@@ -287,6 +280,8 @@ function effectFailed(
     return copyFailed(state, key, failure(code, reason), turn);
   }
   if (effect === 'make-transcode') return transcodeFailed(state, { code, reason });
+  // The next one is told; nothing waits for it.
+  if (effect === 'tell-progress') return next(state);
   return setBack(state, message, turn);
 }
 
@@ -305,7 +300,7 @@ function effects(state: BlobState): Wanted<BlobEffect>[] {
     case 'none':
       return [];
     case 'initial':
-      return [fetchEffect(state)];
+      return [fetchEffect(state), ...progressEffect(state)];
     case 'error': {
       const isRemoved = Object.keys(state.replicas).length === 0 || !isRemovable(state);
       return isRemoved ? tellEffect(state) : [...tellEffect(state), remove];
@@ -337,7 +332,7 @@ function keepingEffects(state: BlobState): Wanted<BlobEffect>[] {
     [node, phase, generation, retryAtMs === null, isInUse].join(),
   );
   const place = { name: 'place-copies', key: `${state.generation} ${known.join(' ')}` } as const;
-  const work = [...copies, ...transcodeEffect(state)];
+  const work = [...copies, ...progressEffect(state), ...transcodeEffect(state)];
   return isPaused(state) ? work : [...tellEffect(state), place, ...work];
 }
 
@@ -395,6 +390,7 @@ export const blob = withMetadata(
     policies: {
       fetch: FETCHING,
       'tell-users': INSISTENT,
+      'tell-progress': PROMPT,
       'place-copies': PROMPT,
       copy: FETCHING,
       'remove-copy': INSISTENT,

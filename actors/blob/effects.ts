@@ -2,7 +2,7 @@
 import { codeOf, TroupeError, unlessGone, type ErrorCode } from '../kernel/errors.ts';
 import { formatAddress, parseAddress } from '../kernel/kind.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
-import { decoder } from '../kernel/schema.ts';
+import { decoder, nullable, Type } from '../kernel/schema.ts';
 import { agentOperationRef } from '../agent-operation/state.ts';
 import { artifactRef } from '../artifact/state.ts';
 import { instanceRef } from '../instance/state.ts';
@@ -10,6 +10,7 @@ import { want } from '../node/executor-message.ts';
 import type { BlobEffect } from './blob.ts';
 import { sourcesFor, type NodeView } from './copies.ts';
 import { fetcherOf } from './fetcher.ts';
+import { progressOf, progressUsers } from './progress.ts';
 import { nodeOfKey } from './replicas.ts';
 import { blobRef, Content, type BlobMessage, type BlobState } from './state.ts';
 import { toBeTold, type Told } from './told.ts';
@@ -66,9 +67,33 @@ export function blobPerformers(options: {
       const users = (await Promise.all(told)).flat();
       return users.length > 0 ? { kind: 'users-gone', users } : undefined;
     },
+    'tell-progress': async (state, context) => {
+      const users = progressUsers(state);
+      await Promise.all(users.map((user) => tellProgress(user, state, context)));
+      return undefined;
+    },
     'remove-replicas': removeReplicas,
     forget: () => Promise.resolve({ kind: 'forgotten' }),
   };
+}
+
+const decodeWaiters = decoder('waiters', nullable(Type.Array(Type.String())), 'actor/bad-message');
+
+/** An artifact says who waits for it: they are told as well. */
+async function tellProgress(user: string, state: BlobState, context: Context): Promise<void> {
+  const address = parseAddress(user);
+  const progress = { blobId: context.self.id, progress: progressOf(state) };
+  const message = { kind: 'blob-progressed', ...progress } as const;
+  const tellInstance = (id: string) => unlessGone(context.ask(instanceRef(id), message));
+  if (address?.kind === 'instance') await tellInstance(address.id);
+  if (address?.kind !== 'artifact') return;
+  const waiters = decodeWaiters(
+    (await unlessGone(context.ask(artifactRef(address.id), message))) ?? null,
+  );
+  const waiting = (waiters ?? []).flatMap((waiter) => parseAddress(waiter) ?? []);
+  await Promise.all(
+    waiting.flatMap(({ kind, id }) => (kind === 'instance' ? [tellInstance(id)] : [])),
+  );
 }
 
 /** A download that has begun is worth resuming for long; an address that never answered is most likely wrong. */

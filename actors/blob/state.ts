@@ -75,6 +75,20 @@ export const Replica = closed({
 });
 export type Replica = Static<typeof Replica>;
 
+const optionalNumber = Type.Optional(nullable(Type.Number()));
+/** How far a step is that takes time (../node/progress.ts). */
+export const progressMembers = {
+  step: Type.String(),
+  percent: nullable(Type.Integer()),
+  doneBytes: optionalNumber,
+  /** Null while unknown, as the two below. */
+  totalBytes: optionalNumber,
+  bytesPerSecond: optionalNumber,
+  secondsLeft: optionalNumber,
+};
+export const Progress = closed(progressMembers);
+export type Progress = Static<typeof Progress>;
+
 export const BlobState = closed({
   phase: oneOf(['none', 'initial', 'created', 'delete-wait', 'deleted', 'error']),
   source: nullable(Source),
@@ -99,8 +113,8 @@ export const BlobState = closed({
   ),
   /** How often users have gone, or needed it elsewhere: one that comes back is told again. */
   departures: Type.Integer(),
-  /** Last progress that was worth an event, per cent of the step. */
-  progress: closed({ step: Type.String(), percent: nullable(Type.Integer()) }),
+  /** Last progress that was told: of the fetch, or of the copy for a user on this node. */
+  progress: closed({ ...progressMembers, node: Type.Optional(Type.String()) }),
   generation: Type.Integer(),
   ...setbackMember,
   ...lifeMembers,
@@ -118,12 +132,16 @@ export const blobChanged = {
   diskBlobId: Type.Optional(Type.String()),
 };
 
+/** How far a blob is that is being fetched or copied; those who use it take it. */
+export const blobProgressed = { blobId: Type.String(), progress: Progress };
+
 const MESSAGES = {
   /** Fetch these bytes on this node, for this user. */
   create: { source: Source, node: Type.String(), user: Type.String() },
   /** On this node; one that was given up meanwhile is not listened to. */
   fetched: { content: Content, node: Type.Optional(Type.String()) },
-  progressed: { step: Type.String(), percent: nullable(Type.Integer()) },
+  /** Of what this node does: fetches or copies. */
+  progressed: { ...progressMembers, node: Type.Optional(Type.String()) },
   /** Keep it, and tell me (blob-changed) when it is there or has failed, unless I am known. Replies its phase. */
   use: { user: Type.String() },
   /** The same, and have a replica on this node before you tell me. */

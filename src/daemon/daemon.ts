@@ -375,7 +375,7 @@ function startExecutors({ config, log }: DaemonOptions, host: Host, router: Rout
     convergers: {
       domain: domainConverger({ disks: images, dataplane, hypervisor, zone, upstreamDns }),
       segment: segmentConverger(node, dataplane),
-      replica: replicaConverger(images, router),
+      replica: replicaConverger(images, router, { node, clock: systemClock }),
     },
   });
 }

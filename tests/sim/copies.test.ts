@@ -102,7 +102,7 @@ class World {
     const convergers = {
       domain: NOTHING,
       segment: NOTHING,
-      replica: replicaConverger(images, router),
+      replica: replicaConverger(images, router, { node, clock: this.clock }),
     };
     return new Executors({ node, log, fencing: machine.ledger, convergers });
   }

@@ -4,6 +4,7 @@ import { blobsOf as blobIdsOf } from '../../../actors/artifact/versions.ts';
 import { blobRef } from '../../../actors/blob/state.ts';
 import type { Address } from '../../../actors/kernel/kind.ts';
 import { unlessGone } from '../../../actors/kernel/errors.ts';
+import type { EventRecord } from '../../../actors/kernel/ports.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import { artifactUploadRoute, checkMayShare } from './artifact-upload.ts';
 import { versionRoutes } from './versions.ts';
@@ -45,7 +46,7 @@ export function artifactRoutes(services: ApiServices, images: ImageCache): Route
       object,
       body: eventsBody,
       handle: async ({ object: { id, state }, body }) =>
-        json(await eventList(services, [artifactRef(id), ...blobsOf(state)], body)),
+        json(await eventList(services, [artifactRef(id), ...blobsOf(state)], body, { isPart })),
     }),
   ];
 }
@@ -71,6 +72,11 @@ export function artifactResources(services: ApiServices) {
 /** Its blobs' events are part of an artifact's story: how far a fetch is, why it failed. */
 function blobsOf(state: ArtifactState): Address[] {
   return blobIdsOf(state).map((id) => blobRef(id));
+}
+
+/** How far the fetch of a blob is has been told to the artifact as well. */
+function isPart({ kind }: Address, { type, message }: EventRecord): boolean {
+  return kind !== 'blob' || type !== 'status' || message !== 'fetching';
 }
 
 /** Everything active that the caller may read, if need be only what a node holds. */

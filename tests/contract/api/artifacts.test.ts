@@ -10,6 +10,8 @@ import {
   type Tenant,
   type View,
 } from '../../support/api-world.ts';
+import { blobRef } from '../../../actors/blob/state.ts';
+import { StreamReader } from '../../support/stream-reader.ts';
 import { waitUntil } from '../../support/wait.ts';
 
 const test = suite('api: artifacts');
@@ -180,6 +182,42 @@ test('an image with the hash that is expected of it is one of its own, and is no
   assert.is(world.read.artifacts.get(String(pinned['uuid']))?.state.name, source.split('/').at(-1));
   assert.not.ok(world.machine.files.checked.includes(source));
   const vm = await world.instance({ disk: [{ base: address }] });
+  await world.settled(`/instances/${String(vm['uuid'])}`, 'created');
+});
+
+test('how far a fetch is can be followed by whose artifact it is, and by whose instance waits for it', async () => {
+  const [source, fetched] = [url(), Promise.withResolvers<void>()];
+  world.machine.before = (resource) => (resource === 'replica' ? fetched.promise : undefined);
+  const vm = await world.instance({ disk: [{ base: source }] });
+  const found = world.read.artifacts.by('sourceUrl', source)[0];
+  const { id = '', state } = found ?? {};
+  const reader = await new StreamReader(world, { kind: 'artifact', id }).live();
+  await waitUntil('the instance waits', () => {
+    const waiting = world.read.artifacts.get(id)?.state.waiters;
+    return waiting?.includes(`instance/${String(vm['uuid'])}`) === true;
+  });
+  const blobId = state?.fetching?.blobId ?? '';
+  await waitUntil('the blob is there', () => world.read.blobs.get(blobId) !== undefined);
+  const progress = { step: 'downloading', percent: 30, doneBytes: 30, totalBytes: 100 };
+  const rates = { bytesPerSecond: 10, secondsLeft: 7 };
+  const message = { kind: 'progressed', node: NODE, ...progress, ...rates } as const;
+  await world.runtime.ask(blobRef(blobId), message, { trace: 'progress' });
+  await reader.hears('fetching');
+  reader.close();
+  const shown = { step: 'downloading', percent: 30, bytes: 30, total_bytes: 100 };
+  const extra = { ...shown, bytes_per_second: 10, seconds_left: 7, 'request-id': 'progress' };
+  const told = async (path: string, what: string) => {
+    const events = await world.ok<View[]>('GET', `${path}/events`);
+    return events.filter(({ message: text }) => text === what).map((event) => event['extra']);
+  };
+  await waitUntil('the instance is told', async () => {
+    return (await told(`/instances/${String(vm['uuid'])}`, 'waiting for an image')).length > 0;
+  });
+  assert.equal(await told(`/instances/${String(vm['uuid'])}`, 'waiting for an image'), [extra]);
+  // Once, though the blob has it as well.
+  assert.equal(await told(`/artifacts/${id}`, 'fetching'), [extra]);
+  world.machine.before = () => undefined;
+  fetched.resolve();
   await world.settled(`/instances/${String(vm['uuid'])}`, 'created');
 });
 

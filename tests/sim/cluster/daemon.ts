@@ -327,7 +327,7 @@ export class SimDaemon {
       convergers: {
         domain: domainConverger(ports),
         segment: segmentConverger(node, dataplane),
-        replica: replicaConverger(images, router),
+        replica: replicaConverger(images, router, { node, clock: this.#clock }),
       },
     });
   }
