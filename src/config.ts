@@ -89,6 +89,8 @@ export interface ImageConfig {
   readonly copies: number;
   /** How long a node may be away until its replicas are made elsewhere. */
   readonly copyAfterMs: number;
+  /** An upload to which no bytes come for so long is removed. */
+  readonly uploadIdleMs: number;
   /** Short names of images; the first that fits counts. */
   readonly shortcuts: readonly Shortcut[];
   /** On top of the image driver's own policy: CIDR blocks or addresses. */
@@ -218,6 +220,7 @@ function readImage(read: Read): ImageConfig {
     keepFreeBytes: read('image-keep-free', value.size),
     copies: read('image-copies', value.whole(1, 16)),
     copyAfterMs: read('image-copy-after', value.whole(0, 86_400)) * 1000,
+    uploadIdleMs: read('upload-expiry', value.whole(60, 365 * 86_400)) * 1000,
     shortcuts: read('image-shortcuts', value.listOf(value.shortcut)),
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),

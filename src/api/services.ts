@@ -130,6 +130,8 @@ export interface ApiServices {
   readonly zone: string;
   /** What short names of images stand for. */
   readonly imageShortcuts: readonly Shortcut[];
+  /** An upload to which no bytes come for so long is removed. */
+  readonly uploadIdleMs: number;
   readonly read: ReadModel;
   readonly router: Router;
   readonly clock: Clock;

@@ -101,6 +101,11 @@ export const SETTINGS = {
     initial: '300',
     help: 'how long a node may be away until its replicas are made elsewhere',
   },
+  'upload-expiry': {
+    value: 'SECONDS',
+    initial: '86400',
+    help: 'an upload to which nothing is added for so long is removed',
+  },
   'image-shortcuts': {
     value: 'TABLE',
     initial: [

@@ -62,6 +62,7 @@ export function apiServices(parts: ApiParts): ApiServices {
     members,
     zone: config.zone,
     imageShortcuts: config.image.shortcuts,
+    uploadIdleMs: config.image.uploadIdleMs,
     read,
     router,
     clock: systemClock,

@@ -64,6 +64,7 @@ import { openAmong } from './mesh.ts';
 import { Presence } from './presence.ts';
 import { Measuring } from './gauges.ts';
 import { describeMachine, readGauges } from './machine.ts';
+import { Repeating } from './repeating.ts';
 import { ReservationAudit } from './reservation-audit.ts';
 import { unwind, type Undo } from './undo.ts';
 import { UsageSamples } from './usage-samples.ts';
@@ -96,6 +97,8 @@ export interface Daemon {
 const VERSION = '0.1.0';
 /** Requests under way when the daemon stops. */
 const API_GRACE_MS = 5_000;
+/** Between looks for old files of the spool. */
+const SWEEP_MS = 3_600_000;
 
 /** Errors: what the machine or the services lack, each with the way out. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
@@ -435,6 +438,15 @@ function startWatching(
     onFound: (drifts) => metrics.audited(drifts),
   });
   undo.push(() => audits.stop());
+  const sweeping = new Repeating({
+    clock,
+    log,
+    everyMs: SWEEP_MS,
+    run: () => host.images.spool.sweep(),
+    trace: () => random.uuid(),
+    failed: 'old files of the spool were not removed',
+  });
+  undo.push(() => sweeping.stop());
 }
 
 function startMeasuring(

@@ -183,6 +183,7 @@ export class ApiWorld {
       node: NODE,
       members,
       zone: ZONE,
+      uploadIdleMs: 86_400_000,
       imageShortcuts: [{ pattern: 'debian*', url: 'http://images.test/{name}/v{version}.qcow2' }],
       read: this.read,
       router,

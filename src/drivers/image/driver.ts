@@ -51,6 +51,8 @@ export interface ImageDriverOptions {
   readonly limits?: Partial<ImageLimits>;
   readonly fetchPolicy?: FetchPolicy;
   readonly timing?: Partial<DownloadTiming>;
+  /** How long an upload may rest. */
+  readonly uploadIdleMs?: number;
 }
 
 /** Of all hops together. */
@@ -78,7 +80,7 @@ export class ImageDriver implements BlobStore, DiskStore {
     this.#fetching = { policy, answerTimeoutMs: timing.answerTimeoutMs };
     this.#replicas = new Replicas({ ...tools, log, policy, timing });
     this.#disks = new Disks({ ...tools, replicas: this.#replicas });
-    this.spool = new Spool(this.layout, limits.minFreeBytes);
+    this.spool = new Spool(this.layout, limits.minFreeBytes, 2 * (options.uploadIdleMs ?? 0));
     this.copier = new DiskCopier(tools);
   }
 

@@ -380,6 +380,7 @@ export class SimDaemon {
       ...IMAGE,
       copies: COPIES,
       copyAfterMs: PATIENCE_MS,
+      uploadIdleMs: 86_400_000,
       shortcuts: [],
       fetchAllow: [],
       fetchRefuse: [],
