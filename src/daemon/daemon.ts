@@ -58,6 +58,7 @@ import { registerKinds, STORED_FORMAT } from './kinds.ts';
 import { measuredStore } from './measured-store.ts';
 import { Metrics, monitoringOf, type Measured } from './metrics.ts';
 import { machineFacts, type MachineFacts } from './machine-facts.ts';
+import { clusterServices } from './cluster-services.ts';
 import { reportResources } from './resource-reports.ts';
 import { machineService } from './machine-service.ts';
 import { openAmong } from './mesh.ts';
@@ -185,6 +186,8 @@ async function startActors(
     onJoined: () => introduce(options, { router, read }, self),
     onRemoved: (error) => void giveUp().then(() => options.onFatal(error)),
   });
+  const services = () => clusterServices(options.etcd.hosts, cluster.members ?? [self.member]);
+  host.images.refuseServices(services);
   const { past, journal } = openHistory(options, { store, keys, cluster }, undo);
   const runtime = makeRuntime(options, journal, cluster);
   const facts = machineFacts(config, read, runtime);

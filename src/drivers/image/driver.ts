@@ -17,8 +17,14 @@ import type { Ledger } from '../ledger.ts';
 import { Disks } from './disks.ts';
 import { DiskCopier } from './disk-copier.ts';
 import { DEFAULT_TIMING, type DownloadTiming } from './download.ts';
+import { resolved } from './cluster-services.ts';
 import { checkFile } from './file-source.ts';
-import { DEFAULT_FETCH_POLICY, DestinationCheck, type FetchPolicy } from './fetch-policy.ts';
+import {
+  DEFAULT_FETCH_POLICY,
+  DestinationCheck,
+  type Endpoint,
+  type FetchPolicy,
+} from './fetch-policy.ts';
 import type { HeldReplica } from './held-replica.ts';
 import { Layout } from './layout.ts';
 import type { Peers } from './peer-copy.ts';
@@ -63,7 +69,9 @@ export class ImageDriver implements BlobStore, DiskStore {
   readonly layout: Layout;
   readonly #replicas: Replicas;
   readonly #disks: Disks;
-  readonly #fetching: { readonly policy: FetchPolicy; readonly answerTimeoutMs: number };
+  readonly #answerTimeoutMs: number;
+  readonly #policy: FetchPolicy;
+  #services: () => readonly Endpoint[] = () => [];
   readonly #closing = new AbortController();
   readonly spool: Spool;
   readonly copier: DiskCopier;
@@ -77,8 +85,10 @@ export class ImageDriver implements BlobStore, DiskStore {
     const run = limitedTools(exec, dir);
     const tools = { ...limits, layout: this.layout, ledger, run, qemuImg: new QemuImg(run) };
     const timing = { ...DEFAULT_TIMING, ...options.timing };
-    this.#fetching = { policy, answerTimeoutMs: timing.answerTimeoutMs };
-    this.#replicas = new Replicas({ ...tools, log, policy, timing });
+    this.#answerTimeoutMs = timing.answerTimeoutMs;
+    this.#policy = policy;
+    const current = () => this.#currentPolicy();
+    this.#replicas = new Replicas({ ...tools, log, policy: current, timing });
     this.#disks = new Disks({ ...tools, replicas: this.#replicas });
     this.spool = new Spool(this.layout, limits.minFreeBytes, 2 * (options.uploadIdleMs ?? 0));
     this.copier = new DiskCopier(tools);
@@ -119,9 +129,19 @@ export class ImageDriver implements BlobStore, DiskStore {
     return this.#replicas.open(blobId);
   }
 
+  /** From then on nothing is fetched from these: the cluster's own services, wherever its members are. */
+  refuseServices(services: () => readonly Endpoint[]): void {
+    this.#services = services;
+  }
+
+  async #currentPolicy(): Promise<FetchPolicy> {
+    return { ...this.#policy, services: await resolved(this.#services()) };
+  }
+
   /** Whether a URL still gives what it gave. */
-  checkSource(known: KnownSource): Promise<SourceVerdict> {
-    const { policy, answerTimeoutMs } = this.#fetching;
+  async checkSource(known: KnownSource): Promise<SourceVerdict> {
+    const answerTimeoutMs = this.#answerTimeoutMs;
+    const policy = await this.#currentPolicy();
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(CHECK_MS)]);
     return checkSource(known, { policy, answerTimeoutMs, signal });
   }

@@ -72,7 +72,7 @@ function request(url: URL, start: URL, options: GetOptions): Promise<http.Incomi
     const { request: open } = url.protocol === 'https:' ? https : http;
     const outgoing = open(bare(url), {
       headers: { ...options.headers, ...credentials(url, start), 'User-Agent': USER_AGENT },
-      lookup: check.lookup,
+      lookup: check.lookupFor(url),
       agent: false,
       signal,
     });

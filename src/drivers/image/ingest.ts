@@ -35,7 +35,8 @@ export interface IngestTools {
   readonly run: RunTool;
   readonly qemuImg: QemuImg;
   readonly log: Log;
-  readonly policy: FetchPolicy;
+  /** As it is now: members come and go. */
+  readonly policy: () => Promise<FetchPolicy>;
   readonly timing: DownloadTiming;
   readonly minFreeBytes: number;
   readonly maxVirtualSizeBytes: number;
@@ -197,7 +198,7 @@ export class Ingest {
       const copied = await copyFile(source.path, this.#source, options);
       return { ...copied, sha256: null };
     }
-    const limits = { maxSizeBytes, minFreeBytes, policy, timing };
+    const limits = { maxSizeBytes, minFreeBytes, policy: await policy(), timing };
     return await downloadApart(
       { url: source.url, path: this.#source, ...limits },
       {
