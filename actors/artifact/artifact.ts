@@ -218,7 +218,7 @@ function versionFailed(
 
 function addWaiter(state: ArtifactState, waiter: string): Step<ArtifactState> {
   if (state.phase === 'delete-wait' || state.phase === 'deleted') {
-    return refuse(state, 'object/wrong-phase', 'artifact not ready (state=deleted)');
+    return refuse(state, 'object/wrong-phase', 'the artifact was deleted; ask for the image again');
   }
   if (state.waiters.includes(waiter)) return next(state);
   return next({ ...state, waiters: [...state.waiters, waiter] });

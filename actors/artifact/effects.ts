@@ -109,7 +109,10 @@ async function tellWaiter(waiter: string, state: ArtifactState, context: Context
 /** The version to use, or why there is none. */
 function newest(state: ArtifactState): { blobId: string | null; failure: Failure | null } {
   if (state.phase === 'delete-wait' || state.phase === 'deleted') {
-    return { blobId: null, failure: failure('image/missing', 'the artifact was deleted') };
+    return {
+      blobId: null,
+      failure: failure('image/missing', 'the artifact was deleted; ask for the image again'),
+    };
   }
   const blobId = state.versions.at(-1)?.blobId ?? null;
   return { blobId, failure: blobId === null ? state.failure : null };
