@@ -983,6 +983,7 @@ export interface Operations {
       readonly shared?: boolean | null;
       /** Name of a namespace; the caller's if left out. */
       readonly namespace?: string | null;
+      readonly checksum?: string | null;
     };
     readonly answer: Artifact;
   };
@@ -1096,7 +1097,7 @@ export interface Operations {
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: Upload;
   };
-  /** Append the bytes of the body; answers how many there are then. */
+  /** Append the bytes of the body; answers how many there are then. With `offset` they stand there: what is there already is not written again. */
   'POST /upload/{upload_uuid}': {
     readonly params: { readonly upload_uuid: string };
     readonly body: Readonly<Record<never, unknown>>;
