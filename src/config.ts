@@ -96,6 +96,8 @@ export interface ImageConfig {
   /** On top of the image driver's own policy: CIDR blocks or addresses. */
   readonly fetchAllow: readonly string[];
   readonly fetchRefuse: readonly string[];
+  /** That http images are fetched through; null: none. */
+  readonly httpProxy: string | null;
 }
 
 export interface TourConfig {
@@ -224,6 +226,7 @@ function readImage(read: Read): ImageConfig {
     shortcuts: read('image-shortcuts', value.listOf(value.shortcut)),
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),
+    httpProxy: read('http-proxy', value.optional(value.url('http', 'https'))),
   };
 }
 

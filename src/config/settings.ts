@@ -123,6 +123,11 @@ export const SETTINGS = {
     initial: '',
     help: 'addresses images may come from although they are refused by default',
   },
+  'http-proxy': {
+    value: 'URL',
+    initial: '',
+    help: 'proxy that images with http:// addresses are fetched through',
+  },
   'fetch-refuse': { value: 'BLOCKS', initial: '', help: 'more addresses they may not come from' },
   'lease-ttl': { value: 'SECONDS', initial: '10', help: 'silence after which a machine is lost' },
   'missing-after': {

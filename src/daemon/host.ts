@@ -85,7 +85,8 @@ async function checkNetworking(log: Log, trace: string): Promise<void> {
 }
 
 function imageDriver(config: Config, ledger: Ledger, log: Log): ImageDriver {
-  const { keepFreeBytes, maxDiskBytes, fetchAllow, fetchRefuse, uploadIdleMs } = config.image;
+  const { keepFreeBytes, maxDiskBytes, fetchAllow, fetchRefuse, uploadIdleMs, httpProxy } =
+    config.image;
   return new ImageDriver({
     exec,
     ledger,
@@ -96,6 +97,7 @@ function imageDriver(config: Config, ledger: Ledger, log: Log): ImageDriver {
     fetchPolicy: {
       refuse: [...DEFAULT_FETCH_POLICY.refuse, ...fetchRefuse],
       allow: [...DEFAULT_FETCH_POLICY.allow, ...fetchAllow],
+      ...(httpProxy === null ? {} : { httpProxy }),
     },
   });
 }

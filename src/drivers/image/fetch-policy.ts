@@ -6,6 +6,7 @@
 // F2  Every hop of a redirect is checked like the first.
 // F3  `allow` wins over `refuse`, so that an operator can open one address of a closed range. Nothing opens `services`.
 import { lookup } from 'node:dns';
+import { lookup as lookupAll } from 'node:dns/promises';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 
@@ -21,6 +22,8 @@ export interface FetchPolicy {
   readonly allow: readonly string[];
   /** Of the cluster itself, by address (cluster-services.ts). */
   readonly services?: readonly Endpoint[];
+  /** Base URL of a proxy that http URLs are asked of; https ones are not. Which addresses it reaches is its operator's to limit. */
+  readonly httpProxy?: string;
 }
 
 /**
@@ -49,17 +52,24 @@ export const DEFAULT_FETCH_POLICY: FetchPolicy = {
 export class DestinationCheck {
   readonly #refuse: BlockList;
   readonly #allow: BlockList;
+  readonly #proxy: URL | null;
   /** By port. */
   readonly #services = new Map<number, BlockList>();
 
   constructor(policy: FetchPolicy) {
     this.#refuse = blockList(policy.refuse);
     this.#allow = blockList(policy.allow);
+    this.#proxy = policy.httpProxy === undefined ? null : new URL(policy.httpProxy);
     for (const { host, port } of policy.services ?? []) {
       const hosts = this.#services.get(port) ?? new BlockList();
       hosts.addAddress(host, isIP(host) === 6 ? 'ipv6' : 'ipv4');
       this.#services.set(port, hosts);
     }
+  }
+
+  /** That the URL is asked of; null: of its own host. */
+  proxyFor({ protocol }: URL): URL | null {
+    return protocol === 'http:' ? this.#proxy : null;
   }
 
   /** `port`: that is to be connected to, if that is known. */
@@ -74,6 +84,18 @@ export class DestinationCheck {
   checkLiteral(url: URL): void {
     const host = url.hostname.replace(/^\[|\]$/g, '');
     if (isIP(host) !== 0 && !this.isAllowed(host, portOf(url))) throw refused(host, host);
+  }
+
+  /**
+   * For a URL that a proxy is asked for, whose name it looks up by itself. Throws `image/bad-url` when the name is known here
+   * as well, and closed.
+   */
+  async checkName(url: URL): Promise<void> {
+    this.checkLiteral(url);
+    const found = await lookupAll(url.hostname, { all: true }).catch(() => []);
+    const [first] = found;
+    const isOpen = found.some(({ address }) => this.isAllowed(address, portOf(url)));
+    if (first !== undefined && !isOpen) throw refused(url.hostname, first.address);
   }
 
   /** For the `lookup` of a socket to the URL: resolves as usual, and hands on the allowed addresses only. */

@@ -384,6 +384,7 @@ export class SimDaemon {
       shortcuts: [],
       fetchAllow: [],
       fetchRefuse: [],
+      httpProxy: null,
     };
     const config = { ...ZONE, floatingBlock: FLOATING_BLOCK, image, node: this.#host.name };
     const isMember = (node: string) => this.cluster.isMember(node);
