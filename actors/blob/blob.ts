@@ -31,7 +31,14 @@ import {
   tryAgain,
   withSetback,
 } from '../kernel/setback.ts';
-import { fetcherAt, fetcherGone, fetcherOf, fetcherSeen, fetcherTimer } from './fetcher.ts';
+import {
+  fetcherAt,
+  fetcherFull,
+  fetcherGone,
+  fetcherOf,
+  fetcherSeen,
+  fetcherTimer,
+} from './fetcher.ts';
 import { progressed, progressEffect } from './progress.ts';
 import { replicasByNode, withDepartures, withTranscodes } from './migrate.ts';
 import {
@@ -111,6 +118,8 @@ function taken(
       return progressed(state, message);
     case 'fetched':
       return fetched(state, message, turn);
+    case 'no-room':
+      return next(fetcherFull(state, message, turn));
     case 'use':
       return use(state, message.user, turn);
     case 'need':

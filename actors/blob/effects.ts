@@ -1,5 +1,5 @@
 // What a blob does to others: has nodes fetch and remove replicas, and tells its users how it went.
-import { codeOf, TroupeError, unlessGone, type ErrorCode } from '../kernel/errors.ts';
+import { codeOf, reasonOf, TroupeError, unlessGone, type ErrorCode } from '../kernel/errors.ts';
 import { formatAddress, parseAddress } from '../kernel/kind.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder, nullable, Type } from '../kernel/schema.ts';
@@ -47,6 +47,9 @@ export function blobPerformers(options: {
       try {
         return { kind: 'fetched', node, content: decodeContent(await want(context, wish)) };
       } catch (error) {
+        const isFull = codeOf(error) === 'host/disk-full';
+        if (isFull && context.attempt >= FULL_TRIES)
+          return { kind: 'no-room', node, reason: reasonOf(error) };
         throw neverReached(state, context.attempt, error) ?? error;
       }
     },
@@ -98,9 +101,11 @@ async function tellProgress(user: string, state: BlobState, context: Context): P
 
 /** A download that has begun is worth resuming for long; an address that never answered is most likely wrong. */
 const FIRST_TRIES = 5;
+/** A disk that is full does not empty itself while somebody waits. */
+const FULL_TRIES = 3;
 /** Of a copy on one node, by what is in its way. */
 const TARGET_TRIES: Partial<Record<ErrorCode, number>> = {
-  'host/disk-full': 3,
+  'host/disk-full': FULL_TRIES,
   'mesh/unreachable': 10,
 };
 

@@ -1,7 +1,7 @@
 // Which node fetches a blob, and what becomes of the fetch when that node is lost. Only while the blob is `initial`.
 //
 // T1  A node that is back soon goes on where it was: its half fetched bytes are there still.
-// T2  Else another takes over what any node can fetch, from the beginning. What the first has of it is removed when it is
+// T2  Else, or if it has no room, another takes over what any node can fetch, from the beginning. What the first has of it is removed when it is
 //     back. What only the lost node can fetch (its files, bytes that were brought to it, its replica) fails with the reason.
 import { next, type EventDraft, type Step, type Turn } from '../kernel/kind.ts';
 import { failure, type Failure } from '../kernel/object.ts';
@@ -57,6 +57,19 @@ export function fetcherSeen(
   return { step: next({ ...state, replicas }, [told]) };
 }
 
+/** It has no room: another one may. */
+export function fetcherFull(
+  state: BlobState,
+  { node, reason }: Of<'no-room'>,
+  turn: Turn,
+): BlobState {
+  if (state.phase !== 'initial' || fetcherOf(state) !== node) return state;
+  const left = givenUp(state, turn.now);
+  const replica = { ...newReplica(left.generation), phase: 'removing' } as const;
+  const full = { ...replica, failure: failure('host/disk-full', reason) };
+  return { ...left, replicas: { ...left.replicas, [node]: full } };
+}
+
 /** Its daemon may be another one, which knows nothing of it: a new wish is told. */
 function goingOn(state: BlobState, node: string): BlobState {
   const generation = state.generation + 1;
@@ -80,10 +93,13 @@ function givenUp(state: BlobState, now: number): BlobState {
 
 function takenOver(state: BlobState, nodes: Of<'nodes-changed'>['nodes'], turn: Turn): FetchStep {
   const [lost = 'the node that fetched it'] = Object.keys(state.replicas);
+  const full = Object.values(state.replicas).find((replica) => replica.failure !== null)?.failure;
   const reason = whyBound(state.source, lost);
-  if (reason !== null) return { failed: failure('image/not-fetched', reason), state };
-  const node = bestNode(turn.id, nodes);
+  if (reason !== null) return { failed: full ?? failure('image/not-fetched', reason), state };
+  const mayHaveRoom = nodes.filter((one) => !state.replicas[one.node]?.failure);
+  const node = bestNode(turn.id, mayHaveRoom);
   if (node === null) {
+    if (full !== undefined && full !== null) return { failed: full, state };
     const text = `${lost} is away, and no other node is there that keeps images: bring one back, then ask for the image again`;
     return { failed: failure('image/not-fetched', text), state };
   }

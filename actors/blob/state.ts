@@ -138,6 +138,8 @@ export const blobProgressed = { blobId: Type.String(), progress: Progress };
 const MESSAGES = {
   /** Fetch these bytes on this node, for this user. */
   create: { source: Source, node: Type.String(), user: Type.String() },
+  /** The node that fetches has no room for it, and has not had for a while. */
+  'no-room': { node: Type.String(), reason: Type.String() },
   /** On this node; one that was given up meanwhile is not listened to. */
   fetched: { content: Content, node: Type.Optional(Type.String()) },
   /** Of what this node does: fetches or copies. */

@@ -107,13 +107,26 @@ test('100 that ask at once, on four nodes, make one artifact, one blob and one d
   assert.is(world.downloads, PIECES * copies);
 });
 
-for (const pieces of [1, 2, 3]) {
+test('a node that has no room leaves the fetch to another', async () => {
+  const world = await new World(7, 3).start();
+  const [first, ...others] = world.nodes as [SimNode, ...SimNode[]];
+  first.machine.images.isDiskFull = true;
+  await world.settled(world.ensure(first));
+  const isThere = () => world.all<ArtifactState>('artifact')[0]?.[1].phase === 'created';
+  await world.until('fetched elsewhere', isThere, 120_000);
+  await world.pass(60_000);
+  assert.ok(others.some(({ machine }) => machine.images.replicas.size === 1));
+  assert.is(first.machine.images.partials.size, 0);
+});
+
+for (const pieces of [0, 1, 2, 3]) {
   test(`the node that fetches dies with ${pieces} of ${PIECES} pieces and stays away: another finishes`, async () => {
     const world = await new World(10 + pieces, 3).start();
     const [first, ...others] = world.nodes as [SimNode, ...SimNode[]];
     first.machine.stepMs = 2_000;
     await world.settled(world.ensure(first));
-    await world.until('begun', () => [...first.machine.images.partials.values()][0] === pieces);
+    const fetched = () => [...first.machine.images.partials.values()][0] ?? 0;
+    await world.until('begun', () => fetched() === pieces);
     first.kill('for good');
     const isThere = () => world.all<ArtifactState>('artifact')[0]?.[1].phase === 'created';
     await world.until('taken over', isThere, 300_000);

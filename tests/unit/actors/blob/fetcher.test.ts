@@ -86,6 +86,23 @@ for (const [source, reason] of BOUND) {
   });
 }
 
+test('one without room is left to another; when none has room that is the reason', () => {
+  const one = begun().send({ kind: 'no-room', node: 'n1', reason: 'n1 is full' });
+  assert.equal(one.effects, ['place-copies']);
+  one.send(nodes('n1 n2'));
+  assert.equal(phases(one), { n1: 'removing', n2: 'copying' });
+  one.send({ kind: 'no-room', node: 'n1', reason: 'late' });
+  assert.equal(phases(one), { n1: 'removing', n2: 'copying' });
+  one.send({ kind: 'no-room', node: 'n2', reason: 'n2 is full' }).send(nodes('n1 n2'));
+  assert.equal(one.state.failure, { code: 'host/disk-full', reason: 'n1 is full' });
+});
+
+test('a file on a node without room fails with that', () => {
+  const one = begun({ kind: 'file', path: '/srv/a' });
+  one.send({ kind: 'no-room', node: 'n1', reason: 'n1 is full' }).send(nodes('n1 n2'));
+  assert.equal(one.state.failure, { code: 'host/disk-full', reason: 'n1 is full' });
+});
+
 test('when no other node is there it fails with the reason', () => {
   const one = begun().send(nodes('-n1')).pass(WAIT_MS).time().send(nodes('-n1'));
   assert.match(one.state.failure?.reason ?? '', /no other node is there that keeps images/);
