@@ -1097,7 +1097,7 @@ export interface Operations {
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: Upload;
   };
-  /** Append the bytes of the body; answers how many there are then. With `offset` they stand there: what is there already is not written again. */
+  /** Append the bytes of the body, or write them at `offset`; answers how many there are then. */
   'POST /upload/{upload_uuid}': {
     readonly params: { readonly upload_uuid: string };
     readonly body: Readonly<Record<never, unknown>>;

@@ -79,7 +79,7 @@ function appendRoute(services: ApiServices, object: Finder<ReadObject<UploadStat
   const { bytes: files } = services;
   return route('POST /upload/:upload_uuid', {
     summary:
-      'Append the bytes of the body; answers how many there are then. With `offset` they stand there: what is there already is not written again',
+      'Append the bytes of the body, or write them at `offset`; answers how many there are then',
     answer: { json: Type.Integer() },
     errors: [409, 504, 507],
     object,
