@@ -93,11 +93,15 @@ export interface ImageConfig {
   readonly transcodeIdleMs: number;
   /** Of disks, where nobody asked for thin ones. */
   readonly snapshots: 'full' | 'thin';
+  /** An upload to which no bytes come for so long is removed. */
+  readonly uploadIdleMs: number;
   /** Short names of images; the first that fits counts. */
   readonly shortcuts: readonly Shortcut[];
   /** On top of the image driver's own policy: CIDR blocks or addresses. */
   readonly fetchAllow: readonly string[];
   readonly fetchRefuse: readonly string[];
+  /** That http images are fetched through; null: none. */
+  readonly httpProxy: string | null;
 }
 
 export interface TourConfig {
@@ -224,9 +228,11 @@ function readImage(read: Read): ImageConfig {
     copyAfterMs: read('image-copy-after', value.whole(0, 86_400)) * 1000,
     transcodeIdleMs: read('image-transcode-idle', value.whole(0, 31_536_000)) * 1000,
     snapshots: read('snapshot-default', value.oneOf('full', 'thin')),
+    uploadIdleMs: read('upload-expiry', value.whole(60, 365 * 86_400)) * 1000,
     shortcuts: read('image-shortcuts', value.listOf(value.shortcut)),
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),
+    httpProxy: read('http-proxy', value.optional(value.url('http', 'https'))),
   };
 }
 

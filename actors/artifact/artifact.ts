@@ -20,6 +20,7 @@ import { failure, isForgettable, newLife, type Failure } from '../kernel/object.
 import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
 import { drop } from './dropped.ts';
+import { progressExtra } from '../blob/progress.ts';
 import { isRefreshing, refresh, sourceChecked } from './refresh.ts';
 import {
   INSISTENT,
@@ -122,6 +123,8 @@ function transition(
     case 'twin-found':
     case 'twin-held':
       return settles(state, message, turn);
+    case 'blob-progressed':
+      return blobProgressed(state, message);
     case 'delete':
       return startDeleting(state, turn);
     case 'released': {
@@ -232,7 +235,7 @@ function notAdded(
 
 function addWaiter(state: ArtifactState, waiter: string): Step<ArtifactState> {
   if (state.phase === 'delete-wait' || state.phase === 'deleted') {
-    return refuse(state, 'object/wrong-phase', 'artifact not ready (state=deleted)');
+    return refuse(state, 'object/wrong-phase', 'the artifact was deleted; ask for the image again');
   }
   if (state.waiters.includes(waiter)) return next(state);
   return next({ ...state, waiters: [...state.waiters, waiter] });
@@ -315,6 +318,16 @@ function firstVersion(
   const extra = { index, blob_uuid: blobId };
   const event = { type: 'audit', message: 'artifact fetch complete', extra } as const;
   return next({ ...state, ...fetched, setback: null, sinceMs: turn.now }, [event]);
+}
+
+function blobProgressed(
+  state: ArtifactState,
+  { blobId, progress }: Of<'blob-progressed'>,
+): Step<ArtifactState> {
+  const isFetching = state.phase === 'initial' && state.fetching?.blobId === blobId;
+  if (!isFetching && !isPending(state, blobId)) return next(state, [], []);
+  const extra = progressExtra(progress);
+  return next(state, [{ type: 'status', message: 'fetching', extra }], state.waiters);
 }
 
 function startDeleting(state: ArtifactState, turn: Turn): Step<ArtifactState> {

@@ -4,9 +4,9 @@ import { parseAddress } from '../kernel/kind.ts';
 import { failure, type Failure } from '../kernel/object.ts';
 import type { Claims, EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder, nullable } from '../kernel/schema.ts';
-import { blobRef, Content, CONTENT } from '../blob/state.ts';
+import { blobRef, Content, CONTENT, type Source } from '../blob/state.ts';
 import { instanceRef } from '../instance/state.ts';
-import { machineRef } from '../node/machine-message.ts';
+import { machineRef, type MachineMessage } from '../node/machine-message.ts';
 import { blobsOf } from './versions.ts';
 import type { ArtifactEffect } from './artifact.ts';
 import { SourceVerdict, type ArtifactMessage, type ArtifactState } from './state.ts';
@@ -116,20 +116,30 @@ const CHECK_MS = 40_000;
 async function checkSource(state: ArtifactState, context: Context): Promise<ArtifactMessage> {
   const { checking, checks: check } = state;
   const newest = state.versions.at(-1);
-  if (checking?.source.kind !== 'url' || newest === undefined) {
+  const source = checking?.source;
+  if (checking === null || newest === undefined || !isAsked(source)) {
     const outcome = { verdict: 'unknown', reason: 'there is nothing to compare' } as const;
     return { kind: 'source-checked', check, outcome };
   }
   const known = decodeKnown(await context.ask(blobRef(newest.blobId), { kind: 'describe' }));
-  const message = {
-    kind: 'check-source',
-    url: checking.source.url,
-    etag: known?.etag ?? null,
-    lastModified: known?.lastModified ?? null,
-    sizeBytes: known?.sourceSizeBytes ?? 0,
-  } as const;
+  const message = question(source, known);
   const reply = await context.ask(machineRef(checking.node), message, CHECK_MS);
   return { kind: 'source-checked', check, outcome: decodeVerdict(reply) };
+}
+
+type Asked = Extract<Source, { kind: 'url' | 'file' }>;
+
+function isAsked(source: Source | undefined): source is Asked {
+  return source?.kind === 'url' || source?.kind === 'file';
+}
+
+/** What its machine is asked: whether it still gives what it gave. */
+function question(source: Asked, known: Content | null): MachineMessage {
+  const etag = known?.etag ?? null;
+  if (source.kind === 'file') return { kind: 'check-file', path: source.path, etag };
+  const lastModified = known?.lastModified ?? null;
+  const sizeBytes = known?.sourceSizeBytes ?? 0;
+  return { kind: 'check-source', url: source.url, etag, lastModified, sizeBytes };
 }
 
 async function tellWaiter(waiter: string, state: ArtifactState, context: Context): Promise<void> {
@@ -143,7 +153,10 @@ async function tellWaiter(waiter: string, state: ArtifactState, context: Context
 /** The version to use, or why there is none. */
 function newest(state: ArtifactState): { blobId: string | null; failure: Failure | null } {
   if (state.phase === 'delete-wait' || state.phase === 'deleted') {
-    return { blobId: null, failure: failure('image/missing', 'the artifact was deleted') };
+    return {
+      blobId: null,
+      failure: failure('image/missing', 'the artifact was deleted; ask for the image again'),
+    };
   }
   const blobId = state.versions.at(-1)?.blobId ?? null;
   return { blobId, failure: blobId === null ? state.failure : null };

@@ -3,7 +3,7 @@
 // R1  Who waits for the artifact is told once that is known, and has a newer version if there is one.
 // R2  What comes of it never takes away the version that there is.
 // R3  One asks at a time: whoever uses the image meanwhile waits for the same answer.
-import { isUrlSource } from '../blob/state.ts';
+import { isOutsideSource } from '../blob/state.ts';
 import { next, type EventDraft, type Step } from '../kernel/kind.ts';
 import { addVersion, notUpdated } from './versions.ts';
 import type { ArtifactMessage, ArtifactState } from './state.ts';
@@ -18,7 +18,7 @@ export function refresh(state: ArtifactState, message: Of<'refresh'>): Step<Arti
 
 /** The source is being asked, or its newer version is on its way. */
 export function isRefreshing({ checking, adding }: ArtifactState): boolean {
-  return checking !== null || adding.some(({ source }) => isUrlSource(source));
+  return checking !== null || adding.some(({ source }) => isOutsideSource(source));
 }
 
 export function sourceChecked(

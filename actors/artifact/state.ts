@@ -1,5 +1,5 @@
 // An artifact's state and messages: a named list of versions, each of them a blob.
-import { blobChanged, Source } from '../blob/state.ts';
+import { blobChanged, blobProgressed, Source } from '../blob/state.ts';
 import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
 import type { Ref } from '../kernel/kind.ts';
@@ -137,6 +137,8 @@ const MESSAGES = {
   /** Outcomes of find-twin (null: none had them first) and hold-twin. */
   'twin-found': { blobId: Type.String(), twinId: nullable(Type.String()) },
   'twin-held': { blobId: Type.String(), isHeld: Type.Boolean() },
+  /** Of the one that is being fetched. Replies who waits for it. */
+  'blob-progressed': blobProgressed,
   delete: {},
   released: {},
   forgotten: {},

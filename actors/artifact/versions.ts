@@ -13,7 +13,7 @@ import {
   type Wanted,
 } from '../kernel/kind.ts';
 import { drop } from './dropped.ts';
-import { isUrlSource } from '../blob/state.ts';
+import { isOutsideSource } from '../blob/state.ts';
 import type { Addition, ArtifactState, Version } from './state.ts';
 
 /** Whether the artifact will still give back its use of the blob. */
@@ -102,7 +102,7 @@ export function addFailed(
 ): Step<ArtifactState> {
   const failed = state.adding.find((one) => one.blobId === why.blobId);
   const adding = state.adding.filter((one) => one !== failed);
-  if (isUrlSource(failed?.source ?? null))
+  if (isOutsideSource(failed?.source ?? null))
     return next({ ...state, adding }, [notUpdated(why.reason)]);
   return next({ ...state, adding, addFailure: why }, [
     { type: 'audit', message: 'version not added', extra: { ...why } },

@@ -7,6 +7,7 @@
 // B2  A complete replica goes only when nothing uses the blob: disks may be based on it.
 // B3  Users are told until they have heard; one that does not know the blob (any more) is no user. One that needs a
 //     replica on its node is told once that is there; one that bases a disk on it, also from which blob (transcode.ts).
+//     While it is fetched its node may be lost: fetcher.ts.
 // B4  Once its bytes are known, as many copies as wanted are kept, as nodes come and go (copies.ts, replicas.ts).
 import {
   defineKind,
@@ -18,7 +19,7 @@ import {
   STANDING,
 } from '../kernel/kind.ts';
 import type { EffectPolicy, KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.ts';
-import { failure, isForgettable, newLife } from '../kernel/object.ts';
+import { failure, isForgettable, newLife, type Failure } from '../kernel/object.ts';
 import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
 import {
@@ -30,7 +31,15 @@ import {
   tryAgain,
   withSetback,
 } from '../kernel/setback.ts';
-import type { ErrorCode } from '../kernel/errors.ts';
+import {
+  fetcherAt,
+  fetcherFull,
+  fetcherGone,
+  fetcherOf,
+  fetcherSeen,
+  fetcherTimer,
+} from './fetcher.ts';
+import { progressed, progressEffect } from './progress.ts';
 import { replicasByNode, withDepartures, withTimes, withTranscodes } from './migrate.ts';
 import {
   copied,
@@ -49,7 +58,7 @@ import {
 import { BlobState, decodeBlobMessage, type BlobMessage } from './state.ts';
 import { toBeTold } from './told.ts';
 import { describeEffect, described } from './facts.ts';
-import { fetchEffect, parentOf } from './parent.ts';
+import { parentEffect, parentOf } from './parent.ts';
 import {
   transcodeAt,
   transcodeChanged,
@@ -66,6 +75,7 @@ export type BlobEffect =
   | 'hold-parent'
   | 'fetch'
   | 'tell-users'
+  | 'tell-progress'
   | 'place-copies'
   | 'copy'
   | 'remove-copy'
@@ -130,15 +140,19 @@ function taken(
       return next(state.phase === 'initial' ? { ...state, isParentHeld: true } : state);
     case 'fetched':
       return fetched(state, message, turn);
+    case 'no-room':
+      return next(fetcherFull(state, message, turn));
     case 'use':
       return use(state, message.user, turn);
     case 'need':
       return need(state, message, turn);
     case 'nodes-changed':
-      return nodesChanged(state, message, turn);
+      return state.phase === 'initial'
+        ? seen(state, message, turn)
+        : nodesChanged(state, message, turn);
     case 'node-gone':
       if (state.phase !== 'initial') return nodeGone(state, message, turn);
-      return fetcherGone(state, message.node, turn);
+      return next(fetcherGone(state, message.node));
     case 'copied':
       return copied(state, message);
     case 'copy-removed':
@@ -194,21 +208,18 @@ function create(state: BlobState, message: Of<'create'>, turn: Turn): Step<BlobS
   ]);
 }
 
-function progressed(state: BlobState, { step, percent }: Of<'progressed'>): Step<BlobState> {
-  const { progress } = state;
-  const isNews = progress.step !== step || progress.percent !== percent;
-  if (state.phase !== 'initial' || !isNews) return next(state);
-  return next({ ...state, progress: { step, percent } }, [
-    { type: 'status', message: 'fetching', extra: { step, percent } },
-  ]);
-}
-
 function fetched(state: BlobState, message: Of<'fetched'>, turn: Turn): Step<BlobState> {
-  if (state.phase !== 'initial') return next(state);
+  const fetcher = fetcherOf(state);
+  const isOurs = fetcher !== null && (message.node ?? fetcher) === fetcher;
+  if (state.phase !== 'initial' || !isOurs) return next(state);
   const { sizeBytes, sha512, virtualSizeBytes } = message.content;
   const entries = Object.entries(state.replicas);
   const replicas = Object.fromEntries(
-    entries.map(([node, replica]) => [node, { ...replica, phase: 'verified' as const }]),
+    entries.map(([node, replica]) => [
+      node,
+      // A node that was lost meanwhile keeps its record: what it has is to be removed.
+      node === fetcher ? { ...replica, phase: 'verified' as const, awayUntilMs: null } : replica,
+    ]),
   );
   const known = { ...state, replicas, phase: 'created', content: message.content } as const;
   return next({ ...copyToNeeded(known), fetchedAtMs: turn.now, sinceMs: turn.now }, [
@@ -221,12 +232,10 @@ function fetched(state: BlobState, message: Of<'fetched'>, turn: Turn): Step<Blo
   ]);
 }
 
-/** The node that fetched it was removed from the cluster: whoever waits for it is told so. */
-function fetcherGone(state: BlobState, node: string, turn: Turn): Step<BlobState> {
-  const { [node]: gone, ...replicas } = state.replicas;
-  if (gone === undefined) return next(state);
-  const reason = `node ${node}, which fetched it, was removed from the cluster`;
-  return fail({ ...state, replicas }, 'image/not-fetched', reason, turn);
+function seen(state: BlobState, message: Of<'nodes-changed'>, turn: Turn): Step<BlobState> {
+  const fetch = fetcherSeen(state, message, turn);
+  if ('step' in fetch) return fetch.step;
+  return fail(fetch.state, fetch.failed, turn);
 }
 
 function use(state: BlobState, user: string, turn: Turn): Step<BlobState> {
@@ -266,7 +275,7 @@ function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<Blob
 function requestDelete(state: BlobState, turn: Turn): Step<BlobState> {
   if (state.phase === 'delete-wait' || state.phase === 'deleted') return next(state);
   if (state.phase === 'initial') {
-    return fail(state, 'image/missing', 'the fetch was called off', turn);
+    return fail(state, failure('image/missing', 'the fetch was called off'), turn);
   }
   const [user] = state.users;
   if (user === undefined) return startDeleting(state, turn);
@@ -302,9 +311,10 @@ function timeReached(state: BlobState, turn: Turn): Step<BlobState> {
   if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true, setback: null });
   if (state.phase === 'initial' && state.sinceMs + FETCH_MS <= turn.now) {
     const reason = `the image was not fetched within ${TRY_MS / 60_000} minutes`;
-    return fail(state, 'object/deadline', reason, turn);
+    return fail(state, failure('object/deadline', reason), turn);
   }
-  return next(tryAgain(transcodeAt(replicasAt(state, turn.now), turn.now), turn.now));
+  const seen = replicasAt(fetcherAt(state, turn.now), turn.now);
+  return next(tryAgain(transcodeAt(seen, turn.now), turn.now));
 }
 
 function effectFailed(
@@ -314,7 +324,9 @@ function effectFailed(
 ): Step<BlobState> {
   if (!isWanted(effects(state), message)) return next(state);
   const { effect, key, code, reason } = message;
-  if (effect === 'fetch' || effect === 'hold-parent') return fail(state, code, reason, turn);
+  if (effect === 'fetch' || effect === 'hold-parent') {
+    return fail(state, failure(code, reason), turn);
+  }
   // One node's trouble does not hold up what is done with the others.
   if (effect === 'copy' || effect === 'remove-copy') {
     return copyFailed(state, key, failure(code, reason), turn);
@@ -322,13 +334,15 @@ function effectFailed(
   // Nobody waits for these; the next activation tries again.
   if (UNHURRIED.has(effect)) return next(state);
   if (effect === 'make-transcode') return transcodeFailed(state, { code, reason });
+  // The next one is told; nothing waits for it.
+  if (effect === 'tell-progress') return next(state);
   return setBack(state, message, turn);
 }
 
-function fail(state: BlobState, code: ErrorCode, reason: string, turn: Turn): Step<BlobState> {
+function fail(state: BlobState, why: Failure, turn: Turn): Step<BlobState> {
   const failed = { phase: 'error', generation: state.generation + 1, setback: null } as const;
-  return next({ ...state, ...failed, sinceMs: turn.now, failure: failure(code, reason) }, [
-    { type: 'audit', message: 'fetch failed', extra: { code, reason } },
+  return next({ ...state, ...failed, sinceMs: turn.now, failure: why }, [
+    { type: 'audit', message: 'fetch failed', extra: { ...why } },
   ]);
 }
 
@@ -340,7 +354,7 @@ function effects(state: BlobState): Wanted<BlobEffect>[] {
     case 'none':
       return [];
     case 'initial':
-      return [fetchEffect(state)];
+      return [parentEffect(state) ?? fetchEffect(state), ...progressEffect(state)];
     case 'error': {
       const isRemoved = Object.keys(state.replicas).length === 0 || !isRemovable(state);
       return isRemoved ? tellEffect(state) : [...tellEffect(state), remove];
@@ -350,6 +364,12 @@ function effects(state: BlobState): Wanted<BlobEffect>[] {
     case 'deleted':
       return state.forgetting ? [{ name: 'forget', key: '' }] : [];
   }
+}
+
+/** On its node; or the nodes are looked at, for one that takes over. */
+function fetchEffect(state: BlobState): Wanted<BlobEffect> {
+  const key = String(state.generation);
+  return { name: fetcherOf(state) === null ? 'place-copies' : 'fetch', key };
 }
 
 /** A user that cannot be told, and pauses, holds up no copy. */
@@ -366,7 +386,8 @@ function keepingEffects(state: BlobState): Wanted<BlobEffect>[] {
     [node, phase, generation, retryAtMs === null, isInUse].join(),
   );
   const place = { name: 'place-copies', key: `${state.generation} ${known.join(' ')}` } as const;
-  const work = [...copies, ...transcodeEffect(state), ...describeEffect(state)];
+  const others = [...progressEffect(state), ...transcodeEffect(state), ...describeEffect(state)];
+  const work = [...copies, ...others];
   return isPaused(state) ? work : [...tellEffect(state), place, ...work];
 }
 
@@ -420,6 +441,7 @@ export const blob = withMetadata(
       'hold-parent': PATIENT,
       fetch: FETCHING,
       'tell-users': INSISTENT,
+      'tell-progress': PROMPT,
       'place-copies': PROMPT,
       copy: FETCHING,
       'remove-copy': INSISTENT,
@@ -431,7 +453,10 @@ export const blob = withMetadata(
       forget: STANDING,
     },
     passing,
-    timer: (state) => [replicaTimer(state), transcodeTimer(state)].reduce(earliest, timerOf(state)),
+    timer: (state) => {
+      const ofReplicas = fetcherTimer(state) ?? replicaTimer(state);
+      return [ofReplicas, transcodeTimer(state)].reduce(earliest, timerOf(state));
+    },
     index: () => null,
     onCrash: restartThenPark,
     parked,

@@ -99,6 +99,13 @@ function rankOf(replica: Replica | undefined): number {
   return replica.phase === 'removing' ? 0 : 2;
 }
 
+/** Where to make the first one, of the nodes that are there and take more; null: there is none. */
+export function bestNode(blobId: string, nodes: readonly NodeView[]): string | null {
+  const there = nodes.flatMap(({ node, isUp, takesMore }) => (isUp && takesMore ? [node] : []));
+  const byScore = (a: string, b: string) => scoreOf(blobId, b) - scoreOf(blobId, a);
+  return there.toSorted(byScore)[0] ?? null;
+}
+
 /** Rendezvous hashing. FNV-1a with a final mix: near names of nodes must not give near scores. */
 function scoreOf(blobId: string, node: string): number {
   let hash = 0x811c9dc5;

@@ -1,8 +1,8 @@
 // What a blob does to others: has nodes fetch and remove replicas, and tells its users how it went.
-import { codeOf, TroupeError, unlessGone, type ErrorCode } from '../kernel/errors.ts';
+import { codeOf, reasonOf, TroupeError, unlessGone, type ErrorCode } from '../kernel/errors.ts';
 import { parseAddress } from '../kernel/kind.ts';
 import type { Claims, EffectContext, Performers } from '../kernel/ports.ts';
-import { decoder } from '../kernel/schema.ts';
+import { decoder, nullable, Type } from '../kernel/schema.ts';
 import { agentOperationRef } from '../agent-operation/state.ts';
 import { artifactRef } from '../artifact/state.ts';
 import { instanceRef } from '../instance/state.ts';
@@ -11,6 +11,8 @@ import type { BlobEffect } from './blob.ts';
 import { sourcesFor, type NodeView } from './copies.ts';
 import { parentOf } from './parent.ts';
 import { describe, giveBackRelated, relatedPerformers } from './related.ts';
+import { fetcherOf } from './fetcher.ts';
+import { progressOf, progressUsers } from './progress.ts';
 import { nodeOfKey } from './replicas.ts';
 import { blobRef, Content, CONTENT, type BlobMessage, type BlobState } from './state.ts';
 import { toBeTold, type Told } from './told.ts';
@@ -39,7 +41,7 @@ export function blobPerformers(options: {
     fetch: async (state, context) => {
       const { maxSizeBytes, fetchTimeoutMs } = options;
       const spec = { source: state.source, maxSizeBytes, sha512: null };
-      const [node = ''] = Object.keys(state.replicas);
+      const node = fetcherOf(state) ?? '';
       const { generation } = state;
       const wish = {
         node,
@@ -49,8 +51,11 @@ export function blobPerformers(options: {
         timeoutMs: fetchTimeoutMs,
       } as const;
       try {
-        return { kind: 'fetched', content: decodeContent(await want(context, wish)) };
+        return { kind: 'fetched', node, content: decodeContent(await want(context, wish)) };
       } catch (error) {
+        const isFull = codeOf(error) === 'host/disk-full';
+        if (isFull && context.attempt >= FULL_TRIES)
+          return { kind: 'no-room', node, reason: reasonOf(error) };
         throw neverReached(state, context.attempt, error) ?? error;
       }
     },
@@ -71,6 +76,11 @@ export function blobPerformers(options: {
       const users = (await Promise.all(told)).flat();
       return users.length > 0 ? { kind: 'users-gone', users } : undefined;
     },
+    'tell-progress': async (state, context) => {
+      const users = progressUsers(state);
+      await Promise.all(users.map((user) => tellProgress(user, state, context)));
+      return undefined;
+    },
     'remove-replicas': async (state, context) => {
       const outcome = await removeReplicas(state, context);
       // Whoever finds the claim until then is refused the blob.
@@ -83,11 +93,32 @@ export function blobPerformers(options: {
   };
 }
 
+const decodeWaiters = decoder('waiters', nullable(Type.Array(Type.String())), 'actor/bad-message');
+
+/** An artifact says who waits for it: they are told as well. */
+async function tellProgress(user: string, state: BlobState, context: Context): Promise<void> {
+  const address = parseAddress(user);
+  const progress = { blobId: context.self.id, progress: progressOf(state) };
+  const message = { kind: 'blob-progressed', ...progress } as const;
+  const tellInstance = (id: string) => unlessGone(context.ask(instanceRef(id), message));
+  if (address?.kind === 'instance') await tellInstance(address.id);
+  if (address?.kind !== 'artifact') return;
+  const waiters = decodeWaiters(
+    (await unlessGone(context.ask(artifactRef(address.id), message))) ?? null,
+  );
+  const waiting = (waiters ?? []).flatMap((waiter) => parseAddress(waiter) ?? []);
+  await Promise.all(
+    waiting.flatMap(({ kind, id }) => (kind === 'instance' ? [tellInstance(id)] : [])),
+  );
+}
+
 /** A download that has begun is worth resuming for long; an address that never answered is most likely wrong. */
 const FIRST_TRIES = 5;
+/** A disk that is full does not empty itself while somebody waits. */
+const FULL_TRIES = 3;
 /** Of a copy on one node, by what is in its way. */
 const TARGET_TRIES: Partial<Record<ErrorCode, number>> = {
-  'host/disk-full': 3,
+  'host/disk-full': FULL_TRIES,
   'mesh/unreachable': 10,
 };
 

@@ -12,9 +12,8 @@ export function parentOf({ source }: Pick<BlobState, 'source'>): string | null {
   return source?.kind === 'spool' ? (source.dependsOn ?? null) : null;
 }
 
-/** Before it is fetched. */
-export function fetchEffect(state: BlobState): Wanted<'hold-parent' | 'fetch'> {
+/** What has to be before it is fetched; null: nothing. */
+export function parentEffect(state: BlobState): Wanted<'hold-parent'> | null {
   const parent = parentOf(state);
-  if (parent === null || state.isParentHeld) return { name: 'fetch', key: '' };
-  return { name: 'hold-parent', key: parent };
+  return parent === null || state.isParentHeld ? null : { name: 'hold-parent', key: parent };
 }

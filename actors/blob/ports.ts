@@ -5,11 +5,22 @@
 // I3  Base blobs are shared and read-only; an instance writes to its own overlay.
 import type { WantedBy } from '../network/ports.ts';
 
+/** What the bytes of a source have to hash to, hex. */
+export interface Checksum {
+  readonly algorithm: 'sha256' | 'sha512';
+  readonly hex: string;
+}
+
 export type BlobSource =
   /** Streamed, resumed when broken off; http and https only. */
-  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'url'; readonly url: string; readonly checksum?: Checksum }
   /** A file on this machine, named by its operator; copied. */
-  | { readonly kind: 'file'; readonly path: string }
+  | {
+      readonly kind: 'file';
+      readonly path: string;
+      readonly node?: string;
+      readonly checksum?: Checksum;
+    }
   /**
    * Bytes that were brought to this machine (spool.ts); kept as they are, whatever they are. Those that depend on a blob
    * have to be a qcow2 that says so (linked.ts).

@@ -17,9 +17,20 @@ import {
 /** The space of claims on contents, by SHA-512: each is held by the blob that had it first (actors/artifact/twins.ts). */
 export const CONTENT = 'content';
 
+/** What the bytes of a source have to hash to, as its user said. */
+export const Checksum = closed({ algorithm: oneOf(['sha256', 'sha512']), hex: Type.String() });
+export type Checksum = Static<typeof Checksum>;
+const checksum = Type.Optional(Checksum);
+
 export const Source = Type.Union([
-  closed({ kind: Type.Literal('url'), url: Type.String() }),
-  closed({ kind: Type.Literal('file'), path: Type.String() }),
+  closed({ kind: Type.Literal('url'), url: Type.String(), checksum }),
+  closed({
+    kind: Type.Literal('file'),
+    path: Type.String(),
+    /** That has the file; it is asked again there. */
+    node: Type.Optional(Type.String()),
+    checksum,
+  }),
   closed({
     kind: Type.Literal('spool'),
     id: Type.String(),
@@ -31,9 +42,9 @@ export const Source = Type.Union([
 
 export type Source = Static<typeof Source>;
 
-/** From a server outside, which may have something newer another time. */
-export function isUrlSource(source: Source | null): boolean {
-  return source?.kind === 'url';
+/** From a server outside or a file of a node, which may have something newer another time. */
+export function isOutsideSource(source: Source | null): boolean {
+  return source?.kind === 'url' || source?.kind === 'file';
 }
 
 /** What clients are told of it beyond what it takes to use it (see ports.ts ReplicaFacts). */
@@ -88,6 +99,20 @@ export const Replica = closed({
 });
 export type Replica = Static<typeof Replica>;
 
+const optionalNumber = Type.Optional(nullable(Type.Number()));
+/** How far a step is that takes time (../node/progress.ts). */
+export const progressMembers = {
+  step: Type.String(),
+  percent: nullable(Type.Integer()),
+  doneBytes: optionalNumber,
+  /** Null while unknown, as the two below. */
+  totalBytes: optionalNumber,
+  bytesPerSecond: optionalNumber,
+  secondsLeft: optionalNumber,
+};
+export const Progress = closed(progressMembers);
+export type Progress = Static<typeof Progress>;
+
 export const BlobState = closed({
   phase: oneOf(['none', 'initial', 'created', 'delete-wait', 'deleted', 'error']),
   source: nullable(Source),
@@ -121,8 +146,8 @@ export const BlobState = closed({
   usedAtMs: nullable(Type.Number()),
   /** How often users have gone, or needed it elsewhere: one that comes back is told again. */
   departures: Type.Integer(),
-  /** Last progress that was worth an event, per cent of the step. */
-  progress: closed({ step: Type.String(), percent: nullable(Type.Integer()) }),
+  /** Last progress that was told: of the fetch, or of the copy for a user on this node. */
+  progress: closed({ ...progressMembers, node: Type.Optional(Type.String()) }),
   generation: Type.Integer(),
   ...setbackMember,
   ...lifeMembers,
@@ -142,13 +167,20 @@ export const blobChanged = {
   diskBlobId: Type.Optional(Type.String()),
 };
 
+/** How far a blob is that is being fetched or copied; those who use it take it. */
+export const blobProgressed = { blobId: Type.String(), progress: Progress };
+
 const MESSAGES = {
   /** Fetch these bytes on this node, for this user. */
   create: { source: Source, node: Type.String(), user: Type.String() },
   /** Outcome of hold-parent. */
   'parent-held': {},
-  fetched: { content: Content },
-  progressed: { step: Type.String(), percent: nullable(Type.Integer()) },
+  /** The node that fetches has no room for it, and has not had for a while. */
+  'no-room': { node: Type.String(), reason: Type.String() },
+  /** On this node; one that was given up meanwhile is not listened to. */
+  fetched: { content: Content, node: Type.Optional(Type.String()) },
+  /** Of what this node does: fetches or copies. */
+  progressed: { ...progressMembers, node: Type.Optional(Type.String()) },
   /** Keep it, and tell me (blob-changed) when it is there or has failed, unless I am known. Replies its phase. */
   use: { user: Type.String() },
   /** The same, and have a replica on this node before you tell me. */

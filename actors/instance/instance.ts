@@ -29,14 +29,7 @@ import { decoder } from '../kernel/schema.ts';
 import { INSISTENT, isWanted, setBack, timerOf, tryAgain } from '../kernel/setback.ts';
 import { clean, isCleaning, startCleaning } from './clean.ts';
 import { crashed, fail } from './fail.ts';
-import {
-  advance,
-  artifactChanged,
-  blobChanged,
-  goneNic,
-  imageFailed,
-  interfaceChanged,
-} from './needs.ts';
+import { advance, imageNews, goneNic, imageFailed, interfaceChanged } from './needs.ts';
 import { attachmentChanged } from './attachments.ts';
 import { nodeGone, sawNode } from './node-seen.ts';
 import { plug } from './plug.ts';
@@ -120,9 +113,9 @@ function transition(
     case 'preflight-started':
       return preflightStarted(state, turn);
     case 'artifact-changed':
-      return artifactChanged(state, message, turn);
     case 'blob-changed':
-      return blobChanged(state, message, turn);
+    case 'blob-progressed':
+      return imageNews(state, message, turn);
     case 'domain-observed':
       return domainObserved(state, message, turn);
     case 'plug':

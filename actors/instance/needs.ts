@@ -1,6 +1,7 @@
 // What an instance needs before it can be built, as others report it: interfaces, artifacts, blobs.
 import { next, type Step, type Turn } from '../kernel/kind.ts';
 import { failure, type Failure } from '../kernel/object.ts';
+import { progressExtra } from '../blob/progress.ts';
 import { clean, isCleaning, mayHaveDomain } from './clean.ts';
 import { fail } from './fail.ts';
 import { isPlugging, plugFailed, plugged } from './plug.ts';
@@ -65,11 +66,23 @@ function nicsChanged(
 
 const GONE = failure('object/wrong-phase', 'an interface was deleted while the instance was built');
 
-export function artifactChanged(
+/** Of what its disks start from. */
+export function imageNews(
   state: State,
-  message: Of<'artifact-changed'>,
+  message: Of<'artifact-changed' | 'blob-changed' | 'blob-progressed'>,
   turn: Turn,
 ): Step<State> {
+  switch (message.kind) {
+    case 'artifact-changed':
+      return artifactChanged(state, message, turn);
+    case 'blob-changed':
+      return blobChanged(state, message, turn);
+    case 'blob-progressed':
+      return blobProgressed(state, message);
+  }
+}
+
+function artifactChanged(state: State, message: Of<'artifact-changed'>, turn: Turn): Step<State> {
   if (state.phase !== 'preflight') return next(state);
   const { artifactId, blobId } = message;
   const isAwaited = state.disks.some((disk) => disk.artifactId === artifactId && !disk.blobId);
@@ -82,7 +95,7 @@ export function artifactChanged(
 }
 
 /** Replies whether a disk, or the NVRAM, is (still) based on the blob. */
-export function blobChanged(state: State, message: Of<'blob-changed'>, turn: Turn): Step<State> {
+function blobChanged(state: State, message: Of<'blob-changed'>, turn: Turn): Step<State> {
   const { blobId } = message;
   if (state.screenshots.includes(blobId)) return next(state, [], true);
   const isTemplate = templateOf(state) === blobId;
@@ -110,6 +123,13 @@ function belowOf({ below, disks }: State, message: Of<'blob-changed'>): State['b
   // Another disk may be based on it, and have been told already.
   const isReady = disks.some((disk) => disk.isReady && baseOf(disk) === dependsOn);
   return [...known, { blobId: dependsOn, isReady }];
+}
+
+/** The image of a disk is on its way: to its artifact, or to the instance's node. */
+function blobProgressed(state: State, { progress }: Of<'blob-progressed'>): Step<State> {
+  if (state.phase !== 'preflight') return next(state);
+  const extra = progressExtra(progress);
+  return next(state, [{ type: 'status', message: 'waiting for an image', extra }]);
 }
 
 /** The disk as it is once the blob is on the node: if it starts from another one, that has to be there too. */

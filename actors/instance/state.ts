@@ -1,6 +1,6 @@
 // An instance's state and messages: a virtual machine, from the wish to what is observed of it.
 import { artifactChanged } from '../artifact/state.ts';
-import { blobChanged } from '../blob/state.ts';
+import { blobChanged, blobProgressed } from '../blob/state.ts';
 import { lifeMembers } from '../kernel/object.ts';
 import { setbackMember } from '../kernel/setback.ts';
 import { accountFor } from '../node/account.ts';
@@ -207,6 +207,8 @@ const MESSAGES = {
   'artifact-changed': artifactChanged,
   /** Replies whether a disk of the instance is (still) based on the blob. */
   'blob-changed': blobChanged,
+  /** Of one that it waits for. */
+  'blob-progressed': blobProgressed,
   /** Outcome of sync-domain, and whatever the node notices by itself. */
   'domain-observed': {
     generation: Type.Integer(),

@@ -85,6 +85,8 @@ const MESSAGES = {
     lastModified: nullable(Type.String()),
     sizeBytes: Type.Number(),
   },
+  /** The same of a file of the machine; `etag`: of when it was copied. */
+  'check-file': { path: Type.String(), etag: nullable(Type.String()) },
   /** Replies what pinging the address from the network's router there printed; takes some 10 s. */
   ping: { networkId: Type.String(), address: Type.String() },
 };

@@ -1,5 +1,6 @@
 // An upload's state and messages: bytes that a client brings piece by piece, kept on one node until they become a blob.
 import type { Ref } from '../kernel/kind.ts';
+import { nodeGone } from '../node/presence.ts';
 import { lifeMembers } from '../kernel/object.ts';
 import {
   closed,
@@ -16,12 +17,24 @@ export const UploadState = closed({
   node: Type.String(),
   /** Who began it. */
   namespace: Type.String(),
+  /** When bytes came last, roughly, ms since the epoch. */
+  touchedAtMs: Type.Number(),
+  /** It is removed when none have come for so long. */
+  idleMs: Type.Integer(),
   ...lifeMembers,
 });
 export type UploadState = Static<typeof UploadState>;
 
 const MESSAGES = {
-  create: { node: Type.String(), namespace: Type.String() },
+  create: {
+    node: Type.String(),
+    namespace: Type.String(),
+    idleMs: Type.Integer({ minimum: 1 }),
+  },
+  /** Bytes have come, or gone. */
+  touched: {},
+  /** Its node has left the cluster for good, and the bytes with it. */
+  'node-gone': nodeGone,
   /** Its bytes have become a blob, or nobody wants them. */
   delete: {},
   'file-removed': {},

@@ -1,6 +1,7 @@
 // An upload: says on which node a client's bytes are, and sees to it that they do not stay for ever.
 //
-// created ──delete, or expired──▶ delete-wait ──file removed──▶ gone
+// created ──delete, or untouched for long──▶ delete-wait ──file removed──▶ gone
+//    └── its node is gone for good ──▶ gone
 //
 // U1  Its file is removed before the record goes; a node that is out of reach removes what is too old by itself (spool.ts).
 import { defineKind, isLate, next, PATIENT, refuse, restartThenPark } from '../kernel/kind.ts';
@@ -11,12 +12,21 @@ import { decodeUploadMessage, UploadState, type UploadMessage } from './state.ts
 
 export type UploadEffect = 'remove-file';
 
-/** Since it was begun (contract: artifacts 9.2). */
-export const EXPIRY_MS = 7 * 86_400_000;
+/** Of those from before it was said: since they were begun. */
+const OLD_IDLE_MS = 7 * 86_400_000;
+/** That it was touched is worth writing this often within the time after which it expires. */
+const TOUCHES = 24;
 /** Longer than the effect tries. */
 const REMOVE_MS = 660_000;
 
-export const initial: UploadState = { phase: 'none', node: '', namespace: '', ...newLife };
+export const initial: UploadState = {
+  phase: 'none',
+  node: '',
+  namespace: '',
+  touchedAtMs: 0,
+  idleMs: OLD_IDLE_MS,
+  ...newLife,
+};
 
 function transition(
   state: UploadState,
@@ -29,11 +39,16 @@ function transition(
   switch (message.kind) {
     case 'create': {
       if (state.phase !== 'none') return next(state);
-      const { node, namespace } = message;
-      return next({ ...state, phase: 'created', node, namespace, sinceMs: turn.now }, [
-        { type: 'audit', message: 'upload begun', extra: { node } },
+      const { kind: _, ...asked } = message;
+      const begun = { phase: 'created', sinceMs: turn.now, touchedAtMs: turn.now } as const;
+      return next({ ...state, ...asked, ...begun }, [
+        { type: 'audit', message: 'upload begun', extra: { node: asked.node } },
       ]);
     }
+    case 'touched':
+      return next(isTouchNews(state, turn.now) ? { ...state, touchedAtMs: turn.now } : state);
+    case 'node-gone':
+      return next(message.node === state.node ? null : state);
     case 'delete':
       return leave(state, 'upload ended', turn);
     case 'file-removed':
@@ -42,10 +57,18 @@ function transition(
     case 'time-reached':
       if (state.phase === 'delete-wait')
         return next(isLate(passing(state), turn.now) ? null : state);
-      return turn.now < state.sinceMs + EXPIRY_MS
-        ? next(state)
-        : leave(state, 'upload expired', turn);
+      return turn.now < expiryOf(state) ? next(state) : leave(state, 'upload expired', turn);
   }
+}
+
+/** When it is removed if nothing more comes, ms since the epoch. */
+function expiryOf({ touchedAtMs, idleMs }: UploadState): number {
+  return touchedAtMs + idleMs;
+}
+
+/** Whether it is time to say again that the upload is still being brought. */
+export function isTouchNews({ phase, touchedAtMs, idleMs }: UploadState, now: number): boolean {
+  return phase === 'created' && now - touchedAtMs >= idleMs / TOUCHES;
 }
 
 function leave(state: UploadState, message: string, turn: Turn): Step<UploadState> {
@@ -55,6 +78,11 @@ function leave(state: UploadState, message: string, turn: Turn): Step<UploadStat
 
 function effects({ phase }: UploadState): Wanted<UploadEffect>[] {
   return phase === 'delete-wait' ? [{ name: 'remove-file', key: '' }] : [];
+}
+
+function withTouch(state: unknown): unknown {
+  const { sinceMs } = state as UploadState;
+  return { ...(state as object), touchedAtMs: sinceMs, idleMs: OLD_IDLE_MS };
 }
 
 function passing({ phase, sinceMs }: UploadState): Passing<UploadMessage> | null {
@@ -71,14 +99,14 @@ export const upload = defineKind<UploadState, UploadMessage, UploadEffect>({
   effects,
   policies: { 'remove-file': PATIENT },
   passing,
-  timer: ({ phase, sinceMs }) => (phase === 'created' ? sinceMs + EXPIRY_MS : null),
+  timer: (state) => (state.phase === 'created' ? expiryOf(state) : null),
   index: () => null,
   onCrash: restartThenPark,
   // Nobody can do anything with a broken one; its file goes with its age.
   parked: (state, _reason, now) => ({ ...state, phase: 'delete-wait', sinceMs: now }),
   snapshot: {
-    schema: 1,
+    schema: 2,
     decode: decoder('upload', UploadState, 'actor/bad-snapshot'),
-    migrations: {},
+    migrations: { 1: withTouch },
   },
 });

@@ -132,6 +132,8 @@ export interface ApiServices {
   readonly imageShortcuts: readonly Shortcut[];
   /** Of disks, where nobody asked for thin ones. */
   readonly snapshots: 'full' | 'thin';
+  /** An upload to which no bytes come for so long is removed. */
+  readonly uploadIdleMs: number;
   readonly read: ReadModel;
   readonly router: Router;
   readonly clock: Clock;

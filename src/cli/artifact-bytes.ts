@@ -45,16 +45,26 @@ const download: Command = {
   name: 'artifact download',
   summary: "Write the newest version's bytes to a file",
   args: ['REF', 'FILE'],
-  flags: {},
+  flags: { version: { type: 'string', value: 'N', help: 'an older version' } },
   examples: ['troupe artifact download debian ./copy.qcow2'],
   notes: 'The file has its name once it is whole and its hash is right.',
   run: async (call) => {
     const artifact = await call.client().view('GET', artifactPath(call));
-    const id = text(artifact, 'blob_uuid');
-    if (id === '') throw new CliError(`artifact ${call.args[0]} has no version to download`);
+    const index = call.flags.number('version', 1);
+    const id = blobOf(artifact, index);
+    const what = index === undefined ? 'version to download' : `version ${index}`;
+    if (id === '') throw new CliError(`artifact ${call.args[0]} has no ${what}`);
     await downloadBlob(call, id, call.args[1] ?? '');
   },
 };
+
+/** Empty: there is no such version. */
+function blobOf(artifact: View, index: number | undefined): string {
+  if (index === undefined) return text(artifact, 'blob_uuid');
+  const versions = isView(artifact['blobs']) ? artifact['blobs'] : {};
+  const blob = versions[String(index)];
+  return isView(blob) ? text(blob, 'uuid') : '';
+}
 
 async function downloadBlob(call: Call, id: string, file: string): Promise<void> {
   const blob = await call.client().view('GET', `/blobs/${segment(id)}`);
@@ -194,11 +204,21 @@ const labels: readonly Command[] = [
     aliases: ['label update'],
     summary: 'Point a label at a blob: a new version of it',
     args: ['NAME', 'BLOB'],
-    flags: {},
+    flags: {
+      'max-versions': {
+        type: 'string',
+        value: 'COUNT',
+        help: 'how many versions a new label keeps (3)',
+      },
+    },
     examples: ['troupe label set golden BLOB', 'troupe label set lab/golden BLOB'],
     notes: 'NAME may begin with a namespace that trusts the login.',
     run: async (call) => {
-      const body = { blob_uuid: call.args[1] };
+      const count = call.flags.number('max-versions', 1);
+      const body = {
+        blob_uuid: call.args[1],
+        ...(count === undefined ? {} : { max_versions: count }),
+      };
       printView(call, await call.client().view('POST', labelPath(call), body), artifactText);
     },
   },

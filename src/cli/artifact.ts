@@ -41,6 +41,11 @@ const cache: Command = {
   flags: {
     shared: { type: 'boolean', help: 'for all namespaces (system only)' },
     namespace: { type: 'string', value: 'NAME', help: 'whose it will be (default: the login)' },
+    checksum: {
+      type: 'string',
+      value: 'sha256:HEX',
+      help: 'what its bytes have to hash to (or sha512:HEX)',
+    },
     ...WAIT_FLAGS,
   },
   examples: [
@@ -48,14 +53,15 @@ const cache: Command = {
     'troupe artifact cache ./guest.qcow2',
   ],
   notes:
-    'URL is http(s), or a file of the node, which only system may use. An image that is there already is not fetched again.',
+    'URL is http(s), or a file of the node, which only system may use. An image that is there already is fetched again only when its source has changed. With --checksum it is one of its own, `URL#sha256=HEX`, and never changes.',
   run: async (call) => {
     const { args, flags, world } = call;
-    const namespace = flags.text('namespace');
+    const [namespace, checksum] = [flags.text('namespace'), flags.text('checksum')];
     const view = await call.client().view('POST', '/artifacts', {
       url: imageUrl(args[0] ?? '', world.directory),
       shared: flags.is('shared'),
       ...(namespace === undefined ? {} : { namespace }),
+      ...(checksum === undefined ? {} : { checksum }),
     });
     const made = await awaitGoal(call, { noun: 'artifact', goal: 'created', view });
     printView(call, made, artifactText);

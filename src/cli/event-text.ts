@@ -2,7 +2,7 @@
 import { ApiError } from '../client/api-error.ts';
 import type { Client, View } from '../client/client.ts';
 import type { Call } from './command.ts';
-import { dateTime, duration } from './format.ts';
+import { dateTime, duration, size } from './format.ts';
 import { jsonText } from './screen-text.ts';
 import { isView, table, text, textOf, type Column } from './table.ts';
 
@@ -79,11 +79,25 @@ function durationText(seconds: unknown): string {
   return typeof seconds === 'number' && seconds > 0 ? duration(seconds * 1000) : '';
 }
 
+/** `40 % of 2.1 GiB, 30.0 MiB/s, 45.0 s left`, as far as it is known. */
+function progressText(percent: unknown, measures: View): string {
+  const { bytes, total_bytes: total, bytes_per_second: rate, seconds_left: left } = measures;
+  const whole = typeof total === 'number' ? ` of ${size(total)}` : '';
+  const part = typeof percent === 'number' ? `${percent} %${whole}` : '';
+  const parts = [
+    part === '' && typeof bytes === 'number' ? size(bytes) : part,
+    typeof rate === 'number' ? `${size(rate)}/s` : '',
+    typeof left === 'number' ? `${duration(left * 1000)} left` : '',
+  ];
+  return parts.filter((one) => one !== '').join(', ');
+}
+
 /** `key=value` pairs on one short line; which request it was is left to --json. */
 function extraText(extra: unknown): string {
   if (!isView(extra)) return textOf(extra);
-  const { step, percent, ...others } = extra;
-  const progress = [textOf(step), typeof percent === 'number' ? `${percent} %` : ''];
+  const { step, percent, bytes, total_bytes, bytes_per_second, seconds_left, ...others } = extra;
+  const measures = { bytes, total_bytes, bytes_per_second, seconds_left };
+  const progress = [textOf(step), progressText(percent, measures)];
   const pairs = Object.entries(others)
     .filter(([key, value]) => key !== 'request-id' && textOf(value) !== '')
     .map(([key, value]) => `${key}=${textOf(value)}`);

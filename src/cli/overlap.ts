@@ -1,5 +1,5 @@
-// What is new in a growing list of which only the last part can be asked for: the API has no cursor for
-// console bytes and events, so two windows are laid over each other.
+// What is new in a growing log of which only the last part can be asked for: the API has no cursor for console bytes, so
+// two windows are laid over each other.
 
 export interface Fresh<T> {
   readonly items: T;
@@ -24,20 +24,4 @@ export function freshBytes(earlier: Buffer, later: Buffer, trustedBytes: number)
     }
   }
   return { items: later, isGap: earlier.length > 0 && later.length > 0 };
-}
-
-/** The same for a list of things told apart by their text. */
-export function freshItems<T>(
-  earlier: readonly T[],
-  later: readonly T[],
-  keyOf: (item: T) => string,
-): Fresh<readonly T[]> {
-  const [before, after] = [earlier.map(keyOf), later.map(keyOf)];
-  for (let shared = Math.min(before.length, after.length); shared > 0; shared--) {
-    const offset = before.length - shared;
-    if (before.slice(offset).every((key, index) => key === after[index])) {
-      return { items: later.slice(shared), isGap: false };
-    }
-  }
-  return { items: later, isGap: before.length > 0 && after.length > 0 };
 }

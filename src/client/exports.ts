@@ -4,7 +4,9 @@ export type { Answered, Asked } from './connection.ts';
 export type { AnswerOf, BodyOf, Given, Operation } from './operator.ts';
 export type * as views from './operations.ts';
 export type { WaitOptions } from './objects/handle.ts';
-export { Artifact, Artifacts, type UploadOptions } from './objects/artifact.ts';
+export { Artifact, Artifacts, type CacheOptions, type UploadOptions } from './objects/artifact.ts';
+export { Blob, Blobs, type Extent } from './objects/blob.ts';
+export { Labels } from './objects/label.ts';
 export { Instance, Instances, type NewInstance, type NewInterface } from './objects/instance.ts';
 export { Network, NetworkInterface, Networks, type NewNetwork } from './objects/network.ts';
 export {

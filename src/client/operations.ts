@@ -993,6 +993,7 @@ export interface Operations {
       readonly shared?: boolean | null;
       /** Name of a namespace; the caller's if left out. */
       readonly namespace?: string | null;
+      readonly checksum?: string | null;
     };
     readonly answer: Artifact;
   };
@@ -1111,7 +1112,7 @@ export interface Operations {
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: Upload;
   };
-  /** Append the bytes of the body; answers how many there are then. */
+  /** Append the bytes of the body, or write them at `offset`; answers how many there are then. */
   'POST /upload/{upload_uuid}': {
     readonly params: { readonly upload_uuid: string };
     readonly body: Readonly<Record<never, unknown>>;

@@ -3,6 +3,8 @@ import type { Observable } from 'rxjs';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { eventStream, type EventFilter, type StreamItem } from './event-stream.ts';
 import { Artifacts } from './objects/artifact.ts';
+import { Blobs } from './objects/blob.ts';
+import { Labels } from './objects/label.ts';
 import { Instances } from './objects/instance.ts';
 import { NetworkInterface, Networks } from './objects/network.ts';
 import { Operator } from './operator.ts';
@@ -17,6 +19,8 @@ export class Troupe {
   readonly instances: Instances;
   readonly networks: Networks;
   readonly artifacts: Artifacts;
+  readonly blobs: Blobs;
+  readonly labels: Labels;
   /** Whatever has no verb of its own here: every route of the API, typed. */
   readonly api: Operator;
 
@@ -27,6 +31,8 @@ export class Troupe {
     this.instances = new Instances(this.api);
     this.networks = new Networks(this.api);
     this.artifacts = new Artifacts(this.api);
+    this.blobs = new Blobs(this.api);
+    this.labels = new Labels(this.api);
   }
 
   /**

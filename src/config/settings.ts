@@ -113,6 +113,11 @@ export const SETTINGS = {
     help: 'full or thin: snapshots of disks of which nobody said',
     isHidden: true,
   },
+  'upload-expiry': {
+    value: 'SECONDS',
+    initial: '86400',
+    help: 'an upload to which nothing is added for so long is removed',
+  },
   'image-shortcuts': {
     value: 'TABLE',
     initial: [
@@ -129,6 +134,11 @@ export const SETTINGS = {
     value: 'BLOCKS',
     initial: '',
     help: 'addresses images may come from although they are refused by default',
+  },
+  'http-proxy': {
+    value: 'URL',
+    initial: '',
+    help: 'proxy that images with http:// addresses are fetched through',
   },
   'fetch-refuse': { value: 'BLOCKS', initial: '', help: 'more addresses they may not come from' },
   'lease-ttl': { value: 'SECONDS', initial: '10', help: 'silence after which a machine is lost' },

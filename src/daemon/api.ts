@@ -63,6 +63,7 @@ export function apiServices(parts: ApiParts): ApiServices {
     zone: config.zone,
     imageShortcuts: config.image.shortcuts,
     snapshots: config.image.snapshots,
+    uploadIdleMs: config.image.uploadIdleMs,
     read,
     router,
     clock: systemClock,

@@ -36,12 +36,16 @@ export function* blobsToTell({
   const message = { kind: 'nodes-changed', nodes, copies, patienceMs } as const;
   for (const { id, state } of read.blobs.all()) {
     const to = blobRef(id);
-    if (state.phase !== 'created' || !isOurs(to)) continue;
+    const isFetched = state.phase === 'created';
+    if ((!isFetched && state.phase !== 'initial') || !isOurs(to)) continue;
     const { replicas, needs } = state;
     const isNews = nodes.some(({ node, isUp: is }) => {
       const replica = replicas[node];
-      return replica !== undefined && (replica.awayUntilMs === null) !== is;
+      const counts = replica !== undefined && (isFetched || replica.phase === 'copying');
+      return counts && (replica.awayUntilMs === null) !== is;
     });
+    if (isNews && !isFetched) yield { to, message };
+    if (!isFetched) continue;
     const needed = new Set(Object.values(needs));
     const plan = planCopies({ blobId: id, copies, nodes, replicas, needed });
     if (isNews || plan.make.length > 0 || plan.giveUp.length > 0) yield { to, message };

@@ -59,12 +59,14 @@ import { registerKinds, STORED_FORMAT } from './kinds.ts';
 import { measuredStore } from './measured-store.ts';
 import { Metrics, monitoringOf, type Measured } from './metrics.ts';
 import { machineFacts, type MachineFacts } from './machine-facts.ts';
+import { clusterServices } from './cluster-services.ts';
 import { reportResources } from './resource-reports.ts';
 import { machineService } from './machine-service/service.ts';
 import { openAmong } from './mesh.ts';
 import { Presence } from './presence.ts';
 import { Measuring } from './gauges.ts';
 import { describeMachine, readGauges } from './machine.ts';
+import { Repeating } from './repeating.ts';
 import { ReservationAudit } from './reservation-audit.ts';
 import { unwind, type Undo } from './undo.ts';
 import { UsageSamples } from './usage-samples.ts';
@@ -97,6 +99,8 @@ export interface Daemon {
 const VERSION = '0.1.0';
 /** Requests under way when the daemon stops. */
 const API_GRACE_MS = 5_000;
+/** Between looks for old files of the spool. */
+const SWEEP_MS = 3_600_000;
 
 /** Errors: what the machine or the services lack, each with the way out. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
@@ -183,6 +187,8 @@ async function startActors(
     onJoined: () => introduce(options, { router, read }, self),
     onRemoved: (error) => void giveUp().then(() => options.onFatal(error)),
   });
+  const services = () => clusterServices(options.etcd.hosts, cluster.members ?? [self.member]);
+  host.images.refuseServices(services);
   const { past, journal } = openHistory(options, { store, keys, cluster }, undo);
   const runtime = makeRuntime(options, journal, cluster);
   const facts = machineFacts(config, read, runtime);
@@ -376,7 +382,7 @@ function startExecutors({ config, log }: DaemonOptions, host: Host, router: Rout
     convergers: {
       domain: domainConverger({ disks: images, dataplane, hypervisor, zone, upstreamDns }),
       segment: segmentConverger(node, dataplane),
-      replica: replicaConverger(images, router),
+      replica: replicaConverger(images, router, { node, clock: systemClock }),
     },
   });
 }
@@ -436,6 +442,15 @@ function startWatching(
     onFound: (drifts) => metrics.audited(drifts),
   });
   undo.push(() => audits.stop());
+  const sweeping = new Repeating({
+    clock,
+    log,
+    everyMs: SWEEP_MS,
+    run: () => host.images.spool.sweep(),
+    trace: () => random.uuid(),
+    failed: 'old files of the spool were not removed',
+  });
+  undo.push(() => sweeping.stop());
 }
 
 function startMeasuring(

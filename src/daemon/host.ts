@@ -85,16 +85,19 @@ async function checkNetworking(log: Log, trace: string): Promise<void> {
 }
 
 function imageDriver(config: Config, ledger: Ledger, log: Log): ImageDriver {
-  const { keepFreeBytes, maxDiskBytes, fetchAllow, fetchRefuse } = config.image;
+  const { keepFreeBytes, maxDiskBytes, fetchAllow, fetchRefuse, uploadIdleMs, httpProxy } =
+    config.image;
   return new ImageDriver({
     exec,
     ledger,
     log,
     dir: config.dataDir,
+    uploadIdleMs,
     limits: { minFreeBytes: keepFreeBytes, maxVirtualSizeBytes: maxDiskBytes },
     fetchPolicy: {
       refuse: [...DEFAULT_FETCH_POLICY.refuse, ...fetchRefuse],
       allow: [...DEFAULT_FETCH_POLICY.allow, ...fetchAllow],
+      ...(httpProxy === null ? {} : { httpProxy }),
     },
   });
 }

@@ -25,6 +25,7 @@ export function* whoLostNode(
     yield* tell('instance', id, [state.node]);
   }
   for (const { id, state } of read.networks.all()) yield* tell('network', id, state.nodes);
+  for (const { id, state } of read.uploads.all()) yield* tell('upload', id, [state.node]);
   for (const { id, state } of read.blobs.all()) {
     if (state.phase === 'deleted') continue;
     const replicas = Object.entries(state.replicas);

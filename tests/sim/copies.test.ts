@@ -45,6 +45,7 @@ class World {
   readonly copies: number;
   runtime: Runtime;
   #epoch = 0;
+  readonly #lives = new Map<string, { isOver: boolean }>();
 
   constructor(names: readonly string[], copies = 2) {
     this.copies = copies;
@@ -103,14 +104,30 @@ class World {
 
   #executors(node: string, machine: SimMachine): Executors {
     const router = localRouter(this.runtime, {});
-    const images = new SimImageDriver(machine, () => true);
+    const life = { isOver: false };
+    this.#lives.set(node, life);
+    const images = new SimImageDriver(machine, () => !life.isOver);
     const { log } = keptLog();
     const convergers = {
       domain: NOTHING,
       segment: NOTHING,
-      replica: replicaConverger(images, router),
+      replica: replicaConverger(images, router, { node, clock: this.clock }),
     };
     return new Executors({ node, log, fencing: machine.ledger, convergers });
+  }
+
+  /** Its daemon is dead, and what it was about to do does not happen. */
+  async kill(node: string): Promise<void> {
+    const life = this.#lives.get(node);
+    if (life !== undefined) life.isOver = true;
+    this.executors.delete(node);
+    await this.see(node);
+  }
+
+  /** Another daemon on it. */
+  async start(node: string): Promise<void> {
+    this.executors.set(node, this.#executors(node, this.machine(node)));
+    await this.see();
   }
 
   /** Who can be copied from: everybody that is up. */
@@ -151,6 +168,12 @@ class World {
     this.connect();
     const nodes = NAMES.flatMap((node) => this.#view(node));
     await this.tell({ kind: 'nodes-changed', nodes, copies: this.copies, patienceMs: AWAY_MS });
+  }
+
+  machine(name: string): SimMachine {
+    const machine = this.machines.get(name);
+    if (machine === undefined) throw new Error(`there is no machine ${name}`);
+    return machine;
   }
 
   get state(): BlobState {
@@ -281,6 +304,49 @@ test('a machine without room fails nobody else: another gets the copy', async ()
   await world.rest();
   assert.equal(world.holders, ['n1', other]);
 });
+
+/** Of four, which the node that fetches has when its machine dies. */
+for (const pieces of [1, 2, 3]) {
+  const begin = async (world: World) => {
+    const machine = world.machine('n1');
+    machine.stepMs = 5_000;
+    const made = world.make();
+    await world.until('begun', () => machine.images.partials.get('b') === pieces);
+    await world.kill('n1');
+    return { made, machine };
+  };
+  const back = async (world: World, machine: SimMachine) => {
+    machine.stepMs = 5;
+    machine.calls.length = 0;
+    await world.start('n1');
+  };
+
+  test(`a node that dies with ${pieces} of 4 pieces, and comes back, fetches only the rest`, async () => {
+    const world = new World(NAMES);
+    const { made, machine } = await begin(world);
+    await world.rest(40_000);
+    assert.is(world.state.phase, 'initial');
+    assert.is(machine.images.partials.get('b'), pieces, 'nothing is thrown away');
+    await back(world, machine);
+    await made;
+    assert.is(machine.calls.filter((call) => call === 'image.download').length, 4 - pieces);
+    assert.ok(world.holders.includes('n1'));
+    assert.equal(world.holders, world.verified);
+  });
+
+  test(`one that dies with ${pieces} of 4 pieces, and stays away, is replaced within minutes`, async () => {
+    const world = new World(NAMES);
+    const { made, machine } = await begin(world);
+    await world.until('fetched elsewhere', () => world.state.phase === 'created', 180_000);
+    await made;
+    assert.not.ok(world.verified.includes('n1'));
+    assert.is(world.verified.length, 2);
+    await back(world, machine);
+    await world.rest();
+    assert.equal(world.holders, world.verified, 'what it had is gone, or is a copy that counts');
+    assert.is(machine.images.partials.size, 0);
+  });
+}
 
 test('a member that cannot be reached for a minute is left out, another gets the copy', async () => {
   const world = new World(['n1', 'n2', 'n3']);

@@ -254,7 +254,10 @@ test('an artifact deleted while it is fetched calls the fetch off; the instance 
   assert.equal(world.machine.images.list(), []);
   const { failure, phase } = world.journal.stateOf(INSTANCE) as InstanceState;
   assert.is(phase, 'error');
-  assert.is(failure?.reason, 'Image fetch failed: the artifact was deleted');
+  assert.is(
+    failure?.reason,
+    'Image fetch failed: the artifact was deleted; ask for the image again',
+  );
   await remove(world);
   await assertGone(world, 'deleted while fetching');
 });

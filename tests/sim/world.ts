@@ -294,7 +294,7 @@ export class World {
     const convergers = {
       domain: domainConverger(domain),
       segment: segmentConverger(NODE, dataplane),
-      replica: replicaConverger(images, router),
+      replica: replicaConverger(images, router, { node: NODE, clock: this.clock }),
     };
     const executors: Executors = new Executors({
       node: NODE,

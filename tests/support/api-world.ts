@@ -184,6 +184,7 @@ export class ApiWorld {
       members,
       zone: ZONE,
       snapshots: 'full',
+      uploadIdleMs: 86_400_000,
       imageShortcuts: [{ pattern: 'debian*', url: 'http://images.test/{name}/v{version}.qcow2' }],
       read: this.read,
       router,

@@ -4,6 +4,7 @@ import { blobsOf as blobIdsOf } from '../../../actors/artifact/versions.ts';
 import { blobRef } from '../../../actors/blob/state.ts';
 import type { Address } from '../../../actors/kernel/kind.ts';
 import { unlessGone } from '../../../actors/kernel/errors.ts';
+import type { EventRecord } from '../../../actors/kernel/ports.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import { artifactUploadRoute, checkMayShare } from './artifact-upload.ts';
 import { versionRoutes } from './versions.ts';
@@ -12,6 +13,7 @@ import type { ReadObject } from '../../read/collection.ts';
 import { isTrusted, targetNamespace } from '../identity/access.ts';
 import { ArtifactView, artifactView } from './artifact-view.ts';
 import { eventList, eventsBody, EventView } from '../objects/events.ts';
+import { urlWithChecksum } from './image-source.ts';
 import type { ImageCache } from './image-cache.ts';
 import { finder, type Resource } from '../objects/reference.ts';
 import { json, optional, route, type Caller, type Route } from '../http/route.ts';
@@ -44,7 +46,7 @@ export function artifactRoutes(services: ApiServices, images: ImageCache): Route
       object,
       body: eventsBody,
       handle: async ({ object: { id, state }, body }) =>
-        json(await eventList(services, [artifactRef(id), ...blobsOf(state)], body)),
+        json(await eventList(services, [artifactRef(id), ...blobsOf(state)], body, { isPart })),
     }),
   ];
 }
@@ -70,6 +72,11 @@ export function artifactResources(services: ApiServices) {
 /** Its blobs' events are part of an artifact's story: how far a fetch is, why it failed. */
 function blobsOf(state: ArtifactState): Address[] {
   return blobIdsOf(state).map((id) => blobRef(id));
+}
+
+/** How far the fetch of a blob is has been told to the artifact as well. */
+function isPart({ kind }: Address, { type, message }: EventRecord): boolean {
+  return kind !== 'blob' || type !== 'status' || message !== 'fetching';
 }
 
 /** Everything active that the caller may read, if need be only what a node holds. */
@@ -102,12 +109,19 @@ function cacheRoute(services: ApiServices, images: ImageCache): Route {
       url: optional(Type.String()),
       shared: optional(Type.Boolean()),
       namespace: optional(Type.String()),
+      /** `sha256:HEX` or `sha512:HEX`: what the bytes at the address have to hash to. */
+      checksum: optional(Type.String()),
     },
-    handle: async ({ body: { url, shared, namespace: asked }, caller, trace }) => {
+    handle: async ({
+      body: { url: address, shared, namespace: asked, checksum },
+      caller,
+      trace,
+    }) => {
       const namespace = targetNamespace(services, caller, asked);
       const isShared = shared ?? false;
       if (isShared) checkMayShare(caller);
-      if (!url) throw badRequest("url is missing: give the image's address");
+      if (!address) throw badRequest("url is missing: give the image's address");
+      const url = checksum ? urlWithChecksum(address, checksum) : address;
       const id = await images.ensure({ caller, url, namespace, isShared, trace });
       // Of one that there was already, too (contract: artifacts 7.2).
       if (isShared)

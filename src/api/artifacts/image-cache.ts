@@ -8,7 +8,7 @@ import { artifactRef, type ArtifactState } from '../../../actors/artifact/state.
 import type { ReadObject } from '../../read/collection.ts';
 import { stableId } from '../objects/stable-id.ts';
 import { findArtifact } from './find.ts';
-import { imageSource } from './image-source.ts';
+import { imageNameOf, imageSource } from './image-source.ts';
 import { expandShortcut } from './shortcuts.ts';
 import type { Caller } from '../http/route.ts';
 import { badRequest, change, type ApiServices } from '../services.ts';
@@ -59,18 +59,22 @@ export class ImageCache {
     }
   }
 
-  /** What a server has may be newer than what was fetched. */
+  /** What a server, or the node whose file it is, has may be newer than what was fetched. */
   async #lookAgain(
     { id, state }: ReadObject<ArtifactState>,
     { url, trace }: ImageRequest,
   ): Promise<void> {
-    if (state.phase !== 'created' || state.source?.kind !== 'url') return;
     const { random, imageShortcuts } = this.#services;
+    const known = state.source;
+    if (state.phase !== 'created' || (known?.kind !== 'url' && known?.kind !== 'file')) return;
+    // Its bytes cannot be others.
+    if (known.checksum !== undefined) return;
     // The table may have another address for a short name by now, or none.
-    const address = expandShortcut(imageShortcuts, url);
-    const source = address === null ? state.source : { kind: 'url' as const, url: address };
-    const [blobId, node] = [random.uuid(), this.#fetchingNode('url')];
-    const message = { kind: 'refresh', source, blobId, node } as const;
+    const address = known.kind === 'url' ? expandShortcut(imageShortcuts, url) : null;
+    const source = address === null ? known : { kind: 'url' as const, url: address };
+    const node = source.kind === 'file' ? source.node : undefined;
+    const [blobId, asking] = [random.uuid(), node ?? this.#fetchingNode(source.kind)];
+    const message = { kind: 'refresh', source, blobId, node: asking } as const;
     await unlessGone(change(this.#services, artifactRef(id), message, trace));
   }
 
@@ -110,18 +114,20 @@ export class ImageCache {
     { caller, url, namespace, isShared, trace }: ImageRequest,
   ): Promise<void> {
     const { random } = this.#services;
-    const source = imageSource(url, caller, this.#services.imageShortcuts);
+    const found = imageSource(url, caller, this.#services.imageShortcuts);
+    const node = this.#fetchingNode(found.kind);
+    const source = found.kind === 'file' ? { ...found, node } : found;
     const message = {
       kind: 'create',
       type: 'image',
-      name: url.split('/').at(-1) ?? url,
+      name: imageNameOf(url),
       namespace,
       sourceUrl: url,
       source,
       shared: isShared,
       maxVersions: MAX_VERSIONS,
       blobId: random.uuid(),
-      node: this.#fetchingNode(source.kind),
+      node,
     } as const;
     await change(this.#services, artifactRef(id), message, trace);
   }

@@ -1,9 +1,10 @@
 // Uploads (contract: artifacts 9): bytes brought piece by piece to one node, through whichever node the client talks to.
 import { canHoldBlobs } from '../../../actors/node/capacity.ts';
 import { PIECE_BYTES } from '../../../actors/node/machine-message.ts';
-import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { TroupeError, unlessGone } from '../../../actors/kernel/errors.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, Type } from '../../../actors/kernel/schema.ts';
+import { isTouchNews } from '../../../actors/upload/upload.ts';
 import { uploadRef, type UploadState } from '../../../actors/upload/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { finding, json, NOTHING, route, type Finder, type Route } from '../http/route.ts';
@@ -25,11 +26,25 @@ export const UploadView = closed({
   created_at: Type.Number(),
 });
 
-/** Knowing the UUID is the right to it. Error: 404. */
-export function findUpload({ read }: ApiServices, id: string): ReadObject<UploadState> {
-  const found = read.uploads.get(id);
+/** Knowing the UUID is the right to it. Errors: 404; 503 while its node is away. */
+export function findUpload(services: ApiServices, id: string): ReadObject<UploadState> {
+  const found = services.read.uploads.get(id);
   if (found?.state.phase !== 'created') throw notFound('upload');
-  return found;
+  const { node } = found.state;
+  const there = services.members().map((member) => member.node);
+  if (there.length === 0 || there.includes(node)) return found;
+  const text = `the bytes of this upload are on ${node}, which is away: bring it back, or begin a new upload`;
+  throw new TroupeError('mesh/unreachable', text);
+}
+
+/** It does not expire while it is used. */
+async function touch(
+  services: ApiServices,
+  { id, state }: ReadObject<UploadState>,
+  trace: string,
+): Promise<void> {
+  if (!isTouchNews(state, services.clock.nowMs())) return;
+  await unlessGone(change(services, uploadRef(id), { kind: 'touched' }, trace));
 }
 
 export function uploadRoutes(services: ApiServices): Route[] {
@@ -48,6 +63,7 @@ export function uploadRoutes(services: ApiServices): Route[] {
           kind: 'create',
           node: keeper(services),
           namespace: caller.namespace,
+          idleMs: services.uploadIdleMs,
         } as const;
         await change(services, uploadRef(id), message, trace);
         return json(uploadView(findUpload(services, id)));
@@ -62,13 +78,19 @@ export function uploadRoutes(services: ApiServices): Route[] {
 function appendRoute(services: ApiServices, object: Finder<ReadObject<UploadState>>): Route {
   const { bytes: files } = services;
   return route('POST /upload/:upload_uuid', {
-    summary: 'Append the bytes of the body; answers how many there are then',
+    summary:
+      'Append the bytes of the body, or write them at `offset`; answers how many there are then',
     answer: { json: Type.Integer() },
-    errors: [504, 507],
+    errors: [409, 504, 507],
     object,
     takesBytes: true,
-    handle: async ({ object: { id, state }, bytes, trace }) => {
+    query: { offset: Type.Optional(Type.Integer({ minimum: 0 })) },
+    handle: async ({ object: upload, bytes, query, trace }) => {
+      const { id, state } = upload;
       let sizeBytes = (await files.size(state.node, id, trace)) ?? 0;
+      const offset = query.get('offset');
+      if (offset !== null) sizeBytes = placeIn(sizeBytes, offset);
+      await touch(services, upload, trace);
       for await (const piece of inPieces(bytes)) {
         sizeBytes = await files.write(state.node, id, { offset: sizeBytes, bytes: piece }, trace);
       }
@@ -77,16 +99,27 @@ function appendRoute(services: ApiServices, object: Finder<ReadObject<UploadStat
   });
 }
 
+/** Errors: 400; 409 beyond what is there. */
+function placeIn(sizeBytes: number, given: string): number {
+  const offset = wholeNumber(given);
+  if (offset === undefined || offset < 0) throw badRequest('offset is not an integer');
+  if (offset <= sizeBytes) return offset;
+  const text = `${sizeBytes} bytes are there: nothing can be written at ${offset}`;
+  throw new TroupeError('api/conflict', text, { sizeBytes });
+}
+
 function truncateRoute(services: ApiServices, object: Finder<ReadObject<UploadState>>): Route {
   return route('POST /upload/:upload_uuid/truncate/:offset', {
     summary: 'Cut an upload off, or fill it up with zeros',
     answer: NOTHING,
     errors: [504, 507],
     object,
-    handle: async ({ object: { id, state }, params, trace }) => {
+    handle: async ({ object: upload, params, trace }) => {
+      const { id, state } = upload;
       const sizeBytes = wholeNumber(params['offset']);
       if (sizeBytes === undefined || sizeBytes < 0) throw badRequest('offset is not an integer');
       await services.bytes.resize(state.node, id, sizeBytes, trace);
+      await touch(services, upload, trace);
       return json(null);
     },
   });

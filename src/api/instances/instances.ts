@@ -146,7 +146,9 @@ function memberRoutes(services: ApiServices, object: FindInstance): Route[] {
       object,
       body: eventsBody,
       handle: async ({ object: { id }, body }) =>
-        json(await eventList(services, [instanceRef(id)], body, () => services.usageOf(id))),
+        json(
+          await eventList(services, [instanceRef(id)], body, { usage: () => services.usageOf(id) }),
+        ),
     }),
   ];
 }

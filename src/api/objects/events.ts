@@ -36,13 +36,19 @@ export const EventView = closed({
   extra: nullable(Type.Record(Type.String(), Type.Unknown())),
 });
 
+export interface Story {
+  /** What belongs to it and is kept elsewhere: `usage` of an instance. */
+  readonly usage?: () => Promise<readonly EventRecord[]>;
+  /** Which events of an object are part of it; default: all. */
+  readonly isPart?: (address: Address, event: EventRecord) => boolean;
+}
+
 /** Of one object, or of several as one story; newest first. Errors: 400. */
 export async function eventList(
   services: ApiServices,
   addresses: readonly Address[],
   body: { readonly event_type?: string | null; readonly limit?: unknown },
-  /** Of the same story, kept elsewhere: `usage` of an instance. */
-  usage: () => Promise<readonly EventRecord[]> = () => Promise.resolve([]),
+  { usage = () => Promise.resolve([]), isPart = () => true }: Story = {},
 ): Promise<Json> {
   const type = body.event_type ?? null;
   if (type !== null && !TYPES.some((one) => one === type)) {
@@ -51,7 +57,10 @@ export async function eventList(
   const limit = wholeNumber(body.limit ?? DEFAULT_LIMIT);
   if (limit === undefined) throw badRequest('limit is not an integer');
   const lists = await Promise.all([
-    ...addresses.map((one) => services.events(one, limit, type)),
+    ...addresses.map(async (one) => {
+      const found = await services.events(one, limit, type);
+      return found.filter((event) => isPart(one, event));
+    }),
     ...(limit !== 0 && (type === null || type === 'usage') ? [usage()] : []),
   ]);
   const all = lists.flat().sort((a, b) => (a.id < b.id ? 1 : -1));

@@ -1,6 +1,7 @@
-// Images and other artifacts, labels, and the blobs that they are made of.
-import type { Operator } from '../operator.ts';
+// Images and other artifacts.
+import type { AnswerOf, Operator } from '../operator.ts';
 import type * as views from '../operations.ts';
+import { Blobs, type Blob } from './blob.ts';
 import { Handle, wishKey } from './handle.ts';
 import { Metadata } from './metadata.ts';
 import { eventsOf, type EventFilter } from './past-events.ts';
@@ -28,7 +29,17 @@ export class Artifact extends Handle<views.Artifact> {
     return eventsOf(this.operator, 'GET /artifacts/{artifact_ref}/events', this.#here(), filter);
   }
 
-  /** All of the newest version's bytes. Error: NotFoundError when there is none. */
+  /** Its versions, oldest first, each with its blob. */
+  versions(): Promise<AnswerOf<'GET /artifacts/{artifact_ref}/versions'>> {
+    return this.operator.call('GET /artifacts/{artifact_ref}/versions', this.#here());
+  }
+
+  /** The newest version's. Error: NotFoundError when there is none. */
+  blob(): Promise<Blob> {
+    return new Blobs(this.operator).get(this.view.blob_uuid ?? 'none');
+  }
+
+  /** All of the newest version's bytes, in memory; blob() reads them piece by piece. Error: NotFoundError when there is none. */
   async download(): Promise<Uint8Array> {
     const params = { blob_uuid: this.view.blob_uuid ?? 'none' };
     return this.operator.bytes('GET /blobs/{blob_uuid}/data', { params });
@@ -69,10 +80,24 @@ export class Artifact extends Handle<views.Artifact> {
   }
 }
 
+export interface CacheOptions {
+  readonly namespace?: string;
+  /** For all namespaces; for the system namespace only. */
+  readonly shared?: boolean;
+  /** `sha256:HEX` or `sha512:HEX`: what the bytes have to hash to. */
+  readonly checksum?: string;
+}
+
 export interface UploadOptions {
   /** Called with the bytes that have arrived. */
   readonly onProgress?: (doneBytes: number) => void;
   readonly namespace?: string;
+  /** For all namespaces; for the system namespace only. */
+  readonly shared?: boolean;
+  /** Default `image`. */
+  readonly type?: 'image' | 'other';
+  /** The URL that it stands for. */
+  readonly sourceUrl?: string;
 }
 
 export class Artifacts {
@@ -85,9 +110,10 @@ export class Artifacts {
   /** Fetches an image from a URL, once for all who ask; waitUntil('created') says when it is there. */
   async cache(
     url: string,
-    { namespace, shared = false }: { namespace?: string; shared?: boolean } = {},
-  ) {
-    const body = { url, shared, ...(namespace === undefined ? {} : { namespace }) };
+    { namespace, shared = false, checksum }: CacheOptions = {},
+  ): Promise<Artifact> {
+    const given = namespace === undefined ? {} : { namespace };
+    const body = { url, shared, ...given, ...(checksum === undefined ? {} : { checksum }) };
     const view = await this.#operator.call('POST /artifacts', { body, idempotencyKey: wishKey() });
     return new Artifact(this.#operator, view);
   }
@@ -96,7 +122,7 @@ export class Artifacts {
   async upload(
     name: string,
     bytes: Uint8Array | AsyncIterable<Uint8Array>,
-    { onProgress, namespace }: UploadOptions = {},
+    { onProgress, ...options }: UploadOptions = {},
   ): Promise<Artifact> {
     const upload = await this.#operator.call('POST /upload', { idempotencyKey: wishKey() });
     let doneBytes = 0;
@@ -104,13 +130,22 @@ export class Artifacts {
       doneBytes = await this.#append(upload.uuid, piece, doneBytes);
       onProgress?.(doneBytes);
     }
-    const body = { upload_uuid: upload.uuid, ...(namespace === undefined ? {} : { namespace }) };
-    const view = await this.#operator.call('POST /artifacts/upload/{artifact_name}', {
-      params: { artifact_name: name },
-      body,
-      idempotencyKey: wishKey(),
-    });
-    return new Artifact(this.#operator, view);
+    return this.#convert(name, { upload_uuid: upload.uuid }, options);
+  }
+
+  /** Makes a blob that is there already a version: nothing is sent. Error: NotFoundError. */
+  fromBlob(
+    name: string,
+    blobId: string,
+    options: Omit<UploadOptions, 'onProgress'> = {},
+  ): Promise<Artifact> {
+    return this.#convert(name, { blob_uuid: blobId }, options);
+  }
+
+  /** All of a namespace, the caller's if none is named; their UUIDs. */
+  deleteAll(namespace?: string): Promise<readonly string[]> {
+    const body = { confirm: true, ...(namespace === undefined ? {} : { namespace }) };
+    return this.#operator.call('DELETE /artifacts', { body });
   }
 
   /** By UUID or name. Error: NotFoundError. */
@@ -126,6 +161,26 @@ export class Artifacts {
     const body = node === undefined ? {} : { node };
     const found = await this.#operator.call('GET /artifacts', { body });
     return found.map((view) => new Artifact(this.#operator, view));
+  }
+
+  async #convert(
+    name: string,
+    from: { readonly upload_uuid: string } | { readonly blob_uuid: string },
+    { namespace, shared, type, sourceUrl }: UploadOptions,
+  ): Promise<Artifact> {
+    const body = {
+      ...from,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(shared === undefined ? {} : { shared }),
+      ...(type === undefined ? {} : { artifact_type: type }),
+      ...(sourceUrl === undefined ? {} : { source_url: sourceUrl }),
+    };
+    const view = await this.#operator.call('POST /artifacts/upload/{artifact_name}', {
+      params: { artifact_name: name },
+      body,
+      idempotencyKey: wishKey(),
+    });
+    return new Artifact(this.#operator, view);
   }
 
   /** Once more after cutting off what may have arrived of it. */

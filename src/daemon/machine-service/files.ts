@@ -11,6 +11,7 @@ export interface MachineFiles {
   open(blobId: string): Promise<Pick<HeldReplica, 'sizeBytes' | 'read' | 'close'>>;
   describe(blobId: string, trace: string): Promise<ReplicaFacts>;
   checkSource(known: KnownSource): Promise<SourceVerdict>;
+  checkFile(path: string, etag: string | null): Promise<SourceVerdict>;
 }
 
 export function fileHandlers(
@@ -23,6 +24,7 @@ export function fileHandlers(
   | 'read-replica'
   | 'describe-replica'
   | 'check-source'
+  | 'check-file'
 > {
   const { spool } = files;
   return {
@@ -33,6 +35,7 @@ export function fileHandlers(
     'read-replica': (message) => readReplica(files, message),
     'describe-replica': ({ blobId }, trace) => files.describe(blobId, trace),
     'check-source': (message) => files.checkSource(message),
+    'check-file': ({ path, etag }) => files.checkFile(path, etag),
   };
 }
 

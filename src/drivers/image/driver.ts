@@ -20,7 +20,14 @@ import { Disks } from './disks.ts';
 import { Describer } from './describer.ts';
 import { DiskCopier } from './disk-copier.ts';
 import { DEFAULT_TIMING, type DownloadTiming } from './download.ts';
-import { DEFAULT_FETCH_POLICY, DestinationCheck, type FetchPolicy } from './fetch-policy.ts';
+import { resolved } from './cluster-services.ts';
+import { checkFile } from './file-source.ts';
+import {
+  DEFAULT_FETCH_POLICY,
+  DestinationCheck,
+  type Endpoint,
+  type FetchPolicy,
+} from './fetch-policy.ts';
 import type { HeldReplica } from './held-replica.ts';
 import { Layout } from './layout.ts';
 import type { Peers } from './peer-copy.ts';
@@ -53,6 +60,8 @@ export interface ImageDriverOptions {
   readonly limits?: Partial<ImageLimits>;
   readonly fetchPolicy?: FetchPolicy;
   readonly timing?: Partial<DownloadTiming>;
+  /** How long an upload may rest. */
+  readonly uploadIdleMs?: number;
 }
 
 /** Of all hops together. */
@@ -64,7 +73,9 @@ export class ImageDriver implements BlobStore, DiskStore {
   readonly #replicas: Replicas;
   readonly #disks: Disks;
   readonly #describer: Describer;
-  readonly #fetching: { readonly policy: FetchPolicy; readonly answerTimeoutMs: number };
+  readonly #answerTimeoutMs: number;
+  readonly #policy: FetchPolicy;
+  #services: () => readonly Endpoint[] = () => [];
   readonly #closing = new AbortController();
   readonly spool: Spool;
   readonly copier: DiskCopier;
@@ -78,11 +89,13 @@ export class ImageDriver implements BlobStore, DiskStore {
     const run = limitedTools(exec, dir);
     const tools = { ...limits, layout: this.layout, ledger, run, qemuImg: new QemuImg(run) };
     const timing = { ...DEFAULT_TIMING, ...options.timing };
-    this.#fetching = { policy, answerTimeoutMs: timing.answerTimeoutMs };
-    this.#replicas = new Replicas({ ...tools, log, policy, timing });
+    this.#answerTimeoutMs = timing.answerTimeoutMs;
+    this.#policy = policy;
+    const current = () => this.#currentPolicy();
+    this.#replicas = new Replicas({ ...tools, log, policy: current, timing });
     this.#disks = new Disks({ ...tools, replicas: this.#replicas });
     this.#describer = new Describer({ ...tools, log });
-    this.spool = new Spool(this.layout, limits.minFreeBytes);
+    this.spool = new Spool(this.layout, limits.minFreeBytes, 2 * (options.uploadIdleMs ?? 0));
     this.copier = new DiskCopier(tools);
   }
 
@@ -122,11 +135,26 @@ export class ImageDriver implements BlobStore, DiskStore {
     return this.#replicas.open(blobId);
   }
 
+  /** From then on nothing is fetched from these: the cluster's own services, wherever its members are. */
+  refuseServices(services: () => readonly Endpoint[]): void {
+    this.#services = services;
+  }
+
+  async #currentPolicy(): Promise<FetchPolicy> {
+    return { ...this.#policy, services: await resolved(this.#services()) };
+  }
+
   /** Whether a URL still gives what it gave. */
-  checkSource(known: KnownSource): Promise<SourceVerdict> {
-    const { policy, answerTimeoutMs } = this.#fetching;
+  async checkSource(known: KnownSource): Promise<SourceVerdict> {
+    const answerTimeoutMs = this.#answerTimeoutMs;
+    const policy = await this.#currentPolicy();
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(CHECK_MS)]);
     return checkSource(known, { policy, answerTimeoutMs, signal });
+  }
+
+  /** Whether a file of this machine is still as it was when it was copied. */
+  checkFile(path: string, etag: string | null): Promise<SourceVerdict> {
+    return checkFile(path, etag);
   }
 
   replicas(): Promise<readonly string[]> {

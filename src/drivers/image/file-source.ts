@@ -1,6 +1,8 @@
 // Copies an image that an operator named on this machine. The file itself is only ever read.
 import { rm, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
 import { isAbsolute } from 'node:path';
+import type { SourceVerdict } from '../../../actors/artifact/state.ts';
 import { TroupeError, reasonOf } from '../../../actors/kernel/errors.ts';
 import { requireSpace } from './disk-space.ts';
 import { watchGrowth } from './growth.ts';
@@ -15,12 +17,41 @@ export interface CopyOptions {
   readonly onProgress: (doneBytes: number, totalBytes: number) => void;
 }
 
+/** A file as it was when it was copied, in the terms of a server. */
+export interface CopiedFile {
+  readonly sizeBytes: number;
+  /** Changes with each write, and when another file takes its place. */
+  readonly etag: string;
+  readonly lastModified: string;
+}
+
+/** Whether the file is still as it was. Never throws for what is wrong with the file: that is the verdict `unknown`. */
+export async function checkFile(path: string, etag: string | null): Promise<SourceVerdict> {
+  try {
+    const now = await stat(path);
+    const found = etagOf(now);
+    if (!now.isFile()) return { verdict: 'unknown', reason: `${path} is not a regular file` };
+    if (found === etag) return { verdict: 'same' };
+    return { verdict: 'changed', what: 'the file', before: etag ?? 'unknown', now: found };
+  } catch (error) {
+    return { verdict: 'unknown', reason: `the image file cannot be read: ${reasonOf(error)}` };
+  }
+}
+
+function etagOf({ ino, size, mtimeMs, ctimeMs }: Stats): string {
+  return `${ino}-${size}-${mtimeMs}-${ctimeMs}`;
+}
+
 /**
- * Copies `from` to `to`, shared with the original where the file system can, holes kept; returns its bytes.
+ * Copies `from` to `to`, shared with the original where the file system can, holes kept.
  * Errors: `image/bad-url` (relative, missing, no regular file), `image/refused` (too large),
  * `image/damaged` (it changed while it was copied), `host/disk-full`, `actor/stopped`.
  */
-export async function copyFile(from: string, to: string, options: CopyOptions): Promise<number> {
+export async function copyFile(
+  from: string,
+  to: string,
+  options: CopyOptions,
+): Promise<CopiedFile> {
   const { maxSizeBytes, minFreeBytes, signal, trace, run, onProgress } = options;
   const before = await regularFile(from);
   if (before.size > maxSizeBytes) {
@@ -47,7 +78,8 @@ export async function copyFile(from: string, to: string, options: CopyOptions): 
     throw new TroupeError('image/damaged', `${from} changed while it was copied; try again`);
   }
   onProgress(copied.size, copied.size);
-  return copied.size;
+  const lastModified = after.mtime.toUTCString();
+  return { sizeBytes: copied.size, etag: etagOf(after), lastModified };
 }
 
 async function regularFile(path: string) {

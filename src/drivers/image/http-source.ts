@@ -65,14 +65,26 @@ export async function get(start: URL, options: GetOptions): Promise<HttpAnswer> 
   );
 }
 
-function request(url: URL, start: URL, options: GetOptions): Promise<http.IncomingMessage> {
+/** Where a request goes, and what is asked for there. */
+function target(url: URL, check: DestinationCheck): { to: URL; how: http.RequestOptions } {
+  const proxy = check.proxyFor(url);
+  if (proxy === null) return { to: bare(url), how: { lookup: check.lookupFor(url) } };
+  const { username } = proxy;
+  const login = username === '' ? {} : { 'Proxy-Authorization': basic(proxy) };
+  return { to: bare(proxy), how: { path: bare(url).href, headers: { Host: url.host, ...login } } };
+}
+
+async function request(url: URL, start: URL, options: GetOptions): Promise<http.IncomingMessage> {
   const { check, signal, answerTimeoutMs } = options;
   check.checkLiteral(url);
-  return new Promise((resolve, reject) => {
-    const { request: open } = url.protocol === 'https:' ? https : http;
-    const outgoing = open(bare(url), {
-      headers: { ...options.headers, ...credentials(url, start), 'User-Agent': USER_AGENT },
-      lookup: check.lookup,
+  if (check.proxyFor(url) !== null) await check.checkName(url);
+  const { to, how } = target(url, check);
+  return await new Promise((resolve, reject) => {
+    const { request: open } = to.protocol === 'https:' ? https : http;
+    const own = { ...options.headers, ...credentials(url, start), 'User-Agent': USER_AGENT };
+    const outgoing = open(to, {
+      ...how,
+      headers: { ...own, ...(how.headers as http.OutgoingHttpHeaders | undefined) },
       agent: false,
       signal,
     });
@@ -106,8 +118,12 @@ function bare(url: URL): URL {
 function credentials(url: URL, start: URL): http.OutgoingHttpHeaders {
   const from = url.username === '' && url.origin === start.origin ? start : url;
   if (from.username === '') return {};
-  const pair = `${decodeURIComponent(from.username)}:${decodeURIComponent(from.password)}`;
-  return { Authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+  return { Authorization: basic(from) };
+}
+
+function basic({ username, password }: URL): string {
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return `Basic ${Buffer.from(pair).toString('base64')}`;
 }
 
 export function unreachable(url: URL, what: string, cause?: unknown): TroupeError {

@@ -39,7 +39,8 @@ export interface IngestTools {
   readonly run: RunTool;
   readonly qemuImg: QemuImg;
   readonly log: Log;
-  readonly policy: FetchPolicy;
+  /** As it is now: members come and go. */
+  readonly policy: () => Promise<FetchPolicy>;
   readonly timing: DownloadTiming;
   readonly minFreeBytes: number;
   readonly maxVirtualSizeBytes: number;
@@ -84,7 +85,7 @@ export class Ingest {
   async run(): Promise<ReplicaReport> {
     await this.#prepare();
     if (this.#spec.source.kind === 'spool') return await this.#keepSpooled(this.#spec.source);
-    const came = await this.#fetch();
+    const came = await this.#requireChecksum(await this.#fetch());
     this.#step('checking', 0, null);
     const { path, mimeType, inspection } = await this.#check();
     const format: KeptFormat = inspection.format === 'iso' ? 'iso' : 'qcow2';
@@ -201,10 +202,10 @@ export class Ingest {
       const onProgress = (done: number, total: number) => this.#step('copying', done, total);
       const limits = { maxSizeBytes, minFreeBytes };
       const options = { ...this.#request, ...limits, run, onProgress };
-      const sizeBytes = await copyFile(source.path, this.#source, options);
-      return { sizeBytes, sha256: null, etag: null, lastModified: null };
+      const copied = await copyFile(source.path, this.#source, options);
+      return { ...copied, sha256: null };
     }
-    const limits = { maxSizeBytes, minFreeBytes, policy, timing };
+    const limits = { maxSizeBytes, minFreeBytes, policy: await policy(), timing };
     return await downloadApart(
       { url: source.url, path: this.#source, ...limits },
       {
@@ -230,6 +231,29 @@ export class Ingest {
     }
     const { sizeBytes, sourceSha256: sha256 } = report;
     return { sizeBytes, sha256, etag: null, lastModified: null };
+  }
+
+  /** What the user said that the bytes hash to, before anything looks into them. */
+  async #requireChecksum(came: Came): Promise<Came> {
+    const { source } = this.#spec;
+    const checksum = 'checksum' in source ? source.checksum : undefined;
+    if (checksum === undefined) return came;
+    const { algorithm, hex } = checksum;
+    const isKnown = algorithm === 'sha256' && came.sha256 !== null;
+    const found = isKnown ? came.sha256 : await this.#hashSource(algorithm);
+    if (found !== hex) {
+      const text = `the image is refused: its ${algorithm} should be ${hex} and is ${found}; check the address and the expected hash`;
+      throw new TroupeError('image/refused', text, { expected: hex, found: String(found) });
+    }
+    return algorithm === 'sha256' ? { ...came, sha256: found } : came;
+  }
+
+  async #hashSource(algorithm: 'sha256' | 'sha512'): Promise<string> {
+    const { signal } = this.#request;
+    const onProgress = (done: number) => this.#step('hashing', done, null);
+    const request = { path: this.#source, algorithms: [algorithm] };
+    const { digests } = await hashApart(request, { signal, onProgress });
+    return digests[algorithm];
   }
 
   async #check(): Promise<{ path: string; mimeType: string; inspection: Inspection }> {

@@ -11,26 +11,35 @@ import { asDiskFull, requireSpace } from './disk-space.ts';
 import { isPathSafe, type Layout } from './layout.ts';
 import { Turns } from '../turns.ts';
 
-/** Of what nobody writes any more (contract: artifacts 9.2). */
+/** Of what nobody writes any more: whoever it was for has long removed it, or was out of reach then. */
 const MAX_AGE_MS = 7 * 86_400_000;
 
 export class Spool {
   readonly #layout: Layout;
   readonly #minFreeBytes: number;
+  readonly #maxAgeMs: number;
   readonly #turns = new Turns();
 
-  constructor(layout: Layout, minFreeBytes: number) {
+  /** `leastAgeMs`: what was written within this is not removed, whatever MAX_AGE_MS is. */
+  constructor(layout: Layout, minFreeBytes: number, leastAgeMs = 0) {
     this.#layout = layout;
     this.#minFreeBytes = minFreeBytes;
+    this.#maxAgeMs = Math.max(MAX_AGE_MS, leastAgeMs);
   }
 
   /** Makes the directory, and removes what is too old. */
   async start(nowMs = Date.now()): Promise<void> {
+    await mkdir(this.#layout.spool, { recursive: true, mode: 0o700 });
+    await this.sweep(nowMs);
+  }
+
+  /** Removes what is too old; now and then, since a daemon may run for years. */
+  async sweep(nowMs = Date.now()): Promise<void> {
     const { spool } = this.#layout;
-    await mkdir(spool, { recursive: true, mode: 0o700 });
     for (const name of await readdir(spool)) {
-      const { mtimeMs } = await stat(join(spool, name));
-      if (!isPathSafe(name) || nowMs - mtimeMs > MAX_AGE_MS) {
+      const found = await stat(join(spool, name)).catch(unlessAbsent);
+      if (found === undefined) continue;
+      if (!isPathSafe(name) || nowMs - found.mtimeMs > this.#maxAgeMs) {
         await rm(join(spool, name), { recursive: true, force: true });
       }
     }

@@ -10,6 +10,8 @@ import {
   type Tenant,
   type View,
 } from '../../support/api-world.ts';
+import { blobRef } from '../../../actors/blob/state.ts';
+import { StreamReader } from '../../support/stream-reader.ts';
 import { waitUntil } from '../../support/wait.ts';
 
 const test = suite('api: artifacts');
@@ -154,6 +156,101 @@ test('what two tenants fetch that is the same is one blob, for as long as one of
   const isOne = async () => (await world.ok('GET', `/blobs/${blob}`))['reference_count'] === 1;
   await waitUntil('one reference', isOne, 5_000);
   assert.is((await world.ok('GET', `/blobs/${blob}`))['state'], 'created');
+});
+
+test('a file of the node is looked at again when it is used again; one that was written anew is a version', async () => {
+  const source = 'file:///srv/again.qcow2';
+  const { uuid } = await cached({ url: source }, 'system');
+  const path = `/artifacts/${String(uuid)}`;
+  const again = () => world.ok('POST', '/artifacts', { as: 'system', body: { url: source } });
+  const asked = () =>
+    world.machine.files.checked.filter((one) => one === '/srv/again.qcow2').length;
+  await again();
+  await waitUntil('the file to be looked at', () => asked() === 1, 5_000);
+  assert.is((await world.ok('GET', path, { as: 'system' }))['index'], 1);
+  world.machine.files.verdict = { verdict: 'changed', what: 'the file', before: 'a', now: 'b' };
+  world.machine.content = 'ef'.repeat(64);
+  await again();
+  const isNewer = async () => (await world.ok('GET', path, { as: 'system' }))['index'] === 2;
+  for (let round = 0; round < 100 && !(await isNewer()); round++)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  world.machine.files.verdict = { verdict: 'same' };
+  assert.ok(await isNewer());
+});
+
+test('an image with the hash that is expected of it is one of its own, and is not asked for again', async () => {
+  const [source, hex] = [url(), 'AB'.repeat(32)];
+  const plain = await cached({ url: source });
+  const body = { url: source, checksum: `sha256:${hex}` };
+  const pinned = await cached(body);
+  const address = `${source}#sha256=${hex.toLowerCase()}`;
+  assert.is(pinned['source_url'], address);
+  assert.is.not(pinned['uuid'], plain['uuid']);
+  assert.is((await world.ok('POST', '/artifacts', { body }))['uuid'], pinned['uuid']);
+  assert.is(
+    (await world.ok('POST', '/artifacts', { body: { url: address } }))['uuid'],
+    pinned['uuid'],
+  );
+  assert.equal(world.read.artifacts.get(String(pinned['uuid']))?.state.source, {
+    kind: 'url',
+    url: source,
+    checksum: { algorithm: 'sha256', hex: hex.toLowerCase() },
+  });
+  assert.is(world.read.artifacts.get(String(pinned['uuid']))?.state.name, source.split('/').at(-1));
+  assert.not.ok(world.machine.files.checked.includes(source));
+  const vm = await world.instance({ disk: [{ base: address }] });
+  await world.settled(`/instances/${String(vm['uuid'])}`, 'created');
+});
+
+test('how far a fetch is can be followed by whose artifact it is, and by whose instance waits for it', async () => {
+  const [source, fetched] = [url(), Promise.withResolvers<void>()];
+  world.machine.before = (resource) => (resource === 'replica' ? fetched.promise : undefined);
+  const vm = await world.instance({ disk: [{ base: source }] });
+  const found = world.read.artifacts.by('sourceUrl', source)[0];
+  const { id = '', state } = found ?? {};
+  const reader = await new StreamReader(world, { kind: 'artifact', id }).live();
+  await waitUntil('the instance waits', () => {
+    const waiting = world.read.artifacts.get(id)?.state.waiters;
+    return waiting?.includes(`instance/${String(vm['uuid'])}`) === true;
+  });
+  const blobId = state?.fetching?.blobId ?? '';
+  await waitUntil('the blob is there', () => world.read.blobs.get(blobId) !== undefined);
+  const progress = { step: 'downloading', percent: 30, doneBytes: 30, totalBytes: 100 };
+  const rates = { bytesPerSecond: 10, secondsLeft: 7 };
+  const message = { kind: 'progressed', node: NODE, ...progress, ...rates } as const;
+  await world.runtime.ask(blobRef(blobId), message, { trace: 'progress' });
+  await reader.hears('fetching');
+  reader.close();
+  const shown = { step: 'downloading', percent: 30, bytes: 30, total_bytes: 100 };
+  const extra = { ...shown, bytes_per_second: 10, seconds_left: 7, 'request-id': 'progress' };
+  const told = async (path: string, what: string) => {
+    const events = await world.ok<View[]>('GET', `${path}/events`);
+    return events.filter(({ message: text }) => text === what).map((event) => event['extra']);
+  };
+  await waitUntil('the instance is told', async () => {
+    return (await told(`/instances/${String(vm['uuid'])}`, 'waiting for an image')).length > 0;
+  });
+  assert.equal(await told(`/instances/${String(vm['uuid'])}`, 'waiting for an image'), [extra]);
+  // Once, though the blob has it as well.
+  assert.equal(await told(`/artifacts/${id}`, 'fetching'), [extra]);
+  world.machine.before = () => undefined;
+  fetched.resolve();
+  await world.settled(`/instances/${String(vm['uuid'])}`, 'created');
+});
+
+test('a hash that is none is refused', async () => {
+  const status = async (body: object) => (await world.call('POST', '/artifacts', { body })).status;
+  for (const checksum of [
+    'md5:aa',
+    'sha256:aa',
+    `sha256:${'x'.repeat(64)}`,
+    'sha512',
+    `sha512:${'a'.repeat(64)}`,
+  ])
+    assert.is(await status({ url: url(), checksum }), 400, checksum);
+  assert.is(await status({ url: `${url()}#sha256=zz` }), 400);
+  const [both, hex] = [`${url()}#sha256=${'a'.repeat(64)}`, 'a'.repeat(64)];
+  assert.is(await status({ url: both, checksum: `sha256:${hex}` }), 400);
 });
 
 test('cached again as a shared one, it is shared; as an unshared one, it stays so', async () => {

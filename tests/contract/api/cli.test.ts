@@ -77,6 +77,9 @@ test('versions are listed, limited, removed; an artifact of system is shared', a
       .map((line) => line[0]),
     ['1', '2', '3'],
   );
+  await ok('artifact download many ./second --version 2');
+  assert.is(readFileSync(join(directory, 'second'), 'utf8'), 'two');
+  assert.match((await troupe('artifact download many ./x --version 9')).err, 'has no version 9');
   assert.match((await ok('artifact max-versions many 2')).out, '2 of 3, 2 are kept');
   assert.match((await ok('artifact delete-version many 2')).out, '1 of 3');
   assert.is((await troupe('artifact delete-version many 9')).code, 1);
@@ -92,8 +95,9 @@ test('labels point at blobs; blobs are shown, listed and found', async () => {
   const blob = String((JSON.parse(out) as View)['blob_uuid']);
   assert.match((await ok(['label', 'set', 'golden', blob])).out, 'sf://label/lab/golden');
   assert.match((await ok('label show lab/golden', 'system')).out, blob);
+  assert.match((await ok(['label', 'set', 'few', blob, '--max-versions', '1'])).out, '1 are kept');
   const shown = (await ok(['blob', 'show', blob])).out;
-  assert.match(shown, /references: +2/);
+  assert.match(shown, /references: +3/);
   const sha512 = /sha512: +(\w+)/.exec(shown)?.[1] ?? '';
   assert.match((await ok(['blob', 'find', sha512])).out, blob);
   assert.is((await troupe(['blob', 'find', '0'.repeat(64)])).code, 1);

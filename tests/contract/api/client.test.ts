@@ -98,7 +98,44 @@ for (const [name, make] of WAYS) {
     const artifact = await upload;
     assert.ok(Buffer.from(await artifact.download()).equals(bytes));
     assert.is(progress.at(-1), bytes.length);
+    const blob = await artifact.blob();
+    const part = await blob.download({ offset: 10, limit: 20 });
+    assert.ok(Buffer.from(part).equals(bytes.subarray(10, 30)));
+    const pieces: Uint8Array[] = [];
+    for await (const piece of blob.pieces({ offset: 1 })) pieces.push(piece);
+    assert.ok(Buffer.concat(pieces).equals(bytes.subarray(1)));
+    await blob.metadata.set('seen', true);
+    assert.equal((await blob.refresh()).view.metadata, { seen: true });
     await artifact.delete();
+  });
+
+  test(`${name}: labels, versions, and what is there already`, async () => {
+    const troupe = make();
+    const first = await troupe.artifacts.upload(`one-${name}`, randomBytes(100), { type: 'other' });
+    assert.is(first.view.artifact_type, 'other');
+    const blob = await first.blob();
+    const found = await troupe.blobs.find('sha512', blob.view.sha512 ?? '');
+    assert.is(found?.id, blob.id);
+    assert.is(await troupe.blobs.find('sha512', '0'.repeat(128)), null);
+    const again = await troupe.artifacts.fromBlob(`two-${name}`, blob.id, {
+      sourceUrl: `x:${name}`,
+    });
+    assert.equal([again.view.blob_uuid, again.view.source_url], [blob.id, `x:${name}`]);
+    const label = await troupe.labels.set(`golden-${name}`, blob.id, { maxVersions: 2 });
+    assert.is((await troupe.labels.get(`lab/golden-${name}`)).id, label.id);
+    assert.is(label.view.max_versions, 2);
+    await troupe.labels.set(`lab/golden-${name}`, (await again.blob()).id);
+    assert.equal(
+      (await label.versions()).map(({ index, uuid }) => [index, uuid]),
+      [[1, blob.id]],
+    );
+    await troupe.labels.delete(`golden-${name}`);
+    const gone = await troupe.labels.get(`golden-${name}`).catch((error: unknown) => error);
+    assert.ok(gone instanceof NotFoundError);
+    const hash = `sha256:${'a'.repeat(64)}`;
+    const pinned = await troupe.artifacts.cache(`http://images.test/${name}`, { checksum: hash });
+    assert.match(pinned.view.source_url, /#sha256=a{64}$/);
+    assert.ok((await troupe.artifacts.deleteAll()).includes(pinned.id));
   });
 
   test(`${name}: what goes wrong is a class`, async () => {

@@ -74,6 +74,37 @@ test('truncating before the first byte, and to more than there is, is fine', asy
   assert.is((await world.call('POST', `/upload/${String(uuid)}/truncate/x`)).status, 400);
 });
 
+test('a piece whose place is said can be sent again; one beyond the end is refused', async () => {
+  const { uuid } = await world.ok('POST', '/upload');
+  const at = (offset: number | string, raw: string) =>
+    world.call('POST', `/upload/${String(uuid)}?offset=${offset}`, { raw });
+  assert.is((await at(0, 'hello ')).json, 6);
+  assert.is((await at(0, 'hello ')).json, 6);
+  assert.is((await at(4, 'o world')).json, 11);
+  assert.is((await at(11, '!')).json, 12);
+  assert.is((await at(13, 'x')).status, 409);
+  assert.is((await at('x', 'x')).status, 400);
+  const view = await world.ok('POST', '/artifacts/upload/placed', { body: { upload_uuid: uuid } });
+  assert.is((await dataOf(blobOf(view))).text, 'hello world!');
+});
+
+test('bytes on a node that is away are refused with what to do, and nothing is made of them', async () => {
+  const { uuid } = await world.ok('POST', '/upload');
+  await append(uuid, 'x');
+  world.put('upload', String(uuid), { ...world.read.uploads.get(String(uuid))?.state, node: 'n9' });
+  const error =
+    'the bytes of this upload are on n9, which is away: bring it back, or begin a new upload';
+  const post = (path: string, body?: View) =>
+    world.call('POST', path, body ? { body } : { raw: 'x' });
+  for (const reply of [
+    await post(`/upload/${String(uuid)}`),
+    await post(`/upload/${String(uuid)}/truncate/0`, {}),
+    await post('/artifacts/upload/away', { upload_uuid: uuid }),
+  ])
+    assert.equal(reply.json, { error, status: 503 });
+  assert.is((await world.call('GET', '/artifacts/away')).status, 404);
+});
+
 test('a body of many pieces arrives whole', async () => {
   const bytes = randomBytes(3_000_001);
   const view = await artifact('large', bytes);

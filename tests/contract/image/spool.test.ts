@@ -35,6 +35,21 @@ test('grows piece by piece; a piece that comes again changes nothing, a hole is 
   assert.is(await spool.size('up'), null);
 });
 
+test('what nobody has written for a week is swept away; an upload that may rest longer is not', async () => {
+  const patient = await makeRig(join(dir, 'patient'), { uploadIdleMs: 10 * 86_400_000 });
+  for (const { driver } of [rig, patient]) {
+    for (const id of ['old', 'young']) await driver.spool.write(id, 0, Buffer.from('x'));
+    const eightDaysAgo = new Date(Date.now() - 8 * 86_400_000);
+    utimesSync(driver.layout.spooled('old'), eightDaysAgo, eightDaysAgo);
+    await driver.spool.sweep();
+    assert.is(await driver.spool.size('young'), 1);
+  }
+  assert.is(await rig.driver.spool.size('old'), null);
+  assert.is(await patient.driver.spool.size('old'), 1);
+  await patient.close();
+  await rig.driver.spool.remove('young');
+});
+
 test('an id that is no file name names nothing', async () => {
   for (const id of ['../x', '.hidden', 'a/b', '']) {
     await rejects(async () => rig.driver.spool.write(id, 0, Buffer.from('x')), {

@@ -350,7 +350,7 @@ export class SimDaemon {
       convergers: {
         domain: domainConverger(ports),
         segment: segmentConverger(node, dataplane),
-        replica: replicaConverger(images, router),
+        replica: replicaConverger(images, router, { node, clock: this.#clock }),
       },
     });
   }
@@ -405,9 +405,11 @@ export class SimDaemon {
       copyAfterMs: PATIENCE_MS,
       transcodeIdleMs: TRANSCODE_IDLE_MS,
       snapshots: 'full' as const,
+      uploadIdleMs: 86_400_000,
       shortcuts: [],
       fetchAllow: [],
       fetchRefuse: [],
+      httpProxy: null,
     };
     const config = { ...ZONE, floatingBlock: FLOATING_BLOCK, image, node: this.#host.name };
     const isMember = (node: string) => this.cluster.isMember(node);

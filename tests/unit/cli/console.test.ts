@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { freshBytes, freshItems } from '../../../src/cli/overlap.ts';
+import { freshBytes } from '../../../src/cli/overlap.ts';
 import { PlainText } from '../../../src/cli/plain-text.ts';
 import { Telnet, telnetEscaped } from '../../../src/drivers/hypervisor/telnet.ts';
 import { waitUntil } from '../../support/wait.ts';
@@ -96,8 +96,6 @@ test('an overlap is the longest there is; a few equal bytes are none', () => {
   assert.is(fresh('abcdef', 'efgh'), 'efgh (gap)');
   assert.is(fresh('a\n', 'b\n'), 'b\n (gap)');
   assert.is(fresh('abcdef', ''), '');
-  assert.equal(freshItems(['a', 'a'], ['a', 'a', 'a'], String), { items: ['a'], isGap: false });
-  assert.equal(freshItems(['a'], ['b'], String), { items: ['b'], isGap: true });
 });
 
 test('plain text survives being cut anywhere', () => {

@@ -24,6 +24,7 @@ function serveStream(events: object[]): { readonly asked: object[]; add(one: obj
     socket.send(JSON.stringify(frame));
   };
   api.on('GET /networks/front', () => ({ uuid: 'n-1' }));
+  api.on('GET /artifacts/debian', () => ({ uuid: 'a-1' }));
   api.on('POST /tickets', () => ({ ticket: 't', expires_in: 30, path: '/stream?ticket=t' }));
   api.sockets.set('/stream', (socket) => {
     socket.on('message', (first) => {
@@ -64,6 +65,23 @@ test('--follow shows the newest, then what comes, each once through a lost conne
   assert.equal(
     shown.map((line) => / n1 +- +(\w+)/.exec(line)?.[1]),
     ['b', 'c', 'fourth', 'fifth'],
+  );
+});
+
+test('--follow --json of an artifact prints one event a line, the newest --limit at first', async () => {
+  const events = [event('a', 1), event('b', 2), event('c', 3)];
+  const stream = serveStream(events);
+  const running = start(api, 'artifact events debian -f --json -l 2');
+  await running.shows('"c"');
+  stream.add(event('d', 4));
+  await running.shows('"d"');
+  running.interrupt();
+  await running.exitCode;
+  assert.equal(stream.asked, [{ kind: 'artifact', id: 'a-1', after: 0 }]);
+  const lines = running.out.text.trimEnd().split('\n');
+  assert.equal(
+    lines.map((line) => JSON.parse(line) as object),
+    events.slice(1),
   );
 });
 

@@ -139,7 +139,7 @@ test('the same content again is no version, and its blob is given back', () => {
 
 test('nobody can wait for one that is on its way out', () => {
   const { refusal } = made().send({ kind: 'delete' }).try(wait);
-  assert.is(refusal?.reason, 'artifact not ready (state=deleted)');
+  assert.is(refusal?.reason, 'the artifact was deleted; ask for the image again');
 });
 
 test('a blob is told whether the artifact will still give it back', () => {

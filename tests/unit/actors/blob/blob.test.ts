@@ -1,5 +1,6 @@
 // A blob's transitions: by table, and under random messages.
 import { suite } from 'uvu';
+import { progressUsers } from '../../../../actors/blob/progress.ts';
 import * as assert from 'uvu/assert';
 import { blob } from '../../../../actors/blob/blob.ts';
 import { PHASES } from '../../../../actors/blob/phases.ts';
@@ -115,6 +116,24 @@ test('the same progress is told once', () => {
   assert.equal(one.events, ['fetch started', 'fetching', 'fetching']);
 });
 
+test('how far it is is told to its users while it is fetched, and then to who waits for a copy', () => {
+  const one = made();
+  const progress = { kind: 'progressed', node: 'n1', step: 'downloading', percent: 10 } as const;
+  one.send(progress);
+  assert.equal(one.effects, ['fetch', 'tell-progress']);
+  assert.equal(progressUsers(one.state), ['artifact/a']);
+  one.send({ ...progress, node: 'n2', percent: 90 });
+  assert.is(one.state.progress.percent, 10, 'that one does not fetch it');
+  one.send(fetched).send({ kind: 'need', user: 'instance/vm', node: 'n2' });
+  assert.not.ok(one.effects.includes('tell-progress'));
+  one.send({ ...progress, node: 'n2', step: 'copying' });
+  assert.ok(one.effects.includes('tell-progress'));
+  assert.equal(progressUsers(one.state), ['instance/vm']);
+  const { generation = 0 } = one.state.replicas['n2'] ?? {};
+  one.send({ kind: 'copied', node: 'n2', generation });
+  assert.not.ok(one.effects.includes('tell-progress'));
+});
+
 test('restarts do not prolong a fetch for ever', () => {
   const one = made().pass(1_830_000).time();
   assert.is(one.state.failure?.reason, 'the image was not fetched within 30 minutes');
@@ -132,7 +151,7 @@ function message(pick: Pick, state: BlobState): BlobMessage {
   return pick<BlobMessage>(
     CREATE,
     fetched,
-    { kind: 'progressed', step: pick('downloading', 'hashing'), percent: pick(null, 10, 20) },
+    { kind: 'progressed', step: pick('downloading', 'hashing'), percent: pick(null, 10, 20), node },
     { kind: 'use', user },
     { kind: 'need', user, node },
     { kind: 'nodes-changed', nodes, copies: pick(1, 2, 3), patienceMs: 300_000 },
