@@ -295,4 +295,17 @@ test('a fetch that is refused ends in error; caching again makes another', async
   assert.ok(messages.includes('artifact fetch failed'));
 });
 
+test('system gets an image of its own where several namespaces have fetched the same URL', async () => {
+  const body = { url: 'http://images.test/popular' };
+  const owners = new Map<unknown, unknown>();
+  for (const as of ['lab', 'other', 'system'] as const) {
+    const { uuid, namespace } = await world.ok('POST', '/artifacts', { as, body });
+    owners.set(namespace, uuid);
+  }
+  assert.equal([...owners.keys()], ['lab', 'other', 'system']);
+  assert.is(new Set(owners.values()).size, 3);
+  const again = await world.ok('POST', '/artifacts', { as: 'system', body });
+  assert.is(again['uuid'], owners.get('system'));
+});
+
 test.run();
