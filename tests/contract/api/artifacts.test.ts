@@ -308,4 +308,17 @@ test('system gets an image of its own where several namespaces have fetched the 
   assert.is(again['uuid'], owners.get('system'));
 });
 
+test('events of a blob are there for who knows its UUID, and are its own only', async () => {
+  const { uuid } = await world.ok('POST', '/artifacts', {
+    body: { url: 'http://images.test/told' },
+  });
+  const { blob_uuid: blob } = await world.settled(`/artifacts/${String(uuid)}`, 'created');
+  const events = (as: 'lab' | 'other', body = {}) =>
+    world.ok<View[]>('GET', `/blobs/${String(blob)}/events`, { as, body });
+  const messages = (await events('lab')).map(({ message }) => message);
+  assert.ok(messages.includes('fetched') && !messages.includes('created artifact'));
+  assert.is((await events('other', { limit: 1 })).length, 1);
+  assert.is((await world.call('GET', '/blobs/nothing/events')).status, 404);
+});
+
 test.run();
