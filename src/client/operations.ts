@@ -1207,6 +1207,17 @@ export interface Operations {
     readonly body: Readonly<Record<never, unknown>>;
     readonly answer: Blob;
   };
+  /** Events of a blob, newest first. */
+  'GET /blobs/{blob_uuid}/events': {
+    readonly params: { readonly blob_uuid: string };
+    readonly body: {
+      /** audit, mutate, status, usage, resources, prune or historic. */
+      readonly event_type?: string | null;
+      /** How many at most; negative: all. */
+      readonly limit?: number;
+    };
+    readonly answer: readonly Event[];
+  };
   /** The bytes of a blob; `offset` and `limit` in the address choose a part. */
   'GET /blobs/{blob_uuid}/data': {
     readonly params: { readonly blob_uuid: string };

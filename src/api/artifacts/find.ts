@@ -28,7 +28,7 @@ export interface Sought {
   readonly preferred?: string;
 }
 
-/** Undefined: there is none. Error: 400 when several may be meant. */
+/** Undefined: there is none, or several that others have fetched. Error: 400 when several may be meant. */
 export function findArtifact(
   services: ApiServices,
   { type, url, namespace, preferred = namespace }: Sought,
@@ -45,6 +45,8 @@ export function findArtifact(
     const own = candidates.filter(({ state }) => state.namespace === owner);
     if (own.length === 1) return own[0];
   }
+  // An address that several others have fetched: it gets an image of its own, as if it saw none of theirs.
+  if (type === 'image' && !url.startsWith('sf://')) return undefined;
   throw badRequest(`several artifacts have the source URL ${url}: name one by its UUID`);
 }
 

@@ -1,8 +1,9 @@
 // Blob routes (contract: artifacts 11.7): knowing the UUID is the right to read.
-import type { BlobState } from '../../../actors/blob/state.ts';
+import { blobRef, type BlobState } from '../../../actors/blob/state.ts';
 import { nullable, Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { finding, json, optional, route, type Finder, type Route } from '../http/route.ts';
+import { eventList, eventsBody, EventView } from '../objects/events.ts';
 import { wholeNumber } from '../objects/whole-number.ts';
 import { badRequest, notFound, type ApiServices } from '../services.ts';
 import { blobPieces } from './blob-data.ts';
@@ -60,6 +61,14 @@ export function blobRoutes(services: ApiServices): Route[] {
       answer: { json: BlobView },
       object,
       handle: ({ object: found }) => json(blobView(found, clock.nowMs(), true)),
+    }),
+    route('GET /blobs/:blob_uuid/events', {
+      summary: 'Events of a blob, newest first',
+      answer: { json: Type.Array(EventView) },
+      object,
+      body: eventsBody,
+      handle: async ({ object: { id }, body }) =>
+        json(await eventList(services, [blobRef(id)], body)),
     }),
     dataRoute(services, object),
     hashRoute(services),

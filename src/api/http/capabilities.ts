@@ -21,6 +21,7 @@ const WORDS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     'artifact-upload-types': ['POST /artifacts/upload/:name', 'POST /upload'],
   },
   blobs: {
+    'blob-events': ['GET /blobs/:uuid/events'],
     'blob-metadata': METADATA.map((method) => `${method} /blobs/:uuid/metadata`),
     'blob-search-by-hash': ['GET /blob_checksums/:algorithm/:hash'],
     // Not blob-data-limit: clients that see it read large blobs in an endless loop (contract: artifacts 11.8).

@@ -409,4 +409,30 @@ test('a fetch that is refused ends in error; caching again makes another', async
   assert.ok(messages.includes('artifact fetch failed'));
 });
 
+test('system gets an image of its own where several namespaces have fetched the same URL', async () => {
+  const body = { url: 'http://images.test/popular' };
+  const owners = new Map<unknown, unknown>();
+  for (const as of ['lab', 'other', 'system'] as const) {
+    const { uuid, namespace } = await world.ok('POST', '/artifacts', { as, body });
+    owners.set(namespace, uuid);
+  }
+  assert.equal([...owners.keys()], ['lab', 'other', 'system']);
+  assert.is(new Set(owners.values()).size, 3);
+  const again = await world.ok('POST', '/artifacts', { as: 'system', body });
+  assert.is(again['uuid'], owners.get('system'));
+});
+
+test('events of a blob are there for who knows its UUID, and are its own only', async () => {
+  const { uuid } = await world.ok('POST', '/artifacts', {
+    body: { url: 'http://images.test/told' },
+  });
+  const { blob_uuid: blob } = await world.settled(`/artifacts/${String(uuid)}`, 'created');
+  const events = (as: 'lab' | 'other', body = {}) =>
+    world.ok<View[]>('GET', `/blobs/${String(blob)}/events`, { as, body });
+  const messages = (await events('lab')).map(({ message }) => message);
+  assert.ok(messages.includes('fetched') && !messages.includes('created artifact'));
+  assert.is((await events('other', { limit: 1 })).length, 1);
+  assert.is((await world.call('GET', '/blobs/nothing/events')).status, 404);
+});
+
 test.run();

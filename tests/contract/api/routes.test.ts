@@ -51,10 +51,10 @@ test('every route says in a sentence what it does', () => {
   }
 });
 
-/** Of the contract (conventions 2.2); left out are those that no client may see, or that nothing stands behind. */
+/** Of the contract (conventions 2.2), and `blob-events` of clients since; left out are those that no client may see, or that nothing stands behind. */
 const WORDS =
   'cluster-cacert cluster-resources agentoperations-crud instance-agentoperations instance-agentoperations-all ' +
-  'artifact-metadata artifact-upload-types blob-metadata blob-search-by-hash blob-hash-sha1 ' +
+  'artifact-metadata artifact-upload-types blob-events blob-metadata blob-search-by-hash blob-hash-sha1 ' +
   'blob-hash-sha256 blob-hash-xxh128 events-by-type pure-affinity ' +
   'spice-vdi-console vdi-console-helper instance-put-blob instance-execute instance-get instance-screenshot ' +
   'get-instance-namespace hot-plug-interface list-addresses route-addresses get-network-namespace provide-dns ' +
