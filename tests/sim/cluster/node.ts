@@ -6,7 +6,10 @@ import type { Site } from './site.ts';
 import { LocalClock } from './virtual-clock.ts';
 
 /** Where simulated images come from. */
-export const URLS = ['http://images.test/a', 'http://images.test/b'] as const;
+/** Many, so that most artifacts have content of their own; some have the same. */
+export const URLS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map(
+  (name) => `http://images.test/${name}`,
+);
 const CPUS = 8;
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
