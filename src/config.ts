@@ -25,6 +25,8 @@ export interface Config {
   readonly node: string;
   /** What this machine does for the cluster; at least one. */
   readonly roles: readonly Role[];
+  /** What this machine fails together with, such as a rack; null: with no other. */
+  readonly failureDomain: string | null;
   readonly cluster: string;
   /** DNS zone of virtual networks. */
   readonly zone: string;
@@ -89,6 +91,10 @@ export interface ImageConfig {
   readonly copies: number;
   /** How long a node may be away until its replicas are made elsewhere. */
   readonly copyAfterMs: number;
+  /** Between two readings of each replica, to see whether it is still good. */
+  readonly checkEveryMs: number;
+  /** Bytes a second that are read for that. */
+  readonly checkRate: number;
   /** Short names of images; the first that fits counts. */
   readonly shortcuts: readonly Shortcut[];
   /** On top of the image driver's own policy: CIDR blocks or addresses. */
@@ -135,6 +141,7 @@ export function readConfig(input: Input): Config {
     cacheDir: read('cache-dir', value.path, () => join(dataDir, 'cache')),
     node: read('node', value.hostLabel, ownHostName),
     roles,
+    failureDomain: read('failure-domain', value.optional(value.hostLabel)),
     cluster: read('cluster', value.hostLabel),
     zone: read('zone', value.domain),
     hostTag,
@@ -218,6 +225,8 @@ function readImage(read: Read): ImageConfig {
     keepFreeBytes: read('image-keep-free', value.size),
     copies: read('image-copies', value.whole(1, 16)),
     copyAfterMs: read('image-copy-after', value.whole(0, 86_400)) * 1000,
+    checkEveryMs: read('image-check-every', value.whole(60, 31_536_000)) * 1000,
+    checkRate: read('image-check-rate', value.size),
     shortcuts: read('image-shortcuts', value.listOf(value.shortcut)),
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),

@@ -31,7 +31,8 @@ import {
   withSetback,
 } from '../kernel/setback.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
-import { replicasByNode, withDepartures, withTranscodes } from './migrate.ts';
+import { copyDamaged, copyGood } from './damage.ts';
+import { replicasByNode, withDepartures, withLastUse, withTranscodes } from './migrate.ts';
 import {
   copied,
   copyFailed,
@@ -121,6 +122,10 @@ function taken(
       return copied(state, message);
     case 'copy-removed':
       return copyRemoved(state, message);
+    case 'copy-damaged':
+      return copyDamaged(state, message);
+    case 'copy-good':
+      return copyGood(state, message);
     case 'describe':
       return next(state, [], state.content);
     case 'unuse':
@@ -149,7 +154,7 @@ function taken(
 function create(state: BlobState, message: Of<'create'>, turn: Turn): Step<BlobState> {
   if (state.phase !== 'none') return next(state);
   const { source, node, user } = message;
-  const replicas = { [node]: newReplica(1) };
+  const replicas = { [node]: newReplica(1, { usedAtMs: turn.now }) };
   const asked = { ...state, source, replicas, users: [user], generation: 1 };
   return next({ ...asked, phase: 'initial', sinceMs: turn.now }, [
     { type: 'audit', message: 'fetch started', extra: { node } },
@@ -173,7 +178,7 @@ function fetched(state: BlobState, message: Of<'fetched'>, turn: Turn): Step<Blo
     entries.map(([node, replica]) => [node, { ...replica, phase: 'verified' as const }]),
   );
   const known = { ...state, replicas, phase: 'created', content: message.content } as const;
-  return next({ ...copyToNeeded(known), sinceMs: turn.now }, [
+  return next({ ...copyToNeeded(known, turn.now), sinceMs: turn.now }, [
     {
       type: 'audit',
       message: 'fetched',
@@ -204,7 +209,7 @@ function need(state: BlobState, { user, node, forDisk }: Of<'need'>, turn: Turn)
   const used = use(state, user, turn);
   if (used.refusal !== null || used.state === null) return used;
   const wanted = forDisk === true ? wantedAsDisk(used.state, user) : used.state;
-  return next(neededOn(wanted, user, node));
+  return next(neededOn(wanted, { user, node }, turn.now));
 }
 
 function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<BlobState> {
@@ -215,12 +220,13 @@ function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<Blob
   );
   const diskUsers = state.diskUsers.filter((user) => !gone.includes(user));
   const departures = state.departures + 1;
-  const replicas = notInUse(state.replicas);
-  const left = { ...state, users, needs, diskUsers, departures, replicas };
-  if (left.users.length > 0 || state.phase === 'delete-wait' || state.phase === 'deleted') {
-    return next(left);
+  const left = gone.flatMap((user) => state.needs[user] ?? []);
+  const replicas = notInUse(state.replicas, new Set(left), turn.now);
+  const unused = { ...state, users, needs, diskUsers, departures, replicas };
+  if (unused.users.length > 0 || state.phase === 'delete-wait' || state.phase === 'deleted') {
+    return next(unused);
   }
-  return startDeleting(left, turn);
+  return startDeleting(unused, turn);
 }
 
 function requestDelete(state: BlobState, turn: Turn): Step<BlobState> {
@@ -395,9 +401,9 @@ export const blob = withMetadata(
     onCrash: restartThenPark,
     parked,
     snapshot: {
-      schema: 4,
+      schema: 5,
       decode: decoder('blob', BlobState, 'actor/bad-snapshot'),
-      migrations: { 1: replicasByNode, 2: withDepartures, 3: withTranscodes },
+      migrations: { 1: replicasByNode, 2: withDepartures, 3: withTranscodes, 4: withLastUse },
     },
   }),
 );

@@ -22,8 +22,8 @@ export function blobPerformers(options: {
   readonly maxSizeBytes: number;
   /** One attempt's patience, ms; what was downloaded is kept for the next. */
   readonly fetchTimeoutMs: number;
-  /** How many nodes keep each blob, if there are as many. */
-  readonly copies: number;
+  /** How many nodes are to keep the blob, if there are as many. */
+  readonly copies: (state: BlobState) => number;
   /** How long a node that is away is waited for. */
   readonly patienceMs: number;
   /** The nodes that can hold blobs, as this daemon sees them now. */
@@ -48,11 +48,11 @@ export function blobPerformers(options: {
         throw neverReached(state, context.attempt, error) ?? error;
       }
     },
-    'place-copies': () =>
+    'place-copies': (state) =>
       Promise.resolve({
         kind: 'nodes-changed',
         nodes: [...options.nodes()],
-        copies: options.copies,
+        copies: options.copies(state),
         patienceMs: options.patienceMs,
       }),
     copy: (state, context) => copy(state, context, options),

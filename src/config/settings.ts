@@ -41,6 +41,11 @@ export const SETTINGS = {
     initial: 'hypervisor,storage,api,events',
     help: 'what this machine is for',
   },
+  'failure-domain': {
+    value: 'NAME',
+    initial: '',
+    help: 'what this machine fails together with, such as a rack: copies of images are spread',
+  },
   cluster: { value: 'NAME', initial: 'troupe', help: 'which cluster it belongs to' },
   zone: { value: 'DOMAIN', initial: 'shakenfist', help: 'DNS zone of virtual networks' },
   'host-tag': {
@@ -100,6 +105,16 @@ export const SETTINGS = {
     value: 'SECONDS',
     initial: '300',
     help: 'how long a node may be away until its replicas are made elsewhere',
+  },
+  'image-check-every': {
+    value: 'SECONDS',
+    initial: '86400',
+    help: 'how often each replica of an image is read again and compared with its hash',
+  },
+  'image-check-rate': {
+    value: 'SIZE',
+    initial: '32M',
+    help: 'bytes a second that are read for that',
   },
   'image-shortcuts': {
     value: 'TABLE',

@@ -72,7 +72,7 @@ class World {
       limits: { idleMs: 3_600_000 },
     });
     const nodes = () => NAMES.flatMap((node) => this.#view(node));
-    const { copies } = this;
+    const copies = () => this.copies;
     const fetching = { maxSizeBytes: 2 ** 30, fetchTimeoutMs: 1_800_000 };
     runtime.register(blob, blobPerformers({ ...fetching, copies, patienceMs: AWAY_MS, nodes }));
     runtime.register(artifact, artifactPerformers());

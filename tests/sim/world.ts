@@ -248,7 +248,10 @@ export class World {
     runtime.register(interfaceKind, interfacePerformers(claims));
     const nodes = () => [{ node: NODE, isUp: true, takesMore: true }];
     const fetching = { maxSizeBytes: GIB, fetchTimeoutMs: 1_800_000 };
-    runtime.register(blob, blobPerformers({ ...fetching, copies: 2, patienceMs: 300_000, nodes }));
+    runtime.register(
+      blob,
+      blobPerformers({ ...fetching, copies: () => 2, patienceMs: 300_000, nodes }),
+    );
     runtime.register(artifact, artifactPerformers());
     runtime.register(agentOperation, agentOperationPerformers());
     runtime.register(diskSnapshot, diskSnapshotPerformers());

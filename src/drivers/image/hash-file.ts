@@ -1,7 +1,7 @@
 // The hash of a file, read in large pieces on the worker thread; on request also that of each chunk.
 import { createHash, hash as hashOnce } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 import { calledOff } from './called-off.ts';
 import { CHUNK_BYTES } from './chunk-digests.ts';
 
@@ -10,6 +10,8 @@ export interface HashRequest {
   readonly algorithm: 'sha256' | 'sha512';
   /** Also the SHA-256 of each chunk (chunk-digests.ts). */
   readonly withChunks?: boolean;
+  /** Reads at most so quickly. */
+  readonly bytesPerSecond?: number;
 }
 
 export interface Hashed {
@@ -34,6 +36,7 @@ export async function hashFile(
   const fd = openSync(request.path, 'r');
   const digests: Buffer[] = [];
   let sizeBytes = 0;
+  const beganAtMono = performance.now();
   try {
     for (let piece = 1; ; piece++) {
       const got = fill(fd, buffer);
@@ -47,13 +50,18 @@ export async function hashFile(
       }
       if (piece % PIECES_PER_TURN !== 0) continue;
       progress(sizeBytes);
-      await turn();
+      const dueAtMono = beganAtMono + (1000 * sizeBytes) / (request.bytesPerSecond ?? Infinity);
+      const waitMs = dueAtMono - performance.now();
+      await (waitMs > 1 ? pause(waitMs, undefined, { signal }).catch(calledOffLater) : turn());
       if (signal.aborted) throw calledOff();
     }
   } finally {
     closeSync(fd);
   }
 }
+
+/** The pause ended early because the work was called off, which is looked at next. */
+function calledOffLater(): void {}
 
 /** Reads on to the end of the buffer or of the file. */
 function fill(fd: number, buffer: Buffer): number {

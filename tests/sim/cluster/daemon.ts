@@ -27,6 +27,7 @@ import { NodeHistory } from '../../../src/daemon/archive.ts';
 import { Audits } from '../../../src/daemon/audits.ts';
 import { Cluster } from '../../../src/daemon/cluster.ts';
 import { DomainNews } from '../../../src/daemon/domain-news.ts';
+import { evictCopies } from '../../../src/daemon/copy-eviction.ts';
 import { feedReadModel } from '../../../src/daemon/feed.ts';
 import { FenceSweep } from '../../../src/daemon/fence-sweep.ts';
 import { Measuring } from '../../../src/daemon/gauges.ts';
@@ -37,6 +38,7 @@ import { NodeRemoval } from '../../../src/daemon/node-removal.ts';
 import { Presence } from '../../../src/daemon/presence.ts';
 import { reportResources } from '../../../src/daemon/resource-reports.ts';
 import { ReservationAudit } from '../../../src/daemon/reservation-audit.ts';
+import { Scrub } from '../../../src/daemon/scrub.ts';
 import { ReadModel } from '../../../src/read/read-model.ts';
 import { StoreClaims, StoreJournal } from '../../../transport/sharding/journal.ts';
 import { clusterRouter } from '../../../transport/sharding/router.ts';
@@ -61,6 +63,7 @@ const ZONE = { zone: 'cloud.test', upstreamDns: '9.9.9.9' };
 const IMAGE = { maxDownloadBytes: GIB, maxDiskBytes: GIB, keepFreeBytes: GIB };
 const MACHINE: Omit<Machine, 'vtep' | 'cpus'> = {
   roles: [...ROLES],
+  failureDomain: null,
   limits: LIMITS,
   mtu: 1450,
   memoryMiB: 65_536,
@@ -75,6 +78,8 @@ const GAUGES = { availableMemoryMiB: 60_000, freeDiskGiB: 480, load: 0 };
 const MISSING_MS = 30_000;
 /** Replicas on nodes that are away for longer are made elsewhere. */
 const PATIENCE_MS = 60_000;
+/** Each replica is read again so often. */
+const CHECK_MS = 600_000;
 const COPIES = 2;
 
 /** `kind/effect/stage`, or `kind/turn/stage`. */
@@ -121,6 +126,7 @@ export class SimDaemon {
   readonly removal: NodeRemoval;
   readonly #dataplane: SimDataplane;
   readonly #hypervisor: SimHypervisor;
+  readonly #images: SimImageDriver;
   readonly #onDeath: (reason: string) => void;
   readonly #leaveMesh: () => void;
   readonly #news: DomainNews;
@@ -158,6 +164,7 @@ export class SimDaemon {
     });
     this.runtime = this.#makeRuntime(site.bug?.journal?.(this.#journal) ?? this.#journal);
     this.#dataplane = new SimDataplane(machine, this.#isAlive);
+    this.#images = new SimImageDriver(machine, this.#isAlive);
     this.#hypervisor = new SimHypervisor(machine.hypervisor, this.#log);
     const local = this.#localRouter();
     const { peer, router } = this.#clusterRouter(local);
@@ -317,7 +324,7 @@ export class SimDaemon {
 
   #makeExecutors(router: Router): Executors {
     const { name: node, machine } = this.#host;
-    const images = new SimImageDriver(machine, this.#isAlive);
+    const images = this.#images;
     const dataplane = this.#dataplane;
     const ports = { disks: images, dataplane, hypervisor: this.#hypervisor, ...ZONE };
     return new Executors({
@@ -341,6 +348,13 @@ export class SimDaemon {
     return [
       new Presence({ cluster, read, router, ...timing, lostAfterMs: MISSING_MS, blobs }),
       this.#makeAudits(),
+      new Scrub({ ...common, files: this.#images, intervalMs: CHECK_MS, bytesPerSecond: GIB }),
+      evictCopies({
+        ...common,
+        ...blobs,
+        isUp: (node) => cluster.isMember(node),
+        gauges: () => GAUGES,
+      }),
       new Measuring({ ...common, gauges: () => GAUGES }),
       new ReservationAudit(common),
       reportResources({ ...common, resources: () => ({ cpu_max: 8 }), processes: () => ({}) }),
@@ -380,6 +394,8 @@ export class SimDaemon {
       ...IMAGE,
       copies: COPIES,
       copyAfterMs: PATIENCE_MS,
+      checkEveryMs: CHECK_MS,
+      checkRate: GIB,
       shortcuts: [],
       fetchAllow: [],
       fetchRefuse: [],

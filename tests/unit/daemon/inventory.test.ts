@@ -74,7 +74,7 @@ function world(...owners: readonly string[]) {
     blobPerformers({
       maxSizeBytes: 1,
       fetchTimeoutMs: 1,
-      copies: 1,
+      copies: () => 1,
       patienceMs: 1,
       nodes: () => [],
     }),

@@ -12,7 +12,7 @@ const AWAY = { awayUntilMs: 5 };
 
 function replica(row: Row): Replica {
   const base = { generation: 1, awayUntilMs: null, isInUse: false, failure: null };
-  return { ...base, failures: 0, retryAtMs: null, ...row };
+  return { ...base, usedAtMs: 0, failures: 0, retryAtMs: null, ...row };
 }
 
 /** Nodes whose names begin with `-` are down. */
@@ -23,6 +23,7 @@ function view(
 ): CopiesView {
   return {
     blobId: 'b',
+    sizeBytes: 2 ** 20,
     copies: 2,
     nodes: nodes.split(' ').map((name) => ({
       node: name.replace('-', ''),
