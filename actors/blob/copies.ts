@@ -128,9 +128,10 @@ function surplus(
   }
   const there = new Set(lasting.map(domainOf));
   const halfMade = Object.entries(replicas).flatMap(([node, one]) => {
-    const isHalf = one.phase === 'copying' || one.phase === 'failed' || one.phase === 'damaged';
+    const isKept = one.isWhole && !shedding.has(node);
+    const isHalf = one.phase === 'failed' || one.phase === 'damaged' || one.phase === 'copying';
     const spreads = there.size < least && !there.has(domainOf(node));
-    return isHalf && one.awayUntilMs === null && isFree(node) && !spreads ? [node] : [];
+    return isHalf && one.awayUntilMs === null && isFree(node) && !isKept && !spreads ? [node] : [];
   });
   return [...passing, ...lasting.filter((node) => !left.has(node)), ...halfMade];
 }
@@ -165,7 +166,9 @@ function isCounted({ phase }: Replica): boolean {
 
 /** None is there, or what failed may be tried again, or what was to be removed can be taken back, or repaired. */
 function mayMake(replica: Replica | undefined, hasGood: boolean): boolean {
-  if (replica === undefined || replica.phase === 'removing') return true;
+  // Where none is there is nothing to find: without a good one it would only fail.
+  if (replica === undefined) return hasGood;
+  if (replica.phase === 'removing') return true;
   if (replica.phase === 'damaged') return hasGood && replica.awayUntilMs === null;
   return replica.phase === 'failed' && replica.retryAtMs === null;
 }

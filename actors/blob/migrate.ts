@@ -28,7 +28,7 @@ export function withLastUse(old: unknown): unknown {
   const replicas = Object.fromEntries(
     Object.entries(state.replicas).map(([node, replica]) => [
       node,
-      { ...replica, usedAtMs: state.sinceMs },
+      { ...replica, isWhole: false, usedAtMs: state.sinceMs },
     ]),
   );
   return { ...state, replicas };

@@ -37,6 +37,7 @@ export function newReplica(
     generation,
     awayUntilMs: null,
     isInUse: false,
+    isWhole: false,
     usedAtMs,
     failure: null,
     failures,
@@ -90,7 +91,8 @@ function back(replica: Replica, generation: number): Replica {
   if (replica.awayUntilMs === null) return replica;
   const isKnown = replica.phase === 'removing' || replica.phase === 'damaged';
   if (isKnown) return { ...replica, awayUntilMs: null };
-  return newReplica(generation, { usedAtMs: replica.usedAtMs });
+  const isWhole = replica.phase === 'copying' ? replica.isWhole : replica.phase !== 'failed';
+  return { ...newReplica(generation, { usedAtMs: replica.usedAtMs }), isWhole };
 }
 
 /** A machine has left the cluster for good. */

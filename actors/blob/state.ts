@@ -56,6 +56,8 @@ export const Replica = closed({
   awayUntilMs: nullable(Type.Number()),
   /** Its node would not remove it: a disk there is based on it. */
   isInUse: Type.Boolean(),
+  /** It was whole when its node was last heard of: copying then only confirms it. */
+  isWhole: Type.Boolean(),
   /** When something last needed it there, ms since the epoch: of those that are kept as a cache the oldest go first. */
   usedAtMs: Type.Number(),
   failure: nullable(Failure),

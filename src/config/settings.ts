@@ -44,7 +44,7 @@ export const SETTINGS = {
   'failure-domain': {
     value: 'NAME',
     initial: '',
-    help: 'what this machine fails together with, such as a rack: copies of images are spread',
+    help: 'what it fails together with, such as a rack',
   },
   cluster: { value: 'NAME', initial: 'troupe', help: 'which cluster it belongs to' },
   zone: { value: 'DOMAIN', initial: 'shakenfist', help: 'DNS zone of virtual networks' },
@@ -109,7 +109,7 @@ export const SETTINGS = {
   'image-check-every': {
     value: 'SECONDS',
     initial: '86400',
-    help: 'how often each replica of an image is read again and compared with its hash',
+    help: 'how often each replica is read again and checked',
   },
   'image-check-rate': {
     value: 'SIZE',
