@@ -1061,6 +1061,15 @@ export interface Operations {
     };
     readonly answer: null;
   };
+  /** Set how many nodes are to keep each version; null: as many as the cluster keeps. */
+  'POST /artifacts/{artifact_ref}/copies': {
+    readonly params: { readonly artifact_ref: string };
+    readonly body: {
+      /** How many nodes are to keep it; null: as many as the cluster keeps. */
+      readonly copies?: number | null;
+    };
+    readonly answer: null;
+  };
   /** Remove a version; the last one takes the artifact along. */
   'DELETE /artifacts/{artifact_ref}/versions/{index}': {
     readonly params: { readonly artifact_ref: string; readonly index: string };

@@ -48,7 +48,7 @@ export async function hashFile(
       if (got < CHUNK_BYTES) {
         return { sizeBytes, digest: hash.digest('hex'), chunkDigests: Buffer.concat(digests) };
       }
-      if (piece % PIECES_PER_TURN !== 0) continue;
+      if (request.bytesPerSecond === undefined && piece % PIECES_PER_TURN !== 0) continue;
       progress(sizeBytes);
       const dueAtMono = beganAtMono + (1000 * sizeBytes) / (request.bytesPerSecond ?? Infinity);
       const waitMs = dueAtMono - performance.now();
