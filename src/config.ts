@@ -95,6 +95,8 @@ export interface ImageConfig {
   readonly checkEveryMs: number;
   /** Bytes a second that are read for that. */
   readonly checkRate: number;
+  /** Bytes a second that copies which nobody waits for take in, and give out; 0: no limit. */
+  readonly copyRate: number;
   /** Short names of images; the first that fits counts. */
   readonly shortcuts: readonly Shortcut[];
   /** On top of the image driver's own policy: CIDR blocks or addresses. */
@@ -227,6 +229,7 @@ function readImage(read: Read): ImageConfig {
     copyAfterMs: read('image-copy-after', value.whole(0, 86_400)) * 1000,
     checkEveryMs: read('image-check-every', value.whole(60, 31_536_000)) * 1000,
     checkRate: read('image-check-rate', value.size),
+    copyRate: read('image-copy-rate', value.optional(value.size)) ?? 0,
     shortcuts: read('image-shortcuts', value.listOf(value.shortcut)),
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),

@@ -19,6 +19,8 @@ export type BlobSource =
 export interface PeersSource {
   readonly kind: 'peers';
   readonly nodes: readonly string[];
+  /** Somebody waits for it: no limit on copies holds it up. */
+  readonly isUrgent?: boolean;
   readonly content: ReplicaReport;
 }
 

@@ -116,6 +116,11 @@ export const SETTINGS = {
     initial: '32M',
     help: 'bytes a second that are read for that',
   },
+  'image-copy-rate': {
+    value: 'SIZE',
+    initial: '',
+    help: 'bytes a second for copies that nobody waits for',
+  },
   'image-shortcuts': {
     value: 'TABLE',
     initial: [

@@ -396,6 +396,7 @@ export class SimDaemon {
       copyAfterMs: PATIENCE_MS,
       checkEveryMs: CHECK_MS,
       checkRate: GIB,
+      copyRate: 0,
       shortcuts: [],
       fetchAllow: [],
       fetchRefuse: [],
