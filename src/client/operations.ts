@@ -173,6 +173,7 @@ export interface Node {
   readonly is_cluster_maintainer: boolean;
   readonly is_draining: boolean;
   readonly roles: readonly string[];
+  readonly failure_domain: string | null;
   readonly instances: number;
 }
 

@@ -1,7 +1,7 @@
 // Copies of a blob on four machines that go out of reach, come back, fill up, lose their disks.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ARTIFACT, AWAY_MS, BLOB, CopiesWorld, NAMES } from './copies-world.ts';
+import { ARTIFACT, AWAY_MS, CopiesWorld, NAMES } from './copies-world.ts';
 
 const test = suite('copies of a blob on several machines');
 

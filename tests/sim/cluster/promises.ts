@@ -202,8 +202,23 @@ function checkPlaces({ site: { view }, nodes, watch }: Checked): void {
   }
 }
 
+/** The other way round: no machine has a file that no blob knows of there. */
+function checkFiles({ site: { view }, nodes, watch }: Checked): void {
+  for (const { name, machine } of nodes)
+    for (const blobId of machine.images.replicas.keys()) {
+      const { phase = 'absent', replicas = {} } = view.stateOf<BlobState>('blob', blobId) ?? {};
+      if (phase === 'deleted' || replicas[name] === undefined)
+        watch.broken(4, `blob/${blobId}`, `${name} has a file of it; ${phase}, no copy is known`);
+    }
+}
+
 /** 4: what refers to a blob finds it, with a good copy; where disks are based on it, on that machine. What counts is there. */
-function checkBlobs({ site: { view }, nodes, watch }: Checked): void {
+function checkBlobs(checked: Checked): void {
+  const {
+    site: { view },
+    nodes,
+    watch,
+  } = checked;
   const holders = (blobId: string) =>
     nodes.filter(({ machine }) => machine.images.replicas.has(blobId)).map(({ name }) => name);
   for (const [id, { phase, versions }] of view.all<ArtifactState>('artifact')) {
@@ -222,6 +237,7 @@ function checkBlobs({ site: { view }, nodes, watch }: Checked): void {
         watch.broken(4, `blob/${id}`, `counts on the copy of ${name}, which has none`);
     }
   }
+  checkFiles(checked);
   for (const [id, { phase, node, disks }] of view.all<InstanceState>('instance')) {
     if (phase !== 'created' || node === null) continue;
     for (const { blobId } of disks)
