@@ -25,6 +25,8 @@ export interface Config {
   readonly node: string;
   /** What this machine does for the cluster; at least one. */
   readonly roles: readonly Role[];
+  /** What this machine fails together with, such as a rack; null: with no other. */
+  readonly failureDomain: string | null;
   readonly cluster: string;
   /** DNS zone of virtual networks. */
   readonly zone: string;
@@ -95,6 +97,12 @@ export interface ImageConfig {
   readonly snapshots: 'full' | 'thin';
   /** An upload to which no bytes come for so long is removed. */
   readonly uploadIdleMs: number;
+  /** Between two readings of each replica, to see whether it is still good. */
+  readonly checkEveryMs: number;
+  /** Bytes a second that are read for that. */
+  readonly checkRate: number;
+  /** Bytes a second that copies which nobody waits for take in, and give out; 0: no limit. */
+  readonly copyRate: number;
   /** Short names of images; the first that fits counts. */
   readonly shortcuts: readonly Shortcut[];
   /** On top of the image driver's own policy: CIDR blocks or addresses. */
@@ -143,6 +151,7 @@ export function readConfig(input: Input): Config {
     cacheDir: read('cache-dir', value.path, () => join(dataDir, 'cache')),
     node: read('node', value.hostLabel, ownHostName),
     roles,
+    failureDomain: read('failure-domain', value.optional(value.hostLabel)),
     cluster: read('cluster', value.hostLabel),
     zone: read('zone', value.domain),
     hostTag,
@@ -229,6 +238,9 @@ function readImage(read: Read): ImageConfig {
     transcodeIdleMs: read('image-transcode-idle', value.whole(0, 31_536_000)) * 1000,
     snapshots: read('snapshot-default', value.oneOf('full', 'thin')),
     uploadIdleMs: read('upload-expiry', value.whole(60, 365 * 86_400)) * 1000,
+    checkEveryMs: read('image-check-every', value.whole(60, 31_536_000)) * 1000,
+    checkRate: read('image-check-rate', value.size),
+    copyRate: read('image-copy-rate', value.optional(value.size)) ?? 0,
     shortcuts: read('image-shortcuts', value.listOf(value.shortcut)),
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),

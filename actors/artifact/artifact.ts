@@ -73,6 +73,7 @@ export const initial: ArtifactState = {
   source: null,
   shared: false,
   maxVersions: 3,
+  minCopies: null,
   versions: [],
   lastIndex: 0,
   fetching: null,
@@ -106,6 +107,7 @@ function transition(
     case 'remove-version':
     case 'version-released':
     case 'set-max-versions':
+    case 'set-min-copies':
     case 'set-shared':
       return changed(state, message, turn);
     case 'refresh':
@@ -167,6 +169,7 @@ type Change = Of<
   | 'remove-version'
   | 'version-released'
   | 'set-max-versions'
+  | 'set-min-copies'
   | 'set-shared'
 >;
 
@@ -194,12 +197,22 @@ function changed(state: ArtifactState, message: Change, turn: Turn): Step<Artifa
           extra: { max_versions: message.maxVersions },
         },
       ]);
+    case 'set-min-copies':
+      return minCopiesSet(state, message.minCopies);
     case 'set-shared':
       if (state.shared === message.shared) return next(state);
       return next({ ...state, shared: message.shared }, [
         { type: 'audit', message: message.shared ? 'shared' : 'unshared' },
       ]);
   }
+}
+
+/** Its blobs look at it when they decide how many copies there are to be. */
+function minCopiesSet(state: ArtifactState, minCopies: number | null): Step<ArtifactState> {
+  if (state.minCopies === minCopies) return next(state);
+  return next({ ...state, minCopies }, [
+    { type: 'audit', message: 'copies set', extra: { copies: minCopies } },
+  ]);
 }
 
 /** A snapshot that came to nothing leaves the artifact to the next one. */
@@ -467,8 +480,8 @@ export const artifact = withMetadata(
           drops: 0,
         }),
         2: (state) => ({ ...(state as object), checking: null, checks: 0 }),
-        // Nobody looked whether bytes were there already.
-        3: (state) => ({ ...(state as object), settling: [] }),
+        // Nobody looked whether bytes were there already; all had as many copies as the cluster wants.
+        3: (state) => ({ ...(state as object), settling: [], minCopies: null }),
       },
     },
   }),

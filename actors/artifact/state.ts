@@ -57,6 +57,8 @@ export const ArtifactState = closed({
   source: nullable(Source),
   shared: Type.Boolean(),
   maxVersions: Type.Integer(),
+  /** How many nodes are to keep each version, where there are as many; null: as the cluster does. */
+  minCopies: nullable(Type.Integer()),
   /** Complete versions, oldest first. An index is never used again. */
   versions: Type.Array(Version),
   lastIndex: Type.Integer(),
@@ -109,6 +111,7 @@ const MESSAGES = {
   'remove-version': { index: Type.Integer() },
   'version-released': { blobId: Type.String(), at: Type.Integer() },
   'set-max-versions': { maxVersions: Type.Integer({ minimum: 1 }) },
+  'set-min-copies': { minCopies: nullable(Type.Integer({ minimum: 1 })) },
   'set-shared': { shared: Type.Boolean() },
   create: {
     type: oneOf(['image']),

@@ -40,7 +40,14 @@ import {
   fetcherTimer,
 } from './fetcher.ts';
 import { progressed, progressEffect } from './progress.ts';
-import { replicasByNode, withDepartures, withTimes, withTranscodes } from './migrate.ts';
+import { copyDamaged, copyGood } from './damage.ts';
+import {
+  replicasByNode,
+  withDepartures,
+  withLastUse,
+  withTimes,
+  withTranscodes,
+} from './migrate.ts';
 import {
   copied,
   copyFailed,
@@ -157,6 +164,10 @@ function taken(
       return copied(state, message);
     case 'copy-removed':
       return copyRemoved(state, message);
+    case 'copy-damaged':
+      return copyDamaged(state, message);
+    case 'copy-good':
+      return copyGood(state, message);
     case 'describe':
       return next(state, [], state.content);
     case 'described':
@@ -201,8 +212,9 @@ function ofAnother(
 function create(state: BlobState, message: Of<'create'>, turn: Turn): Step<BlobState> {
   if (state.phase !== 'none') return next(state);
   const { source, node, user } = message;
-  const replicas = { [node]: newReplica(1) };
-  const asked = { ...state, source, replicas, users: [user], generation: 1, usedAtMs: turn.now };
+  const usedAtMs = turn.now;
+  const replicas = { [node]: newReplica(1, { usedAtMs }) };
+  const asked = { ...state, source, replicas, users: [user], generation: 1, usedAtMs };
   return next({ ...asked, phase: 'initial', sinceMs: turn.now }, [
     { type: 'audit', message: 'fetch started', extra: { node } },
   ]);
@@ -222,7 +234,8 @@ function fetched(state: BlobState, message: Of<'fetched'>, turn: Turn): Step<Blo
     ]),
   );
   const known = { ...state, replicas, phase: 'created', content: message.content } as const;
-  return next({ ...copyToNeeded(known), fetchedAtMs: turn.now, sinceMs: turn.now }, [
+  const came = { ...copyToNeeded(known, turn.now), fetchedAtMs: turn.now };
+  return next({ ...came, sinceMs: turn.now }, [
     {
       type: 'audit',
       message: 'fetched',
@@ -252,7 +265,7 @@ function need(state: BlobState, { user, node, forDisk }: Of<'need'>, turn: Turn)
   const used = use(state, user, turn);
   if (used.refusal !== null || used.state === null) return used;
   const wanted = forDisk === true ? wantedAsDisk(used.state, user) : used.state;
-  return next(neededOn(wanted, user, node));
+  return next(neededOn(wanted, { user, node }, turn.now));
 }
 
 function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<BlobState> {
@@ -263,13 +276,14 @@ function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<Blob
   );
   const diskUsers = state.diskUsers.filter((user) => !gone.includes(user));
   const departures = state.departures + 1;
-  const replicas = notInUse(state.replicas);
+  const left = gone.flatMap((user) => state.needs[user] ?? []);
+  const replicas = notInUse(state.replicas, new Set(left), turn.now);
   const usedAtMs = turn.now;
-  const left = { ...state, users, usedAtMs, needs, diskUsers, departures, replicas };
-  if (left.users.length > 0 || state.phase === 'delete-wait' || state.phase === 'deleted') {
-    return next(left);
+  const unused = { ...state, users, usedAtMs, needs, diskUsers, departures, replicas };
+  if (unused.users.length > 0 || state.phase === 'delete-wait' || state.phase === 'deleted') {
+    return next(unused);
   }
-  return startDeleting(left, turn);
+  return startDeleting(unused, turn);
 }
 
 function requestDelete(state: BlobState, turn: Turn): Step<BlobState> {
@@ -463,7 +477,12 @@ export const blob = withMetadata(
     snapshot: {
       schema: 5,
       decode: decoder('blob', BlobState, 'actor/bad-snapshot'),
-      migrations: { 1: replicasByNode, 2: withDepartures, 3: withTranscodes, 4: withTimes },
+      migrations: {
+        1: replicasByNode,
+        2: withDepartures,
+        3: withTranscodes,
+        4: (state) => withTimes(withLastUse(state)),
+      },
     },
   }),
 );

@@ -1,13 +1,17 @@
 // How many copies of a blob there are to be, and where. Pure.
 //
 // C1  Copies that are good, being made, or on a node that has been away for a short time count; more are made when they
-//     are fewer than wanted and a node without one is there.
+//     are fewer than wanted and a node without one is there that has room for it.
 // C2  One is given up only while as many as wanted are good and in reach without it (promise 4: never below the last
-//     good copy), and never where a user needs it or a disk is based on it.
+//     good copy), and never where a user needs it or a disk is based on it. More than are wanted stay, as a cache, until
+//     their node sheds them.
 // C3  A copy on a node that takes no more, because it is drained or not there for that, does not count towards the
 //     wanted number: it may be gone soon.
 // C4  Deciding twice from the same view decides nothing more. All daemons choose alike: by the highest score of blob and
-//     node, so that a node that joins takes its share of new copies and moves none.
+//     node, so that a node that joins takes its share of new copies and moves none. Shares are as the room there is.
+// C5  Copies are in as many failure domains as are wanted, where nodes of so many can have one; a node that names none is
+//     its own.
+// C6  A damaged copy counts as none. It is made again where it is needed, or wanted for the number.
 import type { Replica } from './state.ts';
 
 /** A node that can hold replicas. */
@@ -17,10 +21,17 @@ export interface NodeView {
   readonly isUp: boolean;
   /** It may be given a copy more: it is there for that, and is not being drained. */
   readonly takesMore: boolean;
+  /** It gives up copies beyond the wanted number: it is being drained, or low on disk. */
+  readonly sheds?: boolean;
+  /** What it fails together with, such as a rack. */
+  readonly failureDomain?: string;
+  /** Left for copies, bytes, after what is kept free; undefined: not known. */
+  readonly roomBytes?: number;
 }
 
 export interface CopiesView {
   readonly blobId: string;
+  readonly sizeBytes: number;
   /** How many are wanted. */
   readonly copies: number;
   readonly nodes: readonly NodeView[];
@@ -35,47 +46,113 @@ export interface CopiesPlan {
   readonly giveUp: readonly string[];
 }
 
+const GIB = 2 ** 30;
+
 export function planCopies(view: CopiesView): CopiesPlan {
-  const { blobId, copies, replicas } = view;
-  const byScore = (a: string, b: string) =>
-    scoreOf(blobId, b) - scoreOf(blobId, a) || (a < b ? -1 : 1);
-  const up = view.nodes.flatMap((one) => (one.isUp && one.takesMore ? [one.node] : []));
+  const { replicas } = view;
   const passing = new Set(view.nodes.flatMap((one) => (one.takesMore ? [] : [one.node])));
   const all = Object.entries(replicas);
   const good = all.flatMap(([node, one]) => (isGood(one) ? [node] : []));
-  const counted = all.filter(([node, one]) => isCounted(one) && !passing.has(node)).length;
-  const missing = copies - counted;
-  const make = missing > 0 ? candidatesFor(view, up, byScore).slice(0, missing) : [];
+  const repairs = good.length > 0 ? toRepair(view) : [];
+  const counted = all.flatMap(([node, one]) => {
+    const isComing = isCounted(one) || repairs.includes(node);
+    return isComing && !passing.has(node) ? [node] : [];
+  });
+  const make = [...repairs, ...toMake(view, counted, good.length > 0)];
   const lasting = good.filter((node) => !passing.has(node));
-  return { make, giveUp: surplus(view, { good, lasting }, byScore) };
+  const giveUp = surplus(view, { good, lasting }).filter((node) => !make.includes(node));
+  return { make, giveUp };
+}
+
+/** Damaged ones that cannot simply go (C6). */
+function toRepair({ nodes, replicas, needed }: CopiesView): string[] {
+  return nodes.flatMap(({ node, isUp }) => {
+    const replica = replicas[node];
+    const isBound = needed.has(node) || replica?.isInUse === true;
+    return isUp && replica?.phase === 'damaged' && isBound ? [node] : [];
+  });
 }
 
 /** Best first. Nodes are scored only when a copy is missing: all blobs are planned at each change of members. */
-function candidatesFor(
-  { replicas }: CopiesView,
-  up: readonly string[],
-  byScore: (a: string, b: string) => number,
-): string[] {
-  const free = up.filter((node) => mayMake(replicas[node])).toSorted(byScore);
-  return free.toSorted((a, b) => rankOf(replicas[a]) - rankOf(replicas[b]));
+function toMake(view: CopiesView, counted: readonly string[], hasGood: boolean): string[] {
+  const { copies, nodes, replicas } = view;
+  const domainOf = domains(view);
+  const there = new Set(counted.map(domainOf));
+  if (counted.length >= copies && there.size >= copies) return [];
+  const free = nodes.filter(
+    (one) =>
+      one.isUp && one.takesMore && mayMake(replicas[one.node], hasGood) && hasRoom(view, one),
+  );
+  const best = free
+    .map((one) => ({
+      ...one,
+      score: weightedScore(view.blobId, one),
+      rank: rankOf(replicas[one.node]),
+    }))
+    .toSorted((a, b) => a.rank - b.rank || b.score - a.score || (a.node < b.node ? -1 : 1))
+    .map(({ node }) => node)
+    .filter((node) => !counted.includes(node));
+  const made: string[] = [];
+  for (;;) {
+    const left = best.filter((node) => !made.includes(node));
+    const elsewhere = left.find((node) => !there.has(domainOf(node)));
+    const isShort = counted.length + made.length < copies;
+    const isCrowded = there.size < copies && elsewhere !== undefined;
+    const node = elsewhere ?? left[0];
+    if (node === undefined || !(isShort || isCrowded)) return made;
+    made.push(node);
+    there.add(domainOf(node));
+  }
 }
 
-/** Good copies beyond the wanted number, and those half made that are not wanted any more. */
+/** Good copies beyond the wanted number whose nodes shed them, and those half made that are not wanted any more. */
 function surplus(
-  { copies, replicas, needed }: CopiesView,
+  view: CopiesView,
   { good, lasting }: { readonly good: readonly string[]; readonly lasting: readonly string[] },
-  byScore: (a: string, b: string) => number,
 ): string[] {
+  const { blobId, copies, nodes, replicas, needed } = view;
   const least = Math.max(1, copies);
   if (lasting.length < least) return [];
+  const domainOf = domains(view);
+  const shedding = new Set(nodes.flatMap((one) => (one.sheds === true ? [one.node] : [])));
   const isFree = (node: string) => !needed.has(node) && replicas[node]?.isInUse === false;
-  const spare = lasting.filter(isFree).toSorted(byScore).toReversed();
-  const passing = good.filter((node) => !lasting.includes(node) && isFree(node));
+  const goes = (node: string) => isFree(node) && shedding.has(node);
+  const passing = good.filter((node) => !lasting.includes(node) && goes(node));
+  const left = new Set(lasting);
+  const spare = lasting.filter(goes);
+  for (const node of spare.toSorted((a, b) => scoreOf(blobId, a) - scoreOf(blobId, b))) {
+    const without = [...left].filter((one) => one !== node);
+    const isSpread =
+      new Set(without.map(domainOf)).size >= Math.min(least, domainsOf(left, domainOf));
+    if (without.length >= least && isSpread) left.delete(node);
+  }
+  const there = new Set(lasting.map(domainOf));
   const halfMade = Object.entries(replicas).flatMap(([node, one]) => {
-    const isHalf = one.phase === 'copying' || one.phase === 'failed';
-    return isHalf && one.awayUntilMs === null && isFree(node) ? [node] : [];
+    const isKept = one.isWhole && !shedding.has(node);
+    const isHalf = one.phase === 'failed' || one.phase === 'damaged' || one.phase === 'copying';
+    const spreads = there.size < least && !there.has(domainOf(node));
+    return isHalf && one.awayUntilMs === null && isFree(node) && !isKept && !spreads ? [node] : [];
   });
-  return [...passing, ...spare.slice(0, lasting.length - least), ...halfMade];
+  return [...passing, ...lasting.filter((node) => !left.has(node)), ...halfMade];
+}
+
+function domainsOf(nodes: Iterable<string>, domainOf: (node: string) => string): number {
+  return new Set([...nodes].map(domainOf)).size;
+}
+
+/** C5. A node's own name and the name of a domain are never the same text. */
+function domains({ nodes }: CopiesView): (node: string) => string {
+  const named = new Map(nodes.map(({ node, failureDomain }) => [node, failureDomain]));
+  return (node) => {
+    const failureDomain = named.get(node);
+    return failureDomain === undefined ? `node ${node}` : `domain ${failureDomain}`;
+  };
+}
+
+/** What is there already, if only half, takes no more room. */
+function hasRoom({ sizeBytes, replicas }: CopiesView, { node, roomBytes }: NodeView): boolean {
+  if (roomBytes === undefined || replicas[node]?.phase === 'removing') return true;
+  return roomBytes >= sizeBytes;
 }
 
 /** Verified, and its node can be asked for it. */
@@ -87,16 +164,25 @@ function isCounted({ phase }: Replica): boolean {
   return phase === 'verified' || phase === 'copying';
 }
 
-/** None is there, or what failed may be tried again, or what was to be removed can be taken back. */
-function mayMake(replica: Replica | undefined): boolean {
-  if (replica === undefined || replica.phase === 'removing') return true;
+/** None is there, or what failed may be tried again, or what was to be removed can be taken back, or repaired. */
+function mayMake(replica: Replica | undefined, hasGood: boolean): boolean {
+  // Where none is there is nothing to find: without a good one it would only fail.
+  if (replica === undefined) return hasGood;
+  if (replica.phase === 'removing') return true;
+  if (replica.phase === 'damaged') return hasGood && replica.awayUntilMs === null;
   return replica.phase === 'failed' && replica.retryAtMs === null;
 }
 
 /** What is most likely still there first, where it has failed last. */
 function rankOf(replica: Replica | undefined): number {
   if (replica === undefined) return 1;
-  return replica.phase === 'removing' ? 0 : 2;
+  return replica.phase === 'removing' || replica.phase === 'damaged' ? 0 : 2;
+}
+
+/** Weighted rendezvous hashing: of many blobs each node is chosen for a share as its room. */
+function weightedScore(blobId: string, { node, roomBytes = GIB }: NodeView): number {
+  const uniform = (scoreOf(blobId, node) + 0.5) / 2 ** 32;
+  return Math.max(1, roomBytes / GIB) / -Math.log(uniform);
 }
 
 /** Where to make the first one, of the nodes that are there and take more; null: there is none. */

@@ -13,7 +13,7 @@ import { parentOf } from './parent.ts';
 import { describe, giveBackRelated, relatedPerformers } from './related.ts';
 import { fetcherOf } from './fetcher.ts';
 import { progressOf, progressUsers } from './progress.ts';
-import { nodeOfKey } from './replicas.ts';
+import { isUrgent, nodeOfKey } from './replicas.ts';
 import { blobRef, Content, CONTENT, type BlobMessage, type BlobState } from './state.ts';
 import { toBeTold, type Told } from './told.ts';
 
@@ -26,8 +26,8 @@ export function blobPerformers(options: {
   readonly maxSizeBytes: number;
   /** One attempt's patience, ms; what was downloaded is kept for the next. */
   readonly fetchTimeoutMs: number;
-  /** How many nodes keep each blob, if there are as many. */
-  readonly copies: number;
+  /** How many nodes are to keep the blob, if there are as many. */
+  readonly copies: (state: BlobState) => number;
   readonly claims: Pick<Claims, 'release'>;
   /** How long a transcode is kept that no disk uses. */
   readonly transcodeIdleMs: number;
@@ -59,11 +59,11 @@ export function blobPerformers(options: {
         throw neverReached(state, context.attempt, error) ?? error;
       }
     },
-    'place-copies': () =>
+    'place-copies': (state) =>
       Promise.resolve({
         kind: 'nodes-changed',
         nodes: [...options.nodes()],
-        copies: options.copies,
+        copies: options.copies(state),
         patienceMs: options.patienceMs,
       }),
     copy: (state, context) => copy(state, context, options),
@@ -141,7 +141,8 @@ async function copy(
   const generation = replicas[node]?.generation ?? 0;
   if (content === null) throw new TroupeError('image/missing', 'its bytes are not known');
   const nodes = sourcesFor(node, context.self.id, replicas);
-  const source = { kind: 'peers', nodes, content } as const;
+  const urgent = isUrgent(state, node) ? { isUrgent: true } : {};
+  const source = { kind: 'peers', nodes, content, ...urgent } as const;
   // What one node took, all may keep, whatever was set since.
   const maxSizeBytes = Math.max(options.maxSizeBytes, content.sizeBytes);
   const spec = { source, maxSizeBytes, sha512: content.sha512 };

@@ -38,6 +38,18 @@ export function withTimes(old: unknown): unknown {
   return { ...(old as object), fetchedAtMs, usedAtMs: null, isParentHeld: false, transcode: timed };
 }
 
+/** When a replica was last used was not known: as old as the blob, so that none is taken for new. */
+export function withLastUse(old: unknown): unknown {
+  const state = old as { readonly sinceMs: number; readonly replicas: Record<string, object> };
+  const replicas = Object.fromEntries(
+    Object.entries(state.replicas).map(([node, replica]) => [
+      node,
+      { ...replica, isWhole: false, usedAtMs: state.sinceMs },
+    ]),
+  );
+  return { ...state, replicas };
+}
+
 /** Nobody counted who had gone. */
 export function withDepartures(old: unknown): unknown {
   return { ...(old as object), departures: 0 };

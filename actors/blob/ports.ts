@@ -33,6 +33,8 @@ export type BlobSource =
 export interface PeersSource {
   readonly kind: 'peers';
   readonly nodes: readonly string[];
+  /** Somebody waits for it: no limit on copies holds it up. */
+  readonly isUrgent?: boolean;
   readonly content: ReplicaReport;
 }
 
@@ -89,6 +91,23 @@ export interface ReplicaProgress {
   readonly totalBytes: number | null;
 }
 
+export interface VerifyOptions {
+  /** What it ought to hash to; else what is noted beside it. */
+  readonly sha512?: string;
+  /** Read at most so quickly. */
+  readonly bytesPerSecond?: number;
+}
+
+/** What re-reading a replica found. */
+export type Verdict =
+  | { readonly isGood: true }
+  | {
+      readonly isGood: false;
+      readonly problem: 'size' | 'checksum';
+      /** With the path, and what was expected and found. */
+      readonly reason: string;
+    };
+
 export interface BlobStore {
   /**
    * Fetches, checks, converts, hashes, keeps. Done already: answers at once. Errors: `image/bad-url`,
@@ -104,6 +123,13 @@ export interface BlobStore {
   removeReplica(blobId: string, by: WantedBy): Promise<void>;
   /** Ids of the complete replicas that are really there. */
   replicas(): Promise<readonly string[]>;
+  /** When each replica that is there, complete or not, was last known to be good, ms since the epoch; 0: never. */
+  checkedAt(): Promise<ReadonlyMap<string, number>>;
+  /**
+   * Reads all of a replica again. A bad one is marked: it is not served to others any more, and ensureReplica makes it
+   * again. Throws `image/missing` when there is none.
+   */
+  verify(blobId: string, signal: AbortSignal, asked?: VerifyOptions): Promise<Verdict>;
 }
 
 /** A disk as its instance wants it. */

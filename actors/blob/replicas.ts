@@ -2,6 +2,7 @@
 // in copies.ts.
 //
 //   copying ──copied──▶ verified ──surplus──▶ removing ──copy-removed──▶ (none)
+//      ▲ ◀─copy-damaged─┘ └── the last one ──▶ damaged ── a good one is there ──▶ copying
 //      │ ▲                 │ away for long       ▲
 //      │ └──back, again────┴──▶ lost              │
 //      └──given up──▶ failed ─────────────────────┘
@@ -11,7 +12,9 @@
 // D2  A node that comes back is asked whether it still has the replica (phase `copying`) before that counts again.
 // D3  Where one cannot be made or removed it is tried again ever more rarely, and the 1st, 2nd, 4th, 8th … failure in a
 //     row is an event: a disk that is full for a week does not fill the history.
-// D4  The record of a replica goes when its node has removed it, or is gone for good and another good one is there.
+// D4  A copy that has rotted, or whose file is gone, is made again from a good one: its node puts the good bytes in the
+//     place of the bad ones once they are there (damage.ts).
+// D5  The record of a replica goes when its node has removed it, or is gone for good and another good one is there.
 import { next, type EventDraft, type Step, type Turn } from '../kernel/kind.ts';
 import type { Failure } from '../kernel/object.ts';
 import { isGood, planCopies } from './copies.ts';
@@ -25,12 +28,17 @@ const RETRY_MS = 600_000;
 const LONGEST_RETRY_MS = 86_400_000;
 
 /** One that is to be made, after so many failures in a row. */
-export function newReplica(generation: number, failures = 0): Replica {
+export function newReplica(
+  generation: number,
+  { failures = 0, usedAtMs = 0 }: Partial<Pick<Replica, 'failures' | 'usedAtMs'>> = {},
+): Replica {
   return {
     phase: 'copying',
     generation,
     awayUntilMs: null,
     isInUse: false,
+    isWhole: false,
+    usedAtMs,
     failure: null,
     failures,
     retryAtMs: null,
@@ -54,22 +62,37 @@ export function nodesChanged(
       : { ...replica, awayUntilMs: replica.awayUntilMs ?? turn.now + patienceMs };
   });
   const needed = new Set(Object.values(state.needs));
-  const view = { blobId: turn.id, copies, nodes, replicas: seen, needed };
+  const sizeBytes = state.content?.sizeBytes ?? 0;
+  const view = { blobId: turn.id, sizeBytes, copies, nodes, replicas: seen, needed };
   const { make, giveUp } = planCopies(view);
   const replicas = { ...seen };
-  for (const node of make) replicas[node] = newReplica(generation, seen[node]?.failures);
-  for (const node of giveUp) replicas[node] = { ...newReplica(generation), phase: 'removing' };
+  for (const node of make) replicas[node] = madeAgain(generation, seen[node]);
+  for (const node of giveUp) {
+    replicas[node] = {
+      ...newReplica(generation, { usedAtMs: seen[node]?.usedAtMs ?? 0 }),
+      phase: 'removing',
+    };
+  }
   return changed(state, replicas, [
     ...make.filter((node) => !seen[node]?.failures).map((node) => event('copying', node)),
     ...giveUp.map((node) => event('giving up a copy that is not needed', node)),
   ]);
 }
 
+/** To be made, where one is or was. */
+function madeAgain(generation: number, before: Replica | undefined): Replica {
+  const { isInUse = false, phase } = before ?? {};
+  const made = newReplica(generation, before);
+  return phase === 'damaged' ? { ...made, isInUse } : made;
+}
+
 /** Its node is there: what was out of reach is asked for again (D2). */
 function back(replica: Replica, generation: number): Replica {
   if (replica.awayUntilMs === null) return replica;
-  if (replica.phase === 'removing') return { ...replica, awayUntilMs: null };
-  return newReplica(generation);
+  const isKnown = replica.phase === 'removing' || replica.phase === 'damaged';
+  if (isKnown) return { ...replica, awayUntilMs: null };
+  const isWhole = replica.phase === 'copying' ? replica.isWhole : replica.phase !== 'failed';
+  return { ...newReplica(generation, { usedAtMs: replica.usedAtMs }), isWhole };
 }
 
 /** A machine has left the cluster for good. */
@@ -89,23 +112,39 @@ export function nodeGone(state: BlobState, { node }: Of<'node-gone'>, turn: Turn
 }
 
 /** Keeps it, and has it on this node. */
-export function neededOn(before: BlobState, user: string, node: string): BlobState {
+export function neededOn(
+  before: BlobState,
+  { user, node }: { readonly user: string; readonly node: string },
+  now: number,
+): BlobState {
   const had = before.needs[user];
   const isElsewhere = had !== undefined && had !== node;
   const state = { ...before, departures: before.departures + (isElsewhere ? 1 : 0) };
   const needs = { ...state.needs, [user]: node };
   const there = state.replicas[node];
-  const isComing = there?.phase === 'verified' || there?.phase === 'copying';
-  if (state.phase !== 'created' || isComing) return { ...state, needs };
+  if (state.phase !== 'created') return { ...state, needs };
+  // Of one that is damaged nothing better is in reach: the user is told so.
+  const stays = there?.phase === 'verified' || there?.phase === 'damaged';
+  const isComing = stays || (there?.phase === 'copying' && isUrgent(before, node));
+  if (there !== undefined && isComing) {
+    const used = { ...there, usedAtMs: now };
+    return { ...state, needs, replicas: { ...state.replicas, [node]: used } };
+  }
+  // One that was made for nobody in particular is asked for again: what somebody waits for goes first.
   const generation = state.generation + 1;
-  const replicas = { ...state.replicas, [node]: newReplica(generation) };
-  return { ...state, needs, generation, replicas };
+  const made = newReplica(generation, { usedAtMs: now });
+  return { ...state, needs, generation, replicas: { ...state.replicas, [node]: made } };
+}
+
+/** Somebody waits for the copy on this node: it is not held up by limits on those that nobody waits for. */
+export function isUrgent({ needs }: Pick<BlobState, 'needs'>, node: string): boolean {
+  return Object.values(needs).includes(node);
 }
 
 /** The bytes are known: they can be copied to where they are needed. */
-export function copyToNeeded(state: BlobState): BlobState {
+export function copyToNeeded(state: BlobState, now: number): BlobState {
   return Object.entries(state.needs).reduce(
-    (sum, [user, node]) => neededOn(sum, user, node),
+    (sum, [user, node]) => neededOn(sum, { user, node }, now),
     state,
   );
 }
@@ -131,7 +170,7 @@ export function copyRemoved(
     const left = { ...state, replicas: others, generation: raised };
     return next(left, [event('a copy was removed', node)]);
   }
-  const kept = { ...newReplica(raised), isInUse: true };
+  const kept = { ...newReplica(raised, { usedAtMs: replica.usedAtMs }), isInUse: true };
   return changed(state, { ...others, [node]: kept }, [
     event('a copy is kept, a disk needs it', node),
   ]);
@@ -172,7 +211,7 @@ export function replicasAt(state: BlobState, now: number): BlobState {
     if (retryAtMs === null || retryAtMs > now) return replica;
     if (phase === 'removing') return { ...replica, generation, retryAtMs: null };
     if (!needed.has(node)) return { ...replica, retryAtMs: null };
-    return newReplica(generation, replica.failures);
+    return newReplica(generation, replica);
   });
   return changed(state, replicas, []).state ?? state;
 }
@@ -187,9 +226,12 @@ export function replicaTimer({ phase, replicas }: BlobState): number | null {
   return times.length === 0 ? null : Math.min(...times);
 }
 
-/** A disk that was based on one may be gone with its user. */
-export function notInUse(replicas: Replicas): Replicas {
-  return mapReplicas(replicas, (replica) => ({ ...replica, isInUse: false }));
+/** A disk that was based on one may be gone with its user, which needed it on these nodes until now. */
+export function notInUse(replicas: Replicas, nodes: ReadonlySet<string>, now: number): Replicas {
+  return mapReplicas(replicas, (replica, node) => {
+    const usedAtMs = nodes.has(node) ? now : replica.usedAtMs;
+    return { ...replica, isInUse: false, usedAtMs };
+  });
 }
 
 /** Names one wish to one node. */
@@ -207,7 +249,7 @@ function isWaiting({ phase, awayUntilMs }: Replica): boolean {
 }
 
 /** With a generation of its own if any node is wanted to do something else (D1). */
-function changed(
+export function changed(
   state: BlobState,
   replicas: Replicas,
   events: readonly EventDraft[],

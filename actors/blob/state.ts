@@ -82,15 +82,19 @@ export type Content = Static<typeof Content>;
 export const Replica = closed({
   /**
    * `copying`: being fetched, copied, or confirmed by a node that was away. `lost`: its node has been away for long.
-   * `failed`: could not be made there.
+   * `failed`: could not be made there. `damaged`: its bytes are not the blob's (any more), and no good one is in reach.
    */
-  phase: oneOf(['copying', 'verified', 'lost', 'failed', 'removing']),
+  phase: oneOf(['copying', 'verified', 'lost', 'failed', 'removing', 'damaged']),
   /** Of what its node was last wanted to do with it. */
   generation: Type.Integer(),
   /** Until when the return of its node, which is out of reach, is waited for, ms since the epoch; null: in reach. */
   awayUntilMs: nullable(Type.Number()),
   /** Its node would not remove it: a disk there is based on it. */
   isInUse: Type.Boolean(),
+  /** It was whole when its node was last heard of: copying then only confirms it. */
+  isWhole: Type.Boolean(),
+  /** When something last needed it there, ms since the epoch: of those that are kept as a cache the oldest go first. */
+  usedAtMs: Type.Number(),
   failure: nullable(Failure),
   /** In a row, of making it or removing it there. */
   failures: Type.Integer(),
@@ -200,7 +204,14 @@ const MESSAGES = {
   /** The nodes that can hold replicas, as somebody sees them now; one that is not named stays as it was known. */
   'nodes-changed': {
     nodes: Type.Array(
-      closed({ node: Type.String(), isUp: Type.Boolean(), takesMore: Type.Boolean() }),
+      closed({
+        node: Type.String(),
+        isUp: Type.Boolean(),
+        takesMore: Type.Boolean(),
+        sheds: Type.Optional(Type.Boolean()),
+        failureDomain: Type.Optional(Type.String()),
+        roomBytes: Type.Optional(Type.Number()),
+      }),
     ),
     copies: Type.Integer({ minimum: 1 }),
     /** How long one that is away is waited for: a machine that restarts is back within this. */
@@ -211,6 +222,14 @@ const MESSAGES = {
   /** Outcomes of copy and remove-copy for a node under a generation. */
   copied: { node: Type.String(), generation: Type.Integer() },
   'copy-removed': { node: Type.String(), generation: Type.Integer(), isInUse: Type.Boolean() },
+  /** Its node has read a copy of this generation again, and found it damaged; or good, after it had been damaged. */
+  'copy-damaged': {
+    node: Type.String(),
+    generation: Type.Integer(),
+    problem: oneOf(['size', 'checksum', 'missing']),
+    reason: Type.String(),
+  },
+  'copy-good': { node: Type.String(), generation: Type.Integer() },
   /** Outcome of remove-replicas under a generation. */
   'replicas-removed': { generation: Type.Integer() },
   /** A node that has something of it, and has not heard of it since it started, asks whether that is to stay. */

@@ -19,7 +19,8 @@ export function toBeTold(state: BlobState): Told[] {
     if (node === undefined) return [{ user, failed: null }];
     const replica = replicas[node];
     if (replica?.phase === 'verified') return ofDisk(state, user);
-    return replica?.phase === 'failed' ? [{ user, failed: replica.failure }] : [];
+    const isHopeless = replica?.phase === 'failed' || replica?.phase === 'damaged';
+    return isHopeless ? [{ user, failed: replica.failure }] : [];
   });
 }
 

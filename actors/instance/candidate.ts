@@ -9,6 +9,8 @@ interface Surroundings {
   readonly instanceId: string;
   /** Placed on the node. */
   readonly instances: readonly PlacedInstance[];
+  /** What its disks are based on is there. */
+  readonly hasImages?: boolean;
   /** The node's daemon is a member of the cluster now. */
   readonly isMember: boolean;
 }
@@ -16,7 +18,7 @@ interface Surroundings {
 export function candidateOf(
   node: string,
   state: NodeState,
-  { instanceId, instances, isMember }: Surroundings,
+  { instanceId, instances, isMember, hasImages = false }: Surroundings,
 ): Candidate {
   return {
     node,
@@ -24,6 +26,7 @@ export function candidateOf(
     capacity: capacityOf(state, instanceId),
     isHolding: Object.hasOwn(state.reservations, instanceId),
     refusal: null,
+    hasImages,
     instances,
   };
 }

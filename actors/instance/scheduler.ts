@@ -18,6 +18,8 @@ export interface Candidate {
   readonly isHolding: boolean;
   /** What it answered when it was asked for a reservation just now. */
   readonly refusal: Refusal | null;
+  /** A copy of everything that the instance's disks are based on is there, as far as that is known. */
+  readonly hasImages: boolean;
   /** Every instance placed there, whatever its namespace. */
   readonly instances: readonly PlacedInstance[];
 }
@@ -80,6 +82,7 @@ export function schedule(wish: Wish, candidates: readonly Candidate[], random: n
   }
   left = keep(stages, 'affinity', left, byAffinity(wish, left));
   left = keep(stages, 'load', left, byLoad(left));
+  left = keep(stages, 'image', left, byImages(wish, left));
   const chosen = left[Math.floor(random * left.length)];
   if (chosen === undefined) throw new Error('the last stages leave somebody');
   keep(stages, 'chance', left, (one) => (one === chosen ? null : 'as good, not drawn'));
@@ -149,6 +152,21 @@ function byLoad(left: readonly Candidate[]): Judge {
   const lowest = -highestOf(left.map((one) => -loadOf(one)));
   return (one) =>
     loadOf(one) === lowest ? null : `load ${loadOf(one)}, the least loaded has ${lowest}`;
+}
+
+/**
+ * Those that need not wait for the image first, as long as they have real CPUs left: many instances of one image do not
+ * crowd the few nodes that have it.
+ */
+function byImages({ cpus }: Wish, left: readonly Candidate[]): Judge {
+  const isReady = ({ hasImages, capacity }: Candidate) =>
+    hasImages && capacity !== null && capacity.reserved.cpus + cpus <= capacity.cpus;
+  const isAny = left.some(isReady);
+  return (one) => {
+    if (!isAny || isReady(one)) return null;
+    if (!one.hasImages) return 'has to fetch the image first, others have it';
+    return `has the image, but no whole CPUs left: ${one.capacity?.reserved.cpus ?? 0} of ${one.capacity?.cpus ?? 0} are reserved`;
+  };
 }
 
 function highestOf(numbers: Iterable<number>): number {

@@ -11,6 +11,7 @@ import type { Converger } from './executors.ts';
 const Peers = closed({
   kind: Type.Literal('peers'),
   nodes: Type.Array(Type.String()),
+  isUrgent: Type.Optional(Type.Boolean()),
   content: Content,
 });
 

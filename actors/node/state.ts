@@ -60,6 +60,8 @@ export type Reservation = Static<typeof Reservation>;
 /** What a daemon finds out about its machine at start. Memory in MiB, disk in GiB. */
 export const Machine = closed({
   roles: Type.Array(oneOf(ROLES)),
+  /** What it fails together with, such as a rack; null: with no other. */
+  failureDomain: nullable(Type.String()),
   limits: Limits,
   vtep: Type.String(),
   /** Of guests, after VXLAN's overhead. */

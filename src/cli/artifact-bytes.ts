@@ -124,6 +124,19 @@ const versions: readonly Command[] = [
       printView(call, await call.client().view('GET', artifactPath(call)), artifactText);
     },
   },
+  {
+    name: 'artifact copies',
+    summary: 'Set how many nodes are to keep each version of an artifact',
+    args: ['REF', 'COUNT'],
+    flags: {},
+    examples: ['troupe artifact copies debian 3', 'troupe artifact copies debian default'],
+    run: async (call) => {
+      const [, given = ''] = call.args;
+      const copies = given === 'default' ? null : wholeNumber(given, 'COUNT', 1);
+      await call.client().call('POST', `${artifactPath(call)}/copies`, { copies });
+      printView(call, await call.client().view('GET', artifactPath(call)), artifactText);
+    },
+  },
   sharing('share', 'Let every namespace use an artifact of the system namespace'),
   sharing('unshare', 'Let only its own namespace, and who that trusts, use an artifact'),
 ];

@@ -84,6 +84,7 @@ function printNode(call: Call, view: View): void {
       ['state', stateOf(view)],
       ['address', text(view, 'ip')],
       ['roles', rolesOf(view)],
+      ['failure domain', text(view, 'failure_domain')],
       ['instances', text(view, 'instances')],
       ['last seen', dateTime(Number(view['lastseen']) * 1000)],
       ['version', text(view, 'release')],

@@ -178,6 +178,7 @@ export interface Node {
   readonly is_cluster_maintainer: boolean;
   readonly is_draining: boolean;
   readonly roles: readonly string[];
+  readonly failure_domain: string | null;
   readonly instances: number;
 }
 
@@ -1074,6 +1075,15 @@ export interface Operations {
     readonly body: {
       /** How many versions are kept. */
       readonly max_versions?: number;
+    };
+    readonly answer: null;
+  };
+  /** Set how many nodes are to keep each version; null: as many as the cluster keeps. */
+  'POST /artifacts/{artifact_ref}/copies': {
+    readonly params: { readonly artifact_ref: string };
+    readonly body: {
+      /** How many nodes are to keep it; null: as many as the cluster keeps. */
+      readonly copies?: number | null;
     };
     readonly answer: null;
   };

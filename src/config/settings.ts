@@ -41,6 +41,11 @@ export const SETTINGS = {
     initial: 'hypervisor,storage,api,events',
     help: 'what this machine is for',
   },
+  'failure-domain': {
+    value: 'NAME',
+    initial: '',
+    help: 'what it fails together with, such as a rack',
+  },
   cluster: { value: 'NAME', initial: 'troupe', help: 'which cluster it belongs to' },
   zone: { value: 'DOMAIN', initial: 'shakenfist', help: 'DNS zone of virtual networks' },
   'host-tag': {
@@ -117,6 +122,21 @@ export const SETTINGS = {
     value: 'SECONDS',
     initial: '86400',
     help: 'an upload to which nothing is added for so long is removed',
+  },
+  'image-check-every': {
+    value: 'SECONDS',
+    initial: '86400',
+    help: 'how often each replica is read again and checked',
+  },
+  'image-check-rate': {
+    value: 'SIZE',
+    initial: '32M',
+    help: 'bytes a second that are read for that',
+  },
+  'image-copy-rate': {
+    value: 'SIZE',
+    initial: '',
+    help: 'bytes a second for copies that nobody waits for',
   },
   'image-shortcuts': {
     value: 'TABLE',

@@ -1,6 +1,7 @@
 // Entry of the thread that copies one replica from other nodes: the event loop that decides never touches its bytes.
 import { systemClock } from '../../actors/kernel/clock.ts';
 import { fetchBlob } from '../../transport/blobs/fetch.ts';
+import { RateLimit } from '../../transport/blobs/rate-limit.ts';
 import { blobDialler } from '../../transport/blobs/socket.ts';
 import { ChunkFile } from '../drivers/image/chunk-file.ts';
 import { asDiskFull } from '../drivers/image/disk-space.ts';
@@ -17,12 +18,13 @@ async function copy(request: CopyRequest, shell: WorkerShell): Promise<Uint8Arra
   try {
     await fetchBlob({
       self,
-      blob: { blobId, sizeBytes, sha512 },
+      blob: { blobId, sizeBytes, sha512, isUrgent: request.isUrgent === true },
       nodes,
       dial: blobDialler(identity, (node) => addresses[node]),
       sink: file,
       clock: systemClock,
       timing,
+      rate: new RateLimit(request.limit.copyRate, request.limit.shared),
       signal: shell.signal,
       onProgress: shell.progress,
       onNotice: shell.notice,

@@ -3,6 +3,7 @@
 import type { Clock } from '../../actors/kernel/clock.ts';
 import type { Log } from '../../actors/kernel/ports.ts';
 import { DEFAULT_TIMING, type FetchTiming } from '../../transport/blobs/fetch.ts';
+import { RateLimit } from '../../transport/blobs/rate-limit.ts';
 import type { BlobSelf } from '../../transport/blobs/serving.ts';
 import { BLOBS_PATH, BlobServer } from '../../transport/blobs/socket.ts';
 import type { Doors, MeshIdentity, PeerAddress } from '../../transport/mesh/socket.ts';
@@ -19,6 +20,8 @@ export interface BlobExchangeOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly timing?: FetchTiming;
+  /** Most that copies for nobody in particular bring in, and as much that they take out, bytes a second; 0: no limit. */
+  readonly copyRate?: number;
 }
 
 export interface BlobExchange {
@@ -34,12 +37,15 @@ export interface CopyRequest extends PeerRequest {
   readonly identity: MeshIdentity;
   readonly addresses: Readonly<Record<string, PeerAddress>>;
   readonly timing: FetchTiming;
+  /** The same for all copies of this daemon. */
+  readonly limit: { readonly copyRate: number; readonly shared: SharedArrayBuffer };
 }
 
 /** From then on the image driver copies from peers. */
 export function blobExchange(options: BlobExchangeOptions): BlobExchange {
-  const { self, images, clock, log } = options;
-  const server = new BlobServer({ self, holder: images, clock, log });
+  const { self, images, clock, log, copyRate = 0 } = options;
+  const rate = new RateLimit(copyRate);
+  const server = new BlobServer({ self, holder: images, clock, log, rate });
   images.connect(peersOf(options));
   return { doors: new Map([[BLOBS_PATH, server.door]]), close: () => server.close() };
 }
@@ -49,7 +55,9 @@ function peersOf({
   identity,
   addressOf,
   timing = DEFAULT_TIMING,
+  copyRate = 0,
 }: BlobExchangeOptions): Peers {
+  const { shared } = new RateLimit(copyRate);
   return {
     fetch: async (wanted: PeerRequest, shell: JobShell) => {
       const known = wanted.nodes.flatMap((node) => {
@@ -57,7 +65,8 @@ function peersOf({
         return address === undefined ? [] : [[node, address] as const];
       });
       const addresses = Object.fromEntries(known);
-      const request: CopyRequest = { ...wanted, self, identity, addresses, timing };
+      const limit = { copyRate, shared };
+      const request: CopyRequest = { ...wanted, self, identity, addresses, timing, limit };
       return (await runJob(ENTRY, { kind: 'copy', request }, shell)) as Uint8Array;
     },
   };

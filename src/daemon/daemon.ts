@@ -48,6 +48,7 @@ import {
   ensureConsoleCertificate,
   type ConsoleAuthority,
 } from './console-tls.ts';
+import { evictCopies } from './copy-eviction.ts';
 import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
 import { FenceSweep } from './fence-sweep.ts';
@@ -69,6 +70,7 @@ import { describeMachine, readGauges } from './machine.ts';
 import { Repeating } from './repeating.ts';
 import { ReservationAudit } from './reservation-audit.ts';
 import { unwind, type Undo } from './undo.ts';
+import { Scrub } from './scrub.ts';
 import { UsageSamples } from './usage-samples.ts';
 import { WebSockets } from './web-sockets.ts';
 
@@ -428,6 +430,7 @@ function startWatching(
   const blobs = { copies, patienceMs };
   const presence = new Presence({ cluster, read, router, clock, random, log, lostAfterMs, blobs });
   undo.push(() => presence.stop());
+  watchCopies({ config, random, log }, { host, router, cluster, read }, undo);
   const isWanted = (owner: string) => executors.isWanted(owner);
   const audits = new Audits({
     node: config.node,
@@ -451,6 +454,25 @@ function startWatching(
     failed: 'old files of the spool were not removed',
   });
   undo.push(() => sweeping.stop());
+}
+
+/** Looks after the replicas on this machine's disk. */
+function watchCopies(
+  { config, random, log }: Pick<DaemonOptions, 'config' | 'random' | 'log'>,
+  { host, router, cluster, read }: Pick<Watched, 'host' | 'router' | 'cluster' | 'read'>,
+  undo: Undo,
+): void {
+  const { node, dataDir, image } = config;
+  const { copies, copyAfterMs: patienceMs, checkEveryMs: intervalMs, checkRate } = image;
+  const parts = { node, read, router, clock: systemClock, random, log };
+  const scrub = new Scrub({ ...parts, files: host.images, intervalMs, bytesPerSecond: checkRate });
+  const isUp = (name: string) => cluster.isMember(name);
+  const gauges = () => readGauges(dataDir);
+  const eviction = evictCopies({ ...parts, isUp, copies, patienceMs, gauges });
+  undo.push(
+    () => scrub.stop(),
+    () => eviction.stop(),
+  );
 }
 
 function startMeasuring(

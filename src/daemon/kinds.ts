@@ -22,7 +22,7 @@ import { uploadPerformers } from '../../actors/upload/effects.ts';
 import { upload } from '../../actors/upload/upload.ts';
 import type { Config } from '../config.ts';
 import type { ReadModel } from '../read/read-model.ts';
-import { blobNodes } from './blob-nodes.ts';
+import { blobNodes, wantedCopies } from './blob-nodes.ts';
 import { candidates } from './candidates.ts';
 
 /** Grows with every change of a kind's snapshot: see Member.format. */
@@ -72,7 +72,7 @@ export function registerKinds(
       claims,
       maxSizeBytes: image.maxDownloadBytes,
       fetchTimeoutMs: FETCH_TIMEOUT_MS,
-      copies: image.copies,
+      copies: (state) => wantedCopies(read, state, image.copies),
       patienceMs: image.copyAfterMs,
       transcodeIdleMs: image.transcodeIdleMs,
       nodes: () => blobNodes(read, isMember),

@@ -58,7 +58,13 @@ async function defaultDevice(exec: Exec, trace: string): Promise<string | null> 
 
 /** Facts for the node object. */
 export function describeMachine(
-  { dataDir, roles, image, etcd }: Pick<Config, 'dataDir' | 'roles' | 'image' | 'etcd'>,
+  {
+    dataDir,
+    roles,
+    failureDomain,
+    image,
+    etcd,
+  }: Pick<Config, 'dataDir' | 'roles' | 'failureDomain' | 'image' | 'etcd'>,
   underlay: Underlay,
   capabilities: HypervisorCapabilities,
 ): Machine {
@@ -67,6 +73,7 @@ export function describeMachine(
   const { accelerator, cpuModel, warning, libvirtVersion, qemuVersion } = capabilities;
   return {
     roles: [...roles],
+    failureDomain,
     limits: limitsOf(memoryMiB, image.keepFreeBytes),
     vtep: underlay.address ?? '',
     mtu: segmentMtu(underlay.mtu),

@@ -111,7 +111,8 @@ async function openLinks(parts: MeshParts, listen: NonNullable<Config['mesh']>):
   const identity = readIdentity(config);
   const addressOf = (name: string) => cluster.memberOf(name)?.mesh ?? undefined;
   const self = { cluster: config.cluster, node };
-  const blobs = blobExchange({ self, identity, images, addressOf, clock, log });
+  const { copyRate } = config.image;
+  const blobs = blobExchange({ self, identity, images, addressOf, clock, log, copyRate });
   const common = { cluster: config.cluster, clock };
   const channels = new ChannelServer(common, parts.open);
   const dialler = channelDialler(common, identity, addressOf);

@@ -55,7 +55,7 @@ export class Presence {
       options.cluster.onChange(() => this.#lookIn(SETTLE_MS)),
       options.read.onChange((changes) => {
         if (changes.some((change) => this.#isUnseen(change))) this.#lookIn(LOOK_AGAIN_MS);
-        else if (changes.some((change) => this.#isOfRemoved(change))) this.#lookIn(SETTLE_MS);
+        else if (changes.some((change) => this.#concernsCopies(change))) this.#lookIn(SETTLE_MS);
       }),
     ];
     this.#lookIn(SETTLE_MS);
@@ -82,11 +82,13 @@ export class Presence {
     return isUnseen && cluster.epochOf({ kind, id }) !== null;
   }
 
-  /** P5. */
-  #isOfRemoved({ kind, id }: Address): boolean {
+  /** P5; or the copies of blobs may have to be others. */
+  #concernsCopies({ kind, id }: Address): boolean {
     const { read } = this.#options;
     const isRemoved = (node: string) => read.nodes.get(node)?.state.phase === 'deleted';
     if (kind === 'node') return isRemoved(id);
+    // How many copies it asks for, or whether it asks at all, may have changed.
+    if (kind === 'artifact') return true;
     return kind === 'blob' && Object.keys(read.blobs.get(id)?.state.replicas ?? {}).some(isRemoved);
   }
 

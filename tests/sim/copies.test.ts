@@ -1,215 +1,13 @@
-// A blob on four simulated machines: its actor with the real effects and executors, on a virtual clock. Machines go out of
-// reach, come back, fill up, lose their disks; the actor's daemon dies.
+// Copies of a blob on four machines that go out of reach, come back, fill up, lose their disks.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { artifact } from '../../actors/artifact/artifact.ts';
-import { artifactPerformers } from '../../actors/artifact/effects.ts';
-import { artifactRef } from '../../actors/artifact/state.ts';
-import { blob } from '../../actors/blob/blob.ts';
-import { blobPerformers } from '../../actors/blob/effects.ts';
-import { blobRef, type BlobMessage, type BlobState } from '../../actors/blob/state.ts';
-import { TroupeError } from '../../actors/kernel/errors.ts';
-import type { Message } from '../../actors/kernel/kind.ts';
-import { localRouter } from '../../actors/kernel/router.ts';
-import { Runtime } from '../../actors/kernel/runtime.ts';
-import { nodeOfExecutor } from '../../actors/node/executor-message.ts';
-import { Executors, type Converger } from '../../actors/node/executors.ts';
-import { replicaConverger } from '../../actors/node/replica.ts';
-import { keptLog, ManualClock, MemoryJournal, seededRandom, settle } from '../support/kernel.ts';
-import { SimImageDriver } from '../support/sim-images.ts';
-import { MemoryClaims } from './world.ts';
-import { SimMachine } from '../support/sim-machine.ts';
+import type { SimMachine } from '../support/sim-machine.ts';
+import { ARTIFACT, AWAY_MS, CopiesWorld, NAMES } from './copies-world.ts';
 
 const test = suite('copies of a blob on several machines');
 
-/** How long a node that is away is waited for. */
-const AWAY_MS = 300_000;
-const NAMES = ['n1', 'n2', 'n3', 'n4'];
-const ARTIFACT = artifactRef('a');
-const BLOB = blobRef('b');
-const URL = 'http://images.test/guest';
-const IMAGE = { sizeBytes: 2 ** 26, virtualSizeBytes: 2 ** 30, format: 'qcow2' } as const;
-const NOTHING: Converger = {
-  ownerKind: 'none',
-  ensure: () => Promise.resolve(null),
-  remove: () => Promise.resolve(),
-};
-
-class World {
-  readonly clock = new ManualClock();
-  readonly journal = new MemoryJournal();
-  readonly random = seededRandom(3);
-  readonly machines = new Map<string, SimMachine>();
-  readonly executors = new Map<string, Executors>();
-  readonly down = new Set<string>();
-  readonly copies: number;
-  runtime: Runtime;
-  #epoch = 0;
-  readonly #lives = new Map<string, { isOver: boolean }>();
-
-  constructor(names: readonly string[], copies = 2) {
-    this.copies = copies;
-    for (const name of names) {
-      const machine = new SimMachine({ clock: this.clock, random: () => this.random.number() });
-      machine.images.web.set(URL, IMAGE);
-      this.machines.set(name, machine);
-    }
-    this.runtime = this.boot();
-    for (const [name, machine] of this.machines)
-      this.executors.set(name, this.#executors(name, machine));
-  }
-
-  /** A daemon that runs the actors, wherever; the one before is dead. */
-  boot(): Runtime {
-    const epoch = ++this.#epoch;
-    this.journal.epoch = epoch;
-    const { clock, journal, random } = this;
-    const runtime: Runtime = new Runtime({
-      node: 'n1',
-      clock,
-      random,
-      journal,
-      log: keptLog().log,
-      ownership: { epochOf: () => (this.#epoch === epoch ? epoch : null) },
-      limits: { idleMs: 3_600_000 },
-    });
-    const nodes = () => NAMES.flatMap((node) => this.#view(node));
-    const { copies } = this;
-    const claims = new MemoryClaims();
-    const fetching = {
-      maxSizeBytes: 2 ** 30,
-      transcodeIdleMs: 86_400_000,
-      fetchTimeoutMs: 1_800_000,
-    };
-    runtime.register(
-      blob,
-      blobPerformers({ ...fetching, claims, copies, patienceMs: AWAY_MS, nodes }),
-    );
-    runtime.register(artifact, artifactPerformers(claims));
-    const reach = (to: { kind: string; id: string }, message: Message, trace: string) => {
-      const node = nodeOfExecutor(to.id);
-      const executors = this.executors.get(node);
-      if (executors !== undefined && !this.down.has(node))
-        return executors.handle(to, message, trace);
-      return Promise.reject(new TroupeError('mesh/unreachable', `${node} is out of reach`));
-    };
-    runtime.connect(localRouter(runtime, { executor: reach }));
-    this.runtime = runtime;
-    return runtime;
-  }
-
-  #view(node: string) {
-    return this.machines.has(node) ? [{ node, isUp: !this.down.has(node), takesMore: true }] : [];
-  }
-
-  #executors(node: string, machine: SimMachine): Executors {
-    const router = localRouter(this.runtime, {});
-    const life = { isOver: false };
-    this.#lives.set(node, life);
-    const images = new SimImageDriver(machine, () => !life.isOver);
-    const { log } = keptLog();
-    const convergers = {
-      domain: NOTHING,
-      segment: NOTHING,
-      replica: replicaConverger(images, router, { node, clock: this.clock }),
-    };
-    return new Executors({ node, log, fencing: machine.ledger, convergers });
-  }
-
-  /** Its daemon is dead, and what it was about to do does not happen. */
-  async kill(node: string): Promise<void> {
-    const life = this.#lives.get(node);
-    if (life !== undefined) life.isOver = true;
-    this.executors.delete(node);
-    await this.see(node);
-  }
-
-  /** Another daemon on it. */
-  async start(node: string): Promise<void> {
-    this.executors.set(node, this.#executors(node, this.machine(node)));
-    await this.see();
-  }
-
-  /** Who can be copied from: everybody that is up. */
-  connect(): void {
-    for (const [name, { images }] of this.machines) {
-      const others = [...this.machines].filter(
-        ([other]) => other !== name && !this.down.has(other),
-      );
-      images.peers = new Map(others.map(([other, machine]) => [other, machine.images]));
-    }
-  }
-
-  async make(): Promise<void> {
-    this.connect();
-    const source = { kind: 'url', url: URL } as const;
-    const named = {
-      type: 'image',
-      name: 'guest',
-      namespace: 'ns',
-      sourceUrl: URL,
-      source,
-    } as const;
-    const rest = { shared: false, maxVersions: 3, blobId: BLOB.id, node: 'n1' } as const;
-    void this.runtime.ask(ARTIFACT, { kind: 'create', ...named, ...rest }, { trace: 't' });
-    await this.until('fetched', () => this.state.phase === 'created');
-    await this.rest();
-  }
-
-  async tell(message: BlobMessage): Promise<void> {
-    void this.runtime.ask(BLOB, message, { trace: 't' }).catch(() => undefined);
-    await settle();
-  }
-
-  /** Members have come or gone: as the daemon tells it. */
-  async see(...down: string[]): Promise<void> {
-    this.down.clear();
-    for (const node of down) this.down.add(node);
-    this.connect();
-    const nodes = NAMES.flatMap((node) => this.#view(node));
-    await this.tell({ kind: 'nodes-changed', nodes, copies: this.copies, patienceMs: AWAY_MS });
-  }
-
-  machine(name: string): SimMachine {
-    const machine = this.machines.get(name);
-    if (machine === undefined) throw new Error(`there is no machine ${name}`);
-    return machine;
-  }
-
-  get state(): BlobState {
-    return (this.journal.stateOf(BLOB) ?? blob.initial) as BlobState;
-  }
-
-  /** Machines that really hold it. */
-  get holders(): string[] {
-    return [...this.machines].flatMap(([name, { images }]) =>
-      images.replicas.has(BLOB.id) ? [name] : [],
-    );
-  }
-
-  get verified(): string[] {
-    const all = Object.entries(this.state.replicas);
-    return all.flatMap(([node, { phase }]) => (phase === 'verified' ? [node] : [])).toSorted();
-  }
-
-  async until(what: string, holds: () => boolean, limitMs = 3_600_000): Promise<void> {
-    const giveUpAt = this.clock.monoMs() + limitMs;
-    while (!holds()) {
-      if (this.clock.monoMs() >= giveUpAt) {
-        throw new Error(`not within ${limitMs} ms: ${what}: ${JSON.stringify(this.state)}`);
-      }
-      await this.clock.advance(1_000);
-    }
-  }
-
-  /** Time enough for everything that does not wait for a machine. */
-  async rest(ms = 30_000): Promise<void> {
-    for (let passed = 0; passed < ms; passed += 1_000) await this.clock.advance(1_000);
-  }
-}
-
 test('one machine keeps its only copy, and nothing waits', async () => {
-  const world = new World(['n1']);
+  const world = new CopiesWorld(['n1']);
   await world.make();
   assert.equal(world.holders, ['n1']);
   assert.equal(world.runtime.stuck(world.clock.nowMs()), []);
@@ -217,7 +15,7 @@ test('one machine keeps its only copy, and nothing waits', async () => {
 });
 
 test('of several machines two hold it, with the same content', async () => {
-  const world = new World(NAMES);
+  const world = new CopiesWorld(NAMES);
   await world.make();
   assert.is(world.holders.length, 2);
   assert.equal(world.holders, world.verified);
@@ -227,8 +25,8 @@ test('of several machines two hold it, with the same content', async () => {
   assert.equal(first, second);
 });
 
-test('a machine that stays away is replaced; when it is back its copy is removed', async () => {
-  const world = new World(NAMES);
+test('a machine that stays away is replaced; when it is back its copy counts again', async () => {
+  const world = new CopiesWorld(NAMES);
   await world.make();
   const [, lost = ''] = world.holders;
   await world.see(lost);
@@ -239,13 +37,17 @@ test('a machine that stays away is replaced; when it is back its copy is removed
   assert.is(world.verified.length, 2);
   await world.see();
   await world.rest();
-  assert.is(world.holders.length, 2);
+  assert.is(world.verified.length, 3);
+  world.traits.set(lost, { sheds: true });
+  await world.see();
+  await world.rest();
+  assert.is(world.holders.length, 2, 'and goes when room is wanted there');
   assert.equal(world.holders, world.verified);
   assert.not.ok(world.holders.includes(lost));
 });
 
 test('one that was only restarted is asked, and keeps its copy', async () => {
-  const world = new World(NAMES);
+  const world = new CopiesWorld(NAMES);
   await world.make();
   const before = world.holders;
   await world.see(before[1] ?? '');
@@ -256,7 +58,7 @@ test('one that was only restarted is asked, and keeps its copy', async () => {
 });
 
 test('one that comes back without its disk gets a new copy', async () => {
-  const world = new World(['n1', 'n2']);
+  const world = new CopiesWorld(['n1', 'n2']);
   await world.make();
   await world.see('n2');
   world.machines.get('n2')?.images.replicas.clear();
@@ -267,7 +69,7 @@ test('one that comes back without its disk gets a new copy', async () => {
 });
 
 test('a machine that is gone for good is replaced at once', async () => {
-  const world = new World(NAMES);
+  const world = new CopiesWorld(NAMES);
   await world.make();
   const [, lost = ''] = world.holders;
   world.machines.delete(lost);
@@ -278,18 +80,18 @@ test('a machine that is gone for good is replaced at once', async () => {
 });
 
 test('a machine that somebody needs it on gets it, and it is told after that', async () => {
-  const world = new World(NAMES);
+  const world = new CopiesWorld(NAMES);
   await world.make();
   const target = NAMES.find((node) => !world.holders.includes(node)) ?? '';
   await world.tell({ kind: 'need', user: 'artifact/a', node: target });
   await world.until('there', () => world.verified.includes(target));
   await world.rest();
   assert.ok(world.holders.includes(target));
-  assert.is(world.holders.length, 2, 'one of the others is surplus');
+  assert.is(world.holders.length, 3, 'the others stay, as a cache');
 });
 
 test('a machine without room fails nobody else: another gets the copy', async () => {
-  const world = new World(['n1', 'n2', 'n3']);
+  const world = new CopiesWorld(['n1', 'n2', 'n3']);
   for (const node of ['n2', 'n3']) {
     const images = world.machines.get(node)?.images;
     if (images !== undefined) images.isDiskFull = true;
@@ -307,7 +109,7 @@ test('a machine without room fails nobody else: another gets the copy', async ()
 
 /** Of four, which the node that fetches has when its machine dies. */
 for (const pieces of [1, 2, 3]) {
-  const begin = async (world: World) => {
+  const begin = async (world: CopiesWorld) => {
     const machine = world.machine('n1');
     machine.stepMs = 5_000;
     const made = world.make();
@@ -315,14 +117,14 @@ for (const pieces of [1, 2, 3]) {
     await world.kill('n1');
     return { made, machine };
   };
-  const back = async (world: World, machine: SimMachine) => {
+  const back = async (world: CopiesWorld, machine: SimMachine) => {
     machine.stepMs = 5;
     machine.calls.length = 0;
     await world.start('n1');
   };
 
   test(`a node that dies with ${pieces} of 4 pieces, and comes back, fetches only the rest`, async () => {
-    const world = new World(NAMES);
+    const world = new CopiesWorld(NAMES);
     const { made, machine } = await begin(world);
     await world.rest(40_000);
     assert.is(world.state.phase, 'initial');
@@ -335,7 +137,7 @@ for (const pieces of [1, 2, 3]) {
   });
 
   test(`one that dies with ${pieces} of 4 pieces, and stays away, is replaced within minutes`, async () => {
-    const world = new World(NAMES);
+    const world = new CopiesWorld(NAMES);
     const { made, machine } = await begin(world);
     await world.until('fetched elsewhere', () => world.state.phase === 'created', 180_000);
     await made;
@@ -349,7 +151,7 @@ for (const pieces of [1, 2, 3]) {
 }
 
 test('a member that cannot be reached for a minute is left out, another gets the copy', async () => {
-  const world = new World(['n1', 'n2', 'n3']);
+  const world = new CopiesWorld(['n1', 'n2', 'n3']);
   const cut = new Set(['n2', 'n3']);
   for (const node of cut) world.executors.delete(node);
   await world.make();
@@ -360,7 +162,7 @@ test('a member that cannot be reached for a minute is left out, another gets the
 });
 
 test('a daemon that dies while copies are made changes nothing', async () => {
-  const world = new World(NAMES);
+  const world = new CopiesWorld(NAMES);
   await world.make();
   for (let round = 0; round < 10; round++) {
     await world.see(NAMES[1 + (round % 3)] ?? '');
@@ -375,7 +177,7 @@ test('a daemon that dies while copies are made changes nothing', async () => {
 });
 
 test('when nothing uses it any more it is removed everywhere, also where it is only half made', async () => {
-  const world = new World(NAMES);
+  const world = new CopiesWorld(NAMES);
   await world.make();
   await world.see('n2');
   await world.rest(AWAY_MS + 60_000);

@@ -252,7 +252,7 @@ export class World {
     const fetching = { maxSizeBytes: GIB, transcodeIdleMs: 86_400_000, fetchTimeoutMs: 1_800_000 };
     runtime.register(
       blob,
-      blobPerformers({ ...fetching, claims, copies: 2, patienceMs: 300_000, nodes }),
+      blobPerformers({ ...fetching, claims, copies: () => 2, patienceMs: 300_000, nodes }),
     );
     runtime.register(artifact, artifactPerformers(claims));
     runtime.register(agentOperation, agentOperationPerformers());

@@ -412,7 +412,7 @@ function registerKinds(runtime: Runtime, read: ReadModel, floatingBlock: string)
   runtime.register(network, networkPerformers({ claims, vtepOf, ...dns }));
   runtime.register(interfaceKind, interfacePerformers(claims));
   const copies = {
-    copies: 2,
+    copies: () => 2,
     patienceMs: 300_000,
     nodes: () => [{ node: NODE, isUp: true, takesMore: true }],
   };

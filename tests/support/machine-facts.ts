@@ -4,6 +4,7 @@ import { ROLES, type Gauges, type Machine } from '../../actors/node/state.ts';
 
 export const MACHINE: Machine = {
   roles: [...ROLES],
+  failureDomain: null,
   limits: LIMITS,
   vtep: '192.0.2.1',
   mtu: 1_450,

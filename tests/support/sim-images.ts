@@ -13,6 +13,7 @@ import type {
   ReplicaReport,
   ReplicaSource,
   ReplicaSpec,
+  Verdict,
 } from '../../actors/blob/ports.ts';
 import type { WantedBy } from '../../actors/network/ports.ts';
 import { Turns } from '../../src/drivers/turns.ts';
@@ -48,9 +49,20 @@ export class SimImages {
   readonly configDrives = new Map<string, FileTree>();
   /** What is to become a blob of the same id. */
   readonly spooled = new Map<string, SimImage>();
+  /** Replicas with a byte that has rotted on the disk, found or not. */
+  readonly rotten = new Set<string>();
+  /** Those that were read again and found bad. */
+  readonly marked = new Set<string>();
+  /** When each was last found good; 0: when it was made. */
+  readonly checked = new Map<string, number>();
+  readonly nowMs: () => number;
   isDiskFull = false;
   /** The disks of other machines that can be reached, by node. */
   peers = new Map<string, SimImages>();
+
+  constructor(nowMs: () => number) {
+    this.nowMs = nowMs;
+  }
 
   list(): string[] {
     return [
@@ -84,7 +96,8 @@ export class SimImageDriver implements BlobStore, DiskStore {
     return await this.#turns.run(blobId, async () => {
       this.#fence(by);
       const kept = images.replicas.get(blobId);
-      if (kept !== undefined) return kept;
+      const isMarked = images.marked.has(blobId) && source.kind === 'peers';
+      if (kept !== undefined && !isMarked) return kept;
       this.#record('replica', blobId, by);
       const image = await this.#download(spec, by, onProgress);
       return await this.#act('keepReplica', blobId, by, () => {
@@ -96,6 +109,9 @@ export class SimImageDriver implements BlobStore, DiskStore {
         const report = source.kind === 'peers' ? source.content : reportOf(source, image);
         images.partials.delete(blobId);
         images.replicas.set(blobId, report);
+        images.rotten.delete(blobId);
+        images.marked.delete(blobId);
+        images.checked.set(blobId, images.nowMs());
         if (source.kind === 'spool') images.spooled.delete(source.id);
         return report;
       });
@@ -114,6 +130,9 @@ export class SimImageDriver implements BlobStore, DiskStore {
           throw new TroupeError('host/locked', `blob ${blobId} is the base of disk ${user[0]}`);
         }
         images.replicas.delete(blobId);
+        images.rotten.delete(blobId);
+        images.marked.delete(blobId);
+        images.checked.delete(blobId);
         images.partials.delete(blobId);
         images.spooled.delete(blobId);
         ledger.forget('replica', blobId);
@@ -123,6 +142,27 @@ export class SimImageDriver implements BlobStore, DiskStore {
 
   replicas(): Promise<readonly string[]> {
     return Promise.resolve([...this.#machine.images.replicas.keys()]);
+  }
+
+  checkedAt(): Promise<ReadonlyMap<string, number>> {
+    const { replicas, checked } = this.#machine.images;
+    return Promise.resolve(new Map([...replicas.keys()].map((id) => [id, checked.get(id) ?? 0])));
+  }
+
+  verify(blobId: string): Promise<Verdict> {
+    const { images } = this.#machine;
+    if (!images.replicas.has(blobId)) {
+      const text = `there is no replica of blob ${blobId} here`;
+      return Promise.reject(new TroupeError('image/missing', text));
+    }
+    if (images.rotten.has(blobId)) {
+      images.marked.add(blobId);
+      const reason = `blob ${blobId} hashes to something else`;
+      return Promise.resolve({ isGood: false, problem: 'checksum', reason });
+    }
+    images.marked.delete(blobId);
+    images.checked.set(blobId, images.nowMs());
+    return Promise.resolve({ isGood: true });
   }
 
   async ensureDisk(spec: DiskSpec, by: WantedBy): Promise<DiskReport> {
@@ -257,8 +297,12 @@ function imageAt(images: SimImages, source: ReplicaSource, blobId: string): SimI
     return kept === undefined ? undefined : { ...kept, format: 'qcow2' };
   }
   if (source.kind !== 'peers') return images.web.get(nameOf(source));
-  const holders = source.nodes.map((node) => images.peers.get(node)?.replicas.get(blobId));
-  return holders.find((report) => report?.sha512 === source.content.sha512);
+  // A chunk that has rotted is noticed, and its holder refused.
+  const sound = source.nodes.flatMap((node) => {
+    const peer = images.peers.get(node);
+    return peer === undefined || peer.rotten.has(blobId) ? [] : [peer.replicas.get(blobId)];
+  });
+  return sound.find((report) => report?.sha512 === source.content.sha512);
 }
 
 function nameOf(source: ReplicaSource): string {

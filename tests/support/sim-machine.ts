@@ -26,7 +26,7 @@ export interface SimMachineOptions {
 export class SimMachine {
   readonly hypervisor: SimHost;
   readonly net = new SimNet();
-  readonly images = new SimImages();
+  readonly images: SimImages;
   /** Acts done, in order. */
   readonly calls: SimCall[] = [];
   readonly violations: string[] = [];
@@ -39,6 +39,7 @@ export class SimMachine {
   constructor(options: SimMachineOptions) {
     const { clock, random, stepMs = 5 } = options;
     this.#clock = clock;
+    this.images = new SimImages(() => clock.nowMs());
     this.stepMs = stepMs;
     const before = (step: string, id: string) => this.#before(`hypervisor.${step}`, id);
     const now = () => this.stepMs;

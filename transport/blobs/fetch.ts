@@ -11,6 +11,7 @@ import { TroupeError, type ErrorCode } from '../../actors/kernel/errors.ts';
 import { ChunkPlan } from './chunk-plan.ts';
 import { CHUNK_BYTES } from './frame.ts';
 import type { BlobSelf } from './serving.ts';
+import type { RateLimit } from './rate-limit.ts';
 import { Source, type SourceEnd, type SourceTiming, type WantedBlob } from './source.ts';
 import { CLOSE, type BlobWire } from './wire.ts';
 
@@ -51,6 +52,8 @@ export interface FetchOptions {
   readonly sink: ChunkSink;
   readonly clock: Clock;
   readonly timing: FetchTiming;
+  /** On what is taken in. */
+  readonly rate?: RateLimit;
   readonly signal: AbortSignal;
   readonly onProgress: (doneBytes: number, totalBytes: number) => void;
   /** Something worth a log line: a node broke off, was dropped. */
@@ -136,8 +139,9 @@ class Fetch {
   }
 
   #source(feeder: Feeder, wire: BlobWire): Source {
-    const { self, blob, clock, timing } = this.#options;
+    const { self, blob, clock, timing, rate } = this.#options;
     return new Source({
+      ...(rate === undefined ? {} : { rate }),
       self,
       name: feeder.node,
       blob,

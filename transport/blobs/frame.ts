@@ -2,7 +2,8 @@
 // that holds it (the server) to one that wants it (the dialler). A binary WebSocket message is either a control
 // message, a MessagePack array that begins with its kind, or a part: bare bytes of the chunk that was announced.
 //
-//   who wants  hello   [0, protocolMin, protocolMax, cluster, node, blob, sha512]
+//   who wants  hello   [0, protocolMin, protocolMax, cluster, node, blob, sha512, urgent]
+//                      urgent: true when somebody waits for it, so that no limit on copies holds it up; else left out
 //              want    [1, index]                  one chunk; MAX_WANTED at most that have not come yet
 //              credit  [2, grantedBytes]           all the bytes of parts that may have been sent since hello
 //   who holds  hello   [0, protocolMin, protocolMax, cluster, node, sizeBytes, chunkBytes]
@@ -42,6 +43,8 @@ export interface WanterHello extends Greeting {
   readonly kind: 'hello';
   readonly blobId: string;
   readonly sha512: string;
+  /** Somebody waits for it: not held up by the holder's limit on copies. */
+  readonly isUrgent?: boolean;
 }
 
 /** What the server says first. */
@@ -68,8 +71,18 @@ export type Decoded<T> =
 export function encodeWanter(message: FromWanter): Uint8Array {
   switch (message.kind) {
     case 'hello': {
-      const { protocolMin, protocolMax, cluster, node, blobId, sha512 } = message;
-      return packr.pack([HELLO, protocolMin, protocolMax, cluster, node, blobId, sha512]);
+      const { protocolMin, protocolMax, cluster, node, blobId, sha512, isUrgent } = message;
+      const urgent = isUrgent === true ? [true] : [];
+      return packr.pack([
+        HELLO,
+        protocolMin,
+        protocolMax,
+        cluster,
+        node,
+        blobId,
+        sha512,
+        ...urgent,
+      ]);
     }
     case 'want':
       return packr.pack([WANT_OR_CHUNK, message.index]);
@@ -124,10 +137,11 @@ export function chunkLength(sizeBytes: number, index: number): number {
 }
 
 function wanterHello(fields: readonly unknown[]): Decoded<FromWanter> {
-  const [, , , , , blobId, sha512] = fields;
+  const [, , , , , blobId, sha512, urgent] = fields;
   const greeting = greetingOf(fields);
   if (greeting === undefined || !isText(blobId) || !isText(sha512)) return malformed(HELLO);
-  return ok({ kind: 'hello', ...greeting, blobId, sha512 });
+  const isUrgent = urgent === true ? { isUrgent: true } : {};
+  return ok({ kind: 'hello', ...greeting, blobId, sha512, ...isUrgent });
 }
 
 function holderHello(fields: readonly unknown[]): Decoded<FromHolder> {

@@ -21,6 +21,7 @@ import {
   type FromWanter,
   type WanterHello,
 } from './frame.ts';
+import type { RateLimit } from './rate-limit.ts';
 import { CLOSE, shortReason, type BlobWire } from './wire.ts';
 
 /** A complete, verified replica that is open for reading. */
@@ -54,6 +55,8 @@ export interface ServingOptions {
   readonly holder: BlobHolder;
   /** False: too many others are being served. */
   readonly isWelcome: boolean;
+  /** On what is sent. */
+  readonly rate?: RateLimit;
   /** Once. */
   readonly onClosed: (reason: string) => void;
 }
@@ -73,6 +76,7 @@ export class Serving {
   readonly #free: Buffer[] = [];
   #blob: HeldBlob | null = null;
   #isGreeted = false;
+  #isUrgent = false;
   #isPumping = false;
   #isClosed = false;
   #current: Current | null = null;
@@ -114,6 +118,7 @@ export class Serving {
     if (message.kind === 'hello') {
       if (this.#isGreeted) return this.end(CLOSE.protocol, 'a second hello');
       this.#isGreeted = true;
+      this.#isUrgent = message.isUrgent === true;
       return void this.#greet(message);
     }
     if (this.#blob === null) return this.end(CLOSE.protocol, `${message.kind} before hello`);
@@ -199,6 +204,7 @@ export class Serving {
     const length = Math.min(PART_BYTES, credit, chunk.lengthBytes - chunk.sentBytes);
     const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(PART_BYTES);
     const part = buffer.subarray(0, length);
+    await this.#options.rate?.pass(length, this.#isUrgent);
     await blob.read(part, chunk.index * CHUNK_BYTES + chunk.sentBytes);
     if (this.#isClosed) return;
     this.#sentBytes += length;

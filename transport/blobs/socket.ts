@@ -18,6 +18,7 @@ import {
 } from '../mesh/socket.ts';
 import type { DialBlob } from './fetch.ts';
 import { MAX_MESSAGE_BYTES } from './frame.ts';
+import type { RateLimit } from './rate-limit.ts';
 import { Serving, type BlobHolder, type BlobSelf } from './serving.ts';
 import type { Source } from './source.ts';
 import { CLOSE, type BlobWire } from './wire.ts';
@@ -29,6 +30,8 @@ const LIMITS = { maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false, closeT
 export interface BlobServerOptions {
   readonly self: BlobSelf;
   readonly holder: BlobHolder;
+  /** On what is sent, all transfers together. */
+  readonly rate?: RateLimit;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -62,13 +65,14 @@ export class BlobServer {
   }
 
   #serve(name: string, socket: WebSocket): void {
-    const { self, holder, clock, log } = this.#options;
+    const { self, holder, clock, log, rate } = this.#options;
     const serving: Serving = new Serving({
       self,
       name,
       wire: wireOf(socket),
       clock,
       holder,
+      ...(rate === undefined ? {} : { rate }),
       isWelcome: this.#servings.size < MAX_SERVED,
       onClosed: (reason) => {
         this.#servings.delete(serving);

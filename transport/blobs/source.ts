@@ -20,6 +20,7 @@ import {
   type HolderHello,
 } from './frame.ts';
 import type { BlobSelf } from './serving.ts';
+import type { RateLimit } from './rate-limit.ts';
 import { CLOSE, shortReason, type BlobWire } from './wire.ts';
 
 export const WINDOW_BYTES = 1024 * 1024;
@@ -32,6 +33,8 @@ export interface WantedBlob {
   readonly sizeBytes: number;
   /** Hex. */
   readonly sha512: string;
+  /** Somebody waits for it. */
+  readonly isUrgent?: boolean;
 }
 
 export interface SourceTiming {
@@ -53,6 +56,8 @@ export interface SourceOptions {
   readonly wire: BlobWire;
   readonly clock: Clock;
   readonly timing: SourceTiming;
+  /** On what is taken in. */
+  readonly rate?: RateLimit;
   readonly onOpen: () => void;
   /** Bytes of a chunk, in order, not verified yet. */
   readonly onPart: (index: number, offset: number, bytes: Uint8Array) => void;
@@ -84,13 +89,15 @@ export class Source {
   #takenBytes = 0;
   #grantedBytes = 0;
   #timer: Timer;
+  /** Credit that a limit holds back. */
+  #later: Timer | null = null;
 
   constructor(options: SourceOptions) {
     this.#options = options;
     const { self, blob, clock, timing } = options;
-    const { blobId, sha512 } = blob;
+    const { blobId, sha512, isUrgent = false } = blob;
     this.#timer = clock.after(timing.greetingMs, () => this.#stalled('no hello in time'));
-    this.#send(encodeWanter({ kind: 'hello', ...PROTOCOL, ...self, blobId, sha512 }));
+    this.#send(encodeWanter({ kind: 'hello', ...PROTOCOL, ...self, blobId, sha512, isUrgent }));
   }
 
   get isOpen(): boolean {
@@ -190,7 +197,9 @@ export class Source {
     if (chunk.gotBytes === lengthBytes) this.#complete(chunk);
     if (this.#state !== 'open') return;
     this.#watch();
-    if (this.#takenBytes + WINDOW_BYTES - this.#grantedBytes >= GRANT_BYTES) this.#grant();
+    if (this.#takenBytes + WINDOW_BYTES - this.#grantedBytes >= GRANT_BYTES) {
+      this.#grantInTime();
+    }
   }
 
   #complete({ owed, hash, digest }: Coming): void {
@@ -202,6 +211,19 @@ export class Source {
       return this.end(CLOSE.protocol, { code: 'image/damaged', reason });
     }
     if (!isForsaken) this.#options.onChunk(index, digest);
+  }
+
+  /** Credit is what a limit holds back: the holder sends no more until it comes. */
+  #grantInTime(): void {
+    const { rate, blob, clock } = this.#options;
+    if (this.#later !== null) return;
+    const newBytes = this.#takenBytes + WINDOW_BYTES - this.#grantedBytes;
+    const waitMs = rate?.take(newBytes, blob.isUrgent === true) ?? 0;
+    if (waitMs === 0) return this.#grant();
+    this.#later = clock.after(waitMs, () => {
+      this.#later = null;
+      this.#grant();
+    });
   }
 
   #grant(): void {
@@ -233,6 +255,7 @@ export class Source {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#timer.cancel();
+    this.#later?.cancel();
     this.#options.onEnd(end);
   }
 }

@@ -11,6 +11,8 @@ import { badRequest, change, type ApiServices } from '../services.ts';
 import { ArtifactView, artifactView } from './artifact-view.ts';
 
 const DEFAULT_MAX_VERSIONS = 3;
+/** As of the setting image-copies. */
+const MOST_COPIES = 16;
 
 type Find = Finder<ReadObject<ArtifactState>>;
 
@@ -44,9 +46,31 @@ export function versionRoutes(services: ApiServices, read: Find, write: Find): R
         return json(null);
       },
     }),
+    copiesRoute(services, write),
     removeRoute(services, write),
     ...sharingRoutes(services, write),
   ];
+}
+
+/** Of this API, not of Shaken Fist's. */
+function copiesRoute(services: ApiServices, write: Find): Route {
+  return route('POST /artifacts/:artifact_ref/copies', {
+    summary: 'Set how many nodes are to keep each version; null: as many as the cluster keeps',
+    answer: NOTHING,
+    object: write,
+    body: { copies: Type.Optional(Type.Unknown()) },
+    handle: async ({ object: { id }, body, trace }) => {
+      const asked = body.copies ?? null;
+      const minCopies = asked === null ? null : wholeNumber(asked);
+      const isFit =
+        minCopies === null || ((minCopies ?? 0) >= 1 && (minCopies ?? 0) <= MOST_COPIES);
+      if (minCopies === undefined || !isFit) {
+        throw badRequest(`copies is not a whole number from 1 to ${MOST_COPIES}, or null`);
+      }
+      await change(services, artifactRef(id), { kind: 'set-min-copies', minCopies }, trace);
+      return json(null);
+    },
+  });
 }
 
 function removeRoute(services: ApiServices, write: Find): Route {

@@ -61,6 +61,10 @@ const NOTES: Readonly<Record<string, MemberNote>> = {
   key_name: { description: 'What the key is called', schema: Text },
   length: { description: 'Bytes; negative: all', schema: Type.Integer({ default: 10_240 }) },
   limit: { description: 'How many at most; negative: all', schema: Type.Integer({ default: 100 }) },
+  copies: {
+    description: 'How many nodes are to keep it; null: as many as the cluster keeps',
+    schema: Type.Union([Type.Integer({ minimum: 1, maximum: 16 }), Type.Null()]),
+  },
   max_versions: { description: 'How many versions are kept', schema: Type.Integer() },
   memory: { description: 'MiB' },
   metadata: {

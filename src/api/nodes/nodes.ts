@@ -38,6 +38,8 @@ export const NodeView = closed({
   is_cluster_maintainer: Type.Boolean(),
   is_draining: Type.Boolean(),
   roles: Type.Array(Type.String()),
+  /** What it fails together with; null: it names nothing. */
+  failure_domain: nullable(Type.String()),
   instances: Type.Integer(),
 });
 
@@ -167,6 +169,7 @@ function nodeView(
     is_cluster_maintainer: id === maintainer,
     is_draining: state.isDraining,
     roles: [...(state.machine?.roles ?? [])],
+    failure_domain: state.machine?.failureDomain ?? null,
     instances: Object.keys(state.reservations).length,
   };
 }

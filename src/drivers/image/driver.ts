@@ -9,6 +9,8 @@ import type {
   ReplicaProgress,
   ReplicaReport,
   ReplicaSpec,
+  Verdict,
+  VerifyOptions,
 } from '../../../actors/blob/ports.ts';
 import type { SourceVerdict } from '../../../actors/artifact/state.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
@@ -32,7 +34,7 @@ import type { HeldReplica } from './held-replica.ts';
 import { Layout } from './layout.ts';
 import type { Peers } from './peer-copy.ts';
 import { QemuImg } from './qemu-img.ts';
-import { Replicas, type Verdict } from './replicas.ts';
+import { Replicas } from './replicas.ts';
 import { checkSource, type KnownSource } from './source-check.ts';
 import { Spool } from './spool.ts';
 import { limitedTools } from './tool.ts';
@@ -161,9 +163,12 @@ export class ImageDriver implements BlobStore, DiskStore {
     return this.#replicas.replicas();
   }
 
-  /** Reads all of a replica again and compares its hash. Throws `image/missing` when there is none. */
-  verify(blobId: string, signal: AbortSignal): Promise<Verdict> {
-    return this.#replicas.verify(blobId, signal);
+  checkedAt(): Promise<ReadonlyMap<string, number>> {
+    return this.#replicas.checkedAt();
+  }
+
+  verify(blobId: string, signal: AbortSignal, asked?: VerifyOptions): Promise<Verdict> {
+    return this.#replicas.verify(blobId, signal, asked);
   }
 
   /**

@@ -2,7 +2,7 @@
 // each chunk.
 import { createHash, hash as hashOnce } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 import { calledOff } from './called-off.ts';
 import { CHUNK_BYTES } from './chunk-digests.ts';
 
@@ -13,6 +13,8 @@ export interface HashRequest {
   readonly algorithms: readonly Algorithm[];
   /** Also the SHA-256 of each chunk (chunk-digests.ts). */
   readonly withChunks?: boolean;
+  /** Reads at most so quickly. */
+  readonly bytesPerSecond?: number;
 }
 
 export interface Hashed {
@@ -43,6 +45,7 @@ export async function hashFile(
   const fd = openSync(request.path, 'r');
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
+  const beganAtMono = performance.now();
   try {
     for (let piece = 1; ; piece++) {
       const got = fill(fd, buffer);
@@ -53,9 +56,11 @@ export async function hashFile(
       if (got < CHUNK_BYTES) {
         return { sizeBytes, digests: endedAll(hashes), chunkDigests: Buffer.concat(chunks) };
       }
-      if (piece % PIECES_PER_TURN !== 0) continue;
+      if (request.bytesPerSecond === undefined && piece % PIECES_PER_TURN !== 0) continue;
       progress(sizeBytes);
-      await turn();
+      const dueAtMono = beganAtMono + (1000 * sizeBytes) / (request.bytesPerSecond ?? Infinity);
+      const waitMs = dueAtMono - performance.now();
+      await (waitMs > 1 ? pause(waitMs, undefined, { signal }).catch(calledOffLater) : turn());
       if (signal.aborted) throw calledOff();
     }
   } finally {
@@ -78,6 +83,9 @@ function endedAll(hashes: ReadonlyMap<Algorithm, Running>): Record<Algorithm, st
   const of = (name: Algorithm) => hashes.get(name)?.digest() ?? '';
   return { sha1: of('sha1'), sha256: of('sha256'), sha512: of('sha512'), xxh128: of('xxh128') };
 }
+
+/** The pause ended early because the work was called off, which is looked at next. */
+function calledOffLater(): void {}
 
 /** Reads on to the end of the buffer or of the file. */
 function fill(fd: number, buffer: Buffer): number {

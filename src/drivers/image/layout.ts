@@ -3,6 +3,7 @@
 //   blobs/<blob>/image.qcow2 | image.iso | image.raw   a replica: read-only, complete
 //   blobs/<blob>/replica.json              what is known of it
 //   blobs/<blob>/chunks.sha256             the digest of each chunk, for who copies it
+//   blobs/<blob>/damaged                   there when it was read again and is bad: how
 //   blobs/.partial/<blob>/                 one replica being made; nothing else is ever in there
 //   instances/<instance>/<device>.qcow2    an instance's own disk
 //   instances/<instance>/config-drive.iso
@@ -55,6 +56,10 @@ export class Layout {
     return join(this.replica(blobId), REPORT_NAME);
   }
 
+  replicaMark(blobId: string): string {
+    return join(this.replica(blobId), MARK_NAME);
+  }
+
   partial(blobId: string): string {
     return join(this.partials, pathSafe(blobId));
   }
@@ -85,6 +90,7 @@ export class Layout {
   }
 }
 
+export const MARK_NAME = 'damaged';
 export const REPORT_NAME = 'replica.json';
 
 export function imageName(format: KeptFormat): string {

@@ -26,6 +26,8 @@ export interface PeerRequest {
   /** Where a ChunkFile (chunk-file.ts) of the copy is, or is to be. */
   readonly path: string;
   readonly frontier: SharedArrayBuffer;
+  /** Somebody waits for it. */
+  readonly isUrgent?: boolean;
 }
 
 /** How bytes of replicas come from other nodes; the daemon joins it with the mesh (src/daemon/blobs.ts). */
@@ -138,7 +140,8 @@ export class PeerCopy {
     const onProgress = (doneBytes: number, totalBytes: number | null) =>
       this.#onProgress({ step: 'copying', doneBytes, totalBytes });
     const onNotice = (text: string) => log('warn', text, { trace, kind: 'blob', id: blobId });
-    const whole = { blobId, nodes: source.nodes, path: this.#path, ...request };
+    const { nodes, isUrgent = false } = source;
+    const whole = { blobId, nodes, isUrgent, path: this.#path, ...request };
     return peers.fetch(whole, { signal, onProgress, onNotice });
   }
 

@@ -3,7 +3,8 @@
 // B1  In the ledger before anything is on the disk, forgotten when nothing is left of it.
 // B2  One piece of work per blob at a time; a removal calls off the making that runs.
 // B3  A failed making leaves nothing, except bytes of a download or copy that can go on (the way failed, not the content).
-// B4  A replica that a disk on this machine is based on is not removed: the ledger knows.
+// B4  One that was read again and is bad is marked, and stays until good bytes from another node take its place.
+// B5  A replica that a disk on this machine is based on is not removed: the ledger knows.
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type {
@@ -11,6 +12,8 @@ import type {
   ReplicaProgress,
   ReplicaReport,
   ReplicaSpec,
+  Verdict,
+  VerifyOptions,
 } from '../../../actors/blob/ports.ts';
 import { TroupeError, codeOf, type ErrorCode } from '../../../actors/kernel/errors.ts';
 import { formatAddress } from '../../../actors/kernel/kind.ts';
@@ -26,17 +29,13 @@ import { MAP, PeerCopy, type Peers } from './peer-copy.ts';
 import type { Request } from './qemu-img.ts';
 import { readReport } from './replica-report.ts';
 import { Slots, Turns } from '../turns.ts';
+import { checkedAt, isMarked, requireUnmarked, verifyReplica } from './verify.ts';
 import { hashApart } from './worker-job.ts';
 
 export interface ReplicasOptions extends IngestTools {
   readonly ledger: Ledger;
   readonly maxConcurrentIngests: number;
 }
-
-/** What re-reading a replica found. */
-export type Verdict =
-  | { readonly isGood: true }
-  | { readonly isGood: false; readonly reason: string };
 
 export const REPLICA = 'replica';
 export const DISK = 'disk';
@@ -130,6 +129,7 @@ export class Replicas implements BlobStore {
     const report = isPathSafe(blobId) ? await this.report(blobId) : null;
     if (report === null) throw noReplica(blobId);
     const { layout } = this.#options;
+    await requireUnmarked(layout, blobId);
     const digests = await readChunkDigests(layout.replica(blobId), report.sizeBytes);
     if (digests === null) {
       this.#hashChunks(blobId, report);
@@ -139,18 +139,13 @@ export class Replicas implements BlobStore {
     return await HeldReplica.open(layout.replicaImage(blobId, report.format), report, digests);
   }
 
-  /** Reads all of a replica again and compares its hash. Throws `image/missing` when there is none. */
-  async verify(blobId: string, signal: AbortSignal): Promise<Verdict> {
-    const report = await this.report(blobId);
-    if (report === null) throw noReplica(blobId);
-    const path = this.#options.layout.replicaImage(blobId, report.format);
-    const { digests } = await hashApart(
-      { path, algorithms: ['sha512'] },
-      { signal, onProgress: () => undefined },
-    );
-    if (digests.sha512 === report.sha512) return { isGood: true };
-    const reason = `${path} hashes to ${digests.sha512.slice(0, 16)}…, not ${report.sha512.slice(0, 16)}…`;
-    return { isGood: false, reason };
+  checkedAt(): Promise<ReadonlyMap<string, number>> {
+    return checkedAt(this.#options.layout);
+  }
+
+  /** See BlobStore. */
+  async verify(blobId: string, signal: AbortSignal, asked: VerifyOptions = {}): Promise<Verdict> {
+    return await verifyReplica(this.#options.layout, blobId, { ...asked, signal });
   }
 
   /** Makes the directories; removes what crashes left, but for downloads the ledger knows and that can go on. */
@@ -238,8 +233,11 @@ export class Replicas implements BlobStore {
   /** Throws `image/damaged` for a replica of other content than wanted; one that does not fit together is cleared away. */
   async #kept(spec: ReplicaSpec): Promise<ReplicaReport | null> {
     const report = await this.report(spec.blobId);
+    // B4: the good bytes are put in its place once they are there.
+    const isFromPeers = spec.source.kind === 'peers';
+    if (isFromPeers && (await isMarked(this.#options.layout, spec.blobId))) return null;
     if (report === null) {
-      await this.#clearDamaged(spec.blobId);
+      if (!isFromPeers) await this.#clearDamaged(spec.blobId);
       return null;
     }
     if (spec.sha512 === null || spec.sha512 === report.sha512) return report;

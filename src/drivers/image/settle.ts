@@ -1,5 +1,7 @@
 // The last steps of every replica: its bytes are on the disk and verified, then it gets its name.
-import { chmod, rm, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ReplicaReport } from '../../../actors/blob/ports.ts';
 import { calledOff } from './called-off.ts';
 import { writeChunkDigests } from './chunk-digests.ts';
@@ -51,6 +53,19 @@ export async function publishReplica(
   await writeReport(dir, report);
   await sync(dir);
   if (signal.aborted) throw calledOff();
-  await publish(dir, layout.replica(blobId));
+  if (existsSync(layout.replica(blobId))) await putInPlace(layout, blobId, dir);
+  else await publish(dir, layout.replica(blobId));
   await rm(layout.partial(blobId), { recursive: true, force: true });
+}
+
+/**
+ * File by file in the place of a damaged one's: disks that are based on it keep their base, also in between. Who has it open
+ * reads the old bytes to the end. The mark goes last, so that one that is cut short is made again.
+ */
+async function putInPlace(layout: Layout, blobId: string, dir: string): Promise<void> {
+  const target = layout.replica(blobId);
+  for (const name of await readdir(dir)) await rename(join(dir, name), join(target, name));
+  await sync(target);
+  await rm(layout.replicaMark(blobId), { force: true });
+  await sync(target);
 }

@@ -66,6 +66,18 @@ test('the view has all members of the contract, before and after its first versi
   });
 });
 
+test('an artifact asks for a number of copies of its own, from 1 to 16', async () => {
+  const { uuid } = await cached({ url: url() });
+  const path = `/artifacts/${String(uuid)}/copies`;
+  for (const copies of [3, 16, null]) {
+    assert.is(await world.ok('POST', path, { body: { copies } }), null);
+  }
+  for (const copies of [0, -1, 17, 'many', 1.5]) {
+    const { status } = await world.call('POST', path, { body: { copies } });
+    assert.is(status, 400, String(copies));
+  }
+});
+
 test('only the answer about one artifact says which instances use its blobs', async () => {
   const source = url();
   const { uuid } = await cached({ url: source });

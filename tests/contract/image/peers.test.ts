@@ -30,7 +30,7 @@ interface Node {
   readonly sentBytes: () => number;
 }
 
-function exchangeOf(cluster: MeshCluster, name: string, rig: Rig) {
+function exchangeOf(cluster: MeshCluster, name: string, rig: Rig, copyRate = 0) {
   const { log, lines } = keptLog();
   const exchange = blobExchange({
     self: { cluster: 'lab', node: name },
@@ -43,6 +43,7 @@ function exchangeOf(cluster: MeshCluster, name: string, rig: Rig) {
     clock: systemClock,
     log,
     timing: TIMING,
+    copyRate,
   });
   return { exchange, lines };
 }
@@ -52,9 +53,10 @@ async function start(
   cluster: MeshCluster,
   name: string,
   change: Partial<ImageDriverOptions> = {},
+  copyRate = 0,
 ): Promise<Node> {
   const rig = await makeRig(join(dir, `${name}-${++count}`), change);
-  const { exchange, lines } = exchangeOf(cluster, name, rig);
+  const { exchange, lines } = exchangeOf(cluster, name, rig, copyRate);
   await cluster.start(name, { doors: exchange.doors });
   const sentBytes = () =>
     lines.reduce((sum, { fields }) => sum + Number(fields?.['bytes'] ?? 0), 0);
@@ -99,6 +101,28 @@ async function closeAll(...nodes: Node[]): Promise<void> {
     await rig.close();
   }
 }
+
+test('copies are as slow as they are told, on either side; one that somebody waits for is not', () =>
+  inCluster(async (cluster) => {
+    const holder = await start(cluster, 'a', {}, 12 * MIB);
+    const [b, c] = [await start(cluster, 'b'), await start(cluster, 'c')];
+    const content = await hold(holder);
+    const tookMs = async (node: Node, nodes: string[], isUrgent: boolean) => {
+      const beganAt = performance.now();
+      const source = { kind: 'peers', nodes, content, isUrgent } as const;
+      await node.rig.ensure('blob-1', '/unused', { source, sha512: content.sha512 });
+      return performance.now() - beganAt;
+    };
+    const urgentMs = await tookMs(b, ['a'], true);
+    // Its bytes have to be made room for first: 24 MiB, and the copy's own 24 MiB, at 12 MiB/s.
+    const limitedMs = await tookMs(c, ['a'], false);
+    assert.ok(limitedMs > 1_700, `${limitedMs} ms`);
+    assert.ok(urgentMs < limitedMs, `${urgentMs} ms, ${limitedMs} ms`);
+    const slow = await start(cluster, 'd', {}, 12 * MIB);
+    const takenMs = await tookMs(slow, ['b'], false);
+    assert.ok(takenMs > 1_500, `${takenMs} ms`);
+    await closeAll(holder, b, c, slow);
+  }));
 
 test('a copy is the same replica: bytes, report, digests; in the ledger, and nothing half made is left', () =>
   inCluster(async (cluster) => {

@@ -36,6 +36,17 @@ export function checkBlobs(checked: Checked): void {
         watch.broken(4, `blob/${blobId}`, `instance ${id} on ${node} has lost its base`);
   }
   checkReferences(checked);
+  checkFiles(checked);
+}
+
+/** The other way round: no machine has a file that no blob knows of there. */
+function checkFiles({ site: { view }, nodes, watch }: Checked): void {
+  for (const { name, machine } of nodes)
+    for (const blobId of machine.images.replicas.keys()) {
+      const { phase = 'absent', replicas = {} } = view.stateOf<BlobState>('blob', blobId) ?? {};
+      if (phase === 'deleted' || replicas[name] === undefined)
+        watch.broken(4, `blob/${blobId}`, `${name} has a file of it; ${phase}, no copy is known`);
+    }
 }
 
 /** 4 and 6: no blob is counted on by who does not have it, nor kept for nobody. */

@@ -28,6 +28,7 @@ import { NodeHistory } from '../../../src/daemon/archive.ts';
 import { Audits } from '../../../src/daemon/audits.ts';
 import { Cluster } from '../../../src/daemon/cluster.ts';
 import { DomainNews } from '../../../src/daemon/domain-news.ts';
+import { evictCopies } from '../../../src/daemon/copy-eviction.ts';
 import { feedReadModel } from '../../../src/daemon/feed.ts';
 import { FenceSweep } from '../../../src/daemon/fence-sweep.ts';
 import { Measuring } from '../../../src/daemon/gauges.ts';
@@ -38,6 +39,7 @@ import { NodeRemoval } from '../../../src/daemon/node-removal.ts';
 import { Presence } from '../../../src/daemon/presence.ts';
 import { reportResources } from '../../../src/daemon/resource-reports.ts';
 import { ReservationAudit } from '../../../src/daemon/reservation-audit.ts';
+import { Scrub } from '../../../src/daemon/scrub.ts';
 import { ReadModel } from '../../../src/read/read-model.ts';
 import { StoreClaims, StoreJournal } from '../../../transport/sharding/journal.ts';
 import { clusterRouter } from '../../../transport/sharding/router.ts';
@@ -64,6 +66,7 @@ const ZONE = { zone: 'cloud.test', upstreamDns: '9.9.9.9' };
 const IMAGE = { maxDownloadBytes: GIB, maxDiskBytes: GIB, keepFreeBytes: GIB };
 const MACHINE: Omit<Machine, 'vtep' | 'cpus'> = {
   roles: [...ROLES],
+  failureDomain: null,
   limits: LIMITS,
   mtu: 1450,
   memoryMiB: 65_536,
@@ -79,6 +82,8 @@ const MISSING_MS = 30_000;
 /** Replicas on nodes that are away for longer are made elsewhere. */
 const PATIENCE_MS = 60_000;
 const TRANSCODE_IDLE_MS = 600_000;
+/** Each replica is read again so often. */
+const CHECK_MS = 600_000;
 const COPIES = 2;
 
 /** `kind/effect/stage`, or `kind/turn/stage`. */
@@ -125,6 +130,7 @@ export class SimDaemon {
   readonly removal: NodeRemoval;
   readonly #dataplane: SimDataplane;
   readonly #hypervisor: SimHypervisor;
+  readonly #images: SimImageDriver;
   readonly #onDeath: (reason: string) => void;
   readonly #leaveMesh: () => void;
   readonly #news: DomainNews;
@@ -162,6 +168,7 @@ export class SimDaemon {
     });
     this.runtime = this.#makeRuntime(site.bug?.journal?.(this.#journal) ?? this.#journal);
     this.#dataplane = new SimDataplane(machine, this.#isAlive);
+    this.#images = new SimImageDriver(machine, this.#isAlive);
     this.#hypervisor = new SimHypervisor(machine.hypervisor, this.#log);
     const local = this.#localRouter();
     const { peer, router } = this.#clusterRouter(local);
@@ -340,7 +347,7 @@ export class SimDaemon {
 
   #makeExecutors(router: Router): Executors {
     const { name: node, machine } = this.#host;
-    const images = new SimImageDriver(machine, this.#isAlive);
+    const images = this.#images;
     const dataplane = this.#dataplane;
     const ports = { disks: images, dataplane, hypervisor: this.#hypervisor, ...ZONE };
     return new Executors({
@@ -364,6 +371,13 @@ export class SimDaemon {
     return [
       new Presence({ cluster, read, router, ...timing, lostAfterMs: MISSING_MS, blobs }),
       this.#makeAudits(),
+      new Scrub({ ...common, files: this.#images, intervalMs: CHECK_MS, bytesPerSecond: GIB }),
+      evictCopies({
+        ...common,
+        ...blobs,
+        isUp: (node) => cluster.isMember(node),
+        gauges: () => GAUGES,
+      }),
       new Measuring({ ...common, gauges: () => GAUGES }),
       new ReservationAudit(common),
       reportResources({ ...common, resources: () => ({ cpu_max: 8 }), processes: () => ({}) }),
@@ -406,6 +420,9 @@ export class SimDaemon {
       transcodeIdleMs: TRANSCODE_IDLE_MS,
       snapshots: 'full' as const,
       uploadIdleMs: 86_400_000,
+      checkEveryMs: CHECK_MS,
+      checkRate: GIB,
+      copyRate: 0,
       shortcuts: [],
       fetchAllow: [],
       fetchRefuse: [],

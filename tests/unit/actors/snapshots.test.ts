@@ -15,6 +15,7 @@ import { namespace } from '../../../actors/namespace/namespace.ts';
 import { network } from '../../../actors/network/network.ts';
 import { node } from '../../../actors/node/node.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../../transport/store/codec.ts';
+import { MACHINE } from '../../support/machine-facts.ts';
 
 const test = suite('snapshots');
 const NO_TRANSCODE = { diskUsers: [], transcode: null };
@@ -28,6 +29,14 @@ function timesOf(stored: { readonly state: unknown }): object {
 function without<T extends object, K extends keyof T>(value: T, name: K): Omit<T, K> {
   const { [name]: _, ...rest } = value;
   return rest;
+}
+
+/** Replicas of a blob of before schema 5 are taken to be as old as the blob. */
+function replicasOf5(state: unknown): object {
+  const { replicas, ...rest } = state as { sinceMs: number; replicas: Record<string, object> };
+  const known = { isWhole: false, usedAtMs: rest.sinceMs };
+  const all = Object.entries(replicas).map(([name, one]) => [name, { ...one, ...known }]);
+  return { ...rest, replicas: Object.fromEntries(all) };
 }
 
 interface Storable {
@@ -85,14 +94,14 @@ test('a transcode of schema 4 that no disk uses has been idle since the blob was
 test('a blob of schema 3 has no transcode', () => {
   const stored = fixtures(3).get('blob') ?? { schema: 0, state: null };
   const state = readSnapshot(blob.snapshot, stored);
-  assert.equal(state, { ...(stored.state as object), ...NO_TRANSCODE, ...timesOf(stored) });
+  assert.equal(state, { ...replicasOf5(stored.state), ...NO_TRANSCODE, ...timesOf(stored) });
 });
 
 test('a blob of schema 2 has counted no departures of users', () => {
   const stored = fixtures(2).get('blob') ?? { schema: 0, state: null };
   const state = readSnapshot(blob.snapshot, stored);
   assert.equal(state, {
-    ...(stored.state as object),
+    ...replicasOf5(stored.state),
     departures: 0,
     ...NO_TRANSCODE,
     ...timesOf(stored),
@@ -100,7 +109,7 @@ test('a blob of schema 2 has counted no departures of users', () => {
 });
 
 test('an artifact of schema 2 was never asked for at its source', () => {
-  const { checking, checks, ...old } = artifact.initial;
+  const { checking, checks, minCopies: _, ...old } = artifact.initial;
   const read = readSnapshot(artifact.snapshot, { schema: 2, state: { ...old, phase: 'created' } });
   assert.equal(read, { ...artifact.initial, phase: 'created' });
   assert.equal([checking, checks], [null, 0]);
@@ -180,6 +189,15 @@ test('a node of schema 1 gets every role, and takes nobody in until it has measu
   assert.equal([gauges, reservations], [null, {}]);
   const unknown = { ...(old.state as object), machine: null };
   assert.is(readSnapshot(node.snapshot, { schema: 1, state: unknown }).machine, null);
+});
+
+test('a node of schema 4 named no failure domain, an artifact of schema 3 no number of copies', () => {
+  const { failureDomain: _, ...machine } = MACHINE;
+  const old = { ...node.initial, phase: 'created', machine };
+  const read = readSnapshot(node.snapshot, { schema: 4, state: old });
+  assert.is(read.machine?.failureDomain, null);
+  const { minCopies: __, ...before } = artifact.initial;
+  assert.is(readSnapshot(artifact.snapshot, { schema: 3, state: before }).minCopies, null);
 });
 
 test('a value of a newer schema is refused', () => {

@@ -32,7 +32,7 @@ const isUp = (node: string) => node !== 'n3';
 
 function read(replicas: Record<string, Replica>, phase = 'created'): ReadModel {
   const blobs = rows({ b: { ...noBlob, phase, replicas } });
-  return { nodes: rows(NODES), blobs } as unknown as ReadModel;
+  return { nodes: rows(NODES), blobs, artifacts: { get: () => undefined } } as unknown as ReadModel;
 }
 
 const common = { isUp, isOurs: () => true, copies: 2, patienceMs: 7 };
@@ -47,7 +47,7 @@ test('nodes that have said what they are: whether they are members, and take mor
     { node: 'n2', isUp: true, takesMore: true },
     { node: 'n3', isUp: false, takesMore: true },
     { node: 'broken', isUp: false, takesMore: false },
-    { node: 'draining', isUp: true, takesMore: false },
+    { node: 'draining', isUp: true, takesMore: false, sheds: true },
     { node: 'compute', isUp: true, takesMore: false },
   ]);
 });

@@ -75,7 +75,7 @@ function world(...owners: readonly string[]) {
       claims,
       maxSizeBytes: 1,
       fetchTimeoutMs: 1,
-      copies: 1,
+      copies: () => 1,
       transcodeIdleMs: 1,
       patienceMs: 1,
       nodes: () => [],

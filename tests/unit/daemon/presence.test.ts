@@ -200,7 +200,14 @@ test('who owns nothing, or is no member, tells nobody', async () => {
 test('who has something on a node that was removed hears that it is gone, until it has nothing there', async () => {
   const { clock, told, members, put, state } = standing('b1');
   const copy = { phase: 'verified', generation: 1, awayUntilMs: null, isInUse: false } as const;
-  const replica = { ...copy, failure: null, failures: 0, retryAtMs: null };
+  const replica = {
+    ...copy,
+    isWhole: true,
+    usedAtMs: 0,
+    failure: null,
+    failures: 0,
+    retryAtMs: null,
+  };
   const stored = { ...newBlob, phase: 'created', replicas: { n1: replica, n2: replica } };
   put('blob', 'b', blob.snapshot.schema, stored);
   members();

@@ -12,10 +12,26 @@ const AWAY = { awayUntilMs: 5 };
 
 function replica(row: Row): Replica {
   const base = { generation: 1, awayUntilMs: null, isInUse: false, failure: null };
-  return { ...base, failures: 0, retryAtMs: null, ...row };
+  return { ...base, isWhole: false, usedAtMs: 0, failures: 0, retryAtMs: null, ...row };
 }
 
-/** Nodes whose names begin with `-` are down. */
+/**
+ * Nodes whose names begin with `-` are down; `@a` is a failure domain, `=5` the room in MiB, `!` sheds what is not needed,
+ * `~` is being drained.
+ */
+function nodeOf(text: string) {
+  const [, down, node = '', failureDomain, room, mark] =
+    /^(-?)(\w+)(?:@(\w+))?(?:=(\d+))?([!~]?)$/.exec(text) ?? [];
+  return {
+    node,
+    isUp: down === '',
+    takesMore: mark !== '~',
+    sheds: mark !== '',
+    ...(failureDomain === undefined ? {} : { failureDomain }),
+    ...(room === undefined ? {} : { roomBytes: Number(room) * 2 ** 20 }),
+  };
+}
+
 function view(
   nodes: string,
   replicas: Record<string, Row>,
@@ -23,12 +39,9 @@ function view(
 ): CopiesView {
   return {
     blobId: 'b',
+    sizeBytes: 2 ** 20,
     copies: 2,
-    nodes: nodes.split(' ').map((name) => ({
-      node: name.replace('-', ''),
-      isUp: !name.startsWith('-'),
-      takesMore: true,
-    })),
+    nodes: nodes.split(' ').map(nodeOf),
     replicas: Object.fromEntries(Object.entries(replicas).map(([n, row]) => [n, replica(row)])),
     needed: new Set(),
     ...changes,
@@ -71,14 +84,80 @@ for (const [what, given, make, giveUp] of [
     [],
   ],
   [
-    'a good one that is needed stays, others go',
-    view('n1 n2 n3', { n1: good, n2: good, n3: good }, { needed: new Set(['n1', 'n3']) }),
+    'more than are wanted stay, as a cache',
+    view('n1 n2 n3', { n1: good, n2: good, n3: good }),
+    [],
+    [],
+  ],
+  [
+    'one that is only confirmed is of the cache too',
+    view('n1 n2 n3', { n1: good, n2: good, n3: { ...coming, isWhole: true } }),
+    [],
+    [],
+  ],
+  [
+    'on nodes that shed them a good one that is needed stays, others go',
+    view('n1! n2! n3!', { n1: good, n2: good, n3: good }, { needed: new Set(['n1', 'n3']) }),
     [],
     ['n2'],
   ],
   [
+    'a node that sheds gives up none of the wanted',
+    view('n1! n2!', { n1: good, n2: good }),
+    [],
+    [],
+  ],
+  [
+    'a node that is drained is emptied once enough are elsewhere',
+    view('n1 n2 n3~', { n1: good, n2: good, n3: good }),
+    [],
+    ['n3'],
+  ],
+  ['and not before', view('n1 n2 n3~', { n1: good, n3: good }), ['n2'], []],
+  ['a node without room gets none', view('n1 n2=0 n3=5', { n1: good }), ['n3'], []],
+  ['if no other has room, none', view('n1 n2=0', { n1: good }), [], []],
+  ['copies go to another failure domain', view('n1@a n2@a n3@b', { n1: good }), ['n3'], []],
+  ['if there is none, to the same', view('n1@a n2@a', { n1: good }), ['n2'], []],
+  [
+    'a domain that comes gets a copy, though there are enough',
+    view('n1@a n2@a n3@b', { n1: good, n2: good }),
+    ['n3'],
+    [],
+  ],
+  [
+    'what is on its way there for that is not given up',
+    view('n1@a n2@a n3@b', { n1: good, n2: good, n3: coming }),
+    [],
+    [],
+  ],
+  [
+    'of many the one goes whose domain has another',
+    view('n1@a! n2@a! n3@b!', { n1: good, n2: good, n3: good }, { copies: 2 }),
+    [],
+    ['n1'],
+  ],
+  [
+    'a damaged one is made again for the number',
+    view('n1 n2', { n1: good, n2: { phase: 'damaged' } }),
+    ['n2'],
+    [],
+  ],
+  [
+    'and given up where enough others are good',
+    view('n1 n2 n3', { n1: good, n2: good, n3: { phase: 'damaged' } }),
+    [],
+    ['n3'],
+  ],
+  [
+    'but made again where a disk is based on it',
+    view('n1 n2 n3', { n1: good, n2: good, n3: { phase: 'damaged', isInUse: true } }),
+    ['n3'],
+    [],
+  ],
+  ['the last one, damaged, stays as it is', view('n1 n2', { n1: { phase: 'damaged' } }), [], []],
+  [
     'none goes where a disk is based on it',
-    view('n1 n2 n3', {
+    view('n1! n2! n3!', {
       n1: { ...good, isInUse: true },
       n2: { ...good, isInUse: true },
       n3: { ...good, isInUse: true },
@@ -88,7 +167,7 @@ for (const [what, given, make, giveUp] of [
   ],
   [
     'one that is away is not counted on when others are given up',
-    view('n1 n2 -n3', { n1: good, n2: good, n3: { ...good, ...AWAY } }),
+    view('n1! n2! -n3', { n1: good, n2: good, n3: { ...good, ...AWAY } }),
     [],
     [],
   ],
@@ -104,21 +183,33 @@ for (const [what, given, make, giveUp] of [
     [],
     [],
   ],
-  ['the last is never given up', view('n1', { n1: good }, { copies: 1 }), [], []],
+  ['the last is never given up', view('n1!', { n1: good }, { copies: 1 }), [], []],
 ] as [string, CopiesView, string[], string[]][]) {
   test(what, () => assert.equal(planCopies(given), { make, giveUp }));
 }
 
 test('new copies spread over the nodes', () => {
-  const names = Array.from({ length: 8 }, (_, index) => `n${index + 1}`);
+  const counts = chosen(Array.from({ length: 8 }, (_, index) => `n${index + 1}`));
+  assert.is(counts.size, 7);
+  for (const [node, count] of counts) assert.ok(count > 70 && count < 170, `${node}: ${count}`);
+});
+
+test('a node with twice the room gets twice the copies', () => {
+  const [half, whole] = [64 * 1024, 128 * 1024];
+  const counts = chosen(['n1', `n2=${half}`, `n3=${half}`, `n4=${whole}`]);
+  const share = (counts.get('n4') ?? 0) / 800;
+  assert.ok(share > 0.42 && share < 0.58, `${share}`);
+});
+
+/** How many of 800 blobs, which n1 has, are copied to each. */
+function chosen(names: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (let blob = 0; blob < 800; blob++) {
     const given = view(names.join(' '), { n1: good }, { blobId: `blob-${blob}` });
     for (const node of planCopies(given).make) counts.set(node, (counts.get(node) ?? 0) + 1);
   }
-  assert.is(counts.size, 7);
-  for (const [node, count] of counts) assert.ok(count > 70 && count < 170, `${node}: ${count}`);
-});
+  return counts;
+}
 
 test('targets begin with different holders, and with those in reach', () => {
   const holders = { a: replica(good), b: replica(good), c: replica({ ...good, ...AWAY }) };
@@ -147,6 +238,7 @@ test('what was decided is not decided again', () => {
         'lost',
         'failed',
         'removing',
+        'damaged',
       );
       if (phase === null) return [];
       const isInUse = random.number() < 0.2;
@@ -155,13 +247,19 @@ test('what was decided is not decided again', () => {
     const needed = new Set(
       names.filter((name) => random.number() < 0.2 && rows.some(([n]) => n === name)),
     );
-    const given = view(names.join(' '), Object.fromEntries(rows), {
+    const marked = names.map(
+      (name) => `${name}${pick('', '@a', '@b')}${pick('', '=0', '=9')}${pick('', '!', '~')}`,
+    );
+    const given = view(marked.join(' '), Object.fromEntries(rows), {
       copies: pick(1, 2, 3),
       needed,
     });
     const plan = planCopies(given);
     const replicas = { ...given.replicas };
-    for (const node of plan.make) replicas[node] = replica(coming);
+    for (const node of plan.make) {
+      const { phase, isInUse = false } = given.replicas[node] ?? {};
+      replicas[node] = replica({ ...coming, isInUse: isInUse && phase === 'damaged' });
+    }
     for (const node of plan.giveUp) replicas[node] = replica({ phase: 'removing' });
     const left = Object.values(replicas).filter(({ phase }) => phase === 'verified').length;
     const before = Object.values(given.replicas).filter(({ phase }) => phase === 'verified').length;

@@ -34,7 +34,7 @@ const content = {
   },
 } as const;
 
-/** Made on n1; nodes whose names begin with `-` are down. */
+/** Made on n1; nodes whose names begin with `-` are down, those that end with `!` low on disk. */
 const made = () =>
   stepper(blob)
     .send({ kind: 'create', source, node: 'n1', user: 'artifact/a' })
@@ -45,9 +45,12 @@ const nodes = (names: string, copies = 2): BlobMessage => ({
   kind: 'nodes-changed',
   copies,
   patienceMs: AWAY_MS,
-  nodes: names
-    .split(' ')
-    .map((name) => ({ node: name.replace('-', ''), isUp: !name.startsWith('-'), takesMore: true })),
+  nodes: names.split(' ').map((name) => ({
+    node: name.replace(/\W/, ''),
+    isUp: !name.startsWith('-'),
+    takesMore: true,
+    sheds: name.endsWith('!'),
+  })),
 });
 const copied = (one: Stepper, node: string): BlobMessage => ({
   kind: 'copied',
@@ -93,7 +96,7 @@ test('a node that restarts is asked again, and nothing is copied elsewhere', () 
   assert.equal(phases(one), { n1: 'verified', [target]: 'verified' });
 });
 
-test('a node that stays away is replaced, and its copy is surplus when it is back', () => {
+test('a node that stays away is replaced, and its copy is a spare one when it is back', () => {
   const one = made().send(nodes('n1 n2'));
   one.send(copied(one, 'n2'));
   one.send(nodes('n1 -n2 n3')).pass(AWAY_MS).time();
@@ -101,6 +104,10 @@ test('a node that stays away is replaced, and its copy is surplus when it is bac
   one.send(nodes('n1 -n2 n3'));
   assert.equal(phases(one), { n1: 'verified', n2: 'lost', n3: 'copying' });
   one.send(copied(one, 'n3')).send(nodes('n1 n2 n3'));
+  assert.equal(phases(one), { n1: 'verified', n2: 'copying', n3: 'verified' });
+  one.send(copied(one, 'n2')).send(nodes('n1 n2 n3'));
+  assert.equal(phases(one), { n1: 'verified', n2: 'verified', n3: 'verified' });
+  one.send(nodes('n1 n2! n3'));
   assert.equal(phases(one), { n1: 'verified', n2: 'removing', n3: 'verified' });
   one.send(removed(one, 'n2'));
   assert.equal(phases(one), { n1: 'verified', n3: 'verified' });
@@ -195,12 +202,15 @@ test('a node that stays full is tried ever more rarely, and tells of it ever mor
 
 test('a copy that a disk is based on stays, and is asked for again', () => {
   const one = made().send({ kind: 'need', user: 'instance/vm', node: 'n2' });
-  one.send(copied(one, 'n2')).send({ kind: 'unuse', user: 'instance/vm' }).send(nodes('n1 n2', 1));
+  one
+    .send(copied(one, 'n2'))
+    .send({ kind: 'unuse', user: 'instance/vm' })
+    .send(nodes('n1! n2!', 1));
   const [leaving = ''] =
     Object.entries(phases(one)).find(([, phase]) => phase === 'removing') ?? [];
   one.send(removed(one, leaving, true));
   assert.is(phases(one)[leaving], 'copying');
-  one.send(copied(one, leaving)).send(nodes('n1 n2', 1));
+  one.send(copied(one, leaving)).send(nodes('n1! n2!', 1));
   assert.equal(Object.values(phases(one)).toSorted(), ['removing', 'verified']);
   assert.is(phases(one)[leaving], 'verified');
 });

@@ -40,10 +40,11 @@ interface Given {
   readonly reserved?: Partial<Reservation>;
   readonly instances?: readonly PlacedInstance[];
   readonly isMember?: boolean;
+  readonly hasImages?: boolean;
 }
 
 function candidate(node: string, given: Given = {}): Candidate {
-  const { state, gauges, reserved, instances = [], isMember = true } = given;
+  const { state, gauges, reserved, instances = [], isMember = true, hasImages = false } = given;
   const none = {
     cpus: 0,
     memoryMiB: 0,
@@ -55,7 +56,7 @@ function candidate(node: string, given: Given = {}): Candidate {
   const reservations = reserved === undefined ? {} : { other: { ...none, ...reserved } };
   const measured = NODE.gauges === null ? null : { ...NODE.gauges, ...gauges };
   const full = { ...NODE, gauges: measured, reservations, ...state };
-  return candidateOf(node, full, { instanceId: 'self', instances, isMember });
+  return candidateOf(node, full, { instanceId: 'self', instances, isMember, hasImages });
 }
 
 function placed(members: Partial<PlacedInstance>): PlacedInstance {
@@ -70,6 +71,25 @@ const NOT = 'No nodes with metrics';
 const CPU = 'No nodes with enough idle CPU';
 const RAM = 'No nodes with enough idle RAM';
 const DISK = 'No nodes with enough disk space';
+
+test('a node that has the image is taken before one that has not, if both are as idle', () => {
+  const two = [candidate('n1'), candidate('n2', { hasImages: true })];
+  for (const random of [0, 0.99]) assert.is(nodeOf(pick({}, two, random)), 'n2');
+  const choice = pick({}, two);
+  const stage = choice.stages.find((one) => one.stage === 'image');
+  assert.equal(stage?.dropped, { n1: 'has to fetch the image first, others have it' });
+  const busy = candidate('n2', { hasImages: true, gauges: { load: 5 } });
+  assert.is(nodeOf(pick({}, [candidate('n1'), busy])), 'n1', 'a busy one is not');
+});
+
+test('a node that has the image and no whole CPU left is no better than others', () => {
+  const full = candidate('n2', { hasImages: true, reserved: { cpus: 2 } });
+  const two = [candidate('n1'), full];
+  assert.equal(
+    [0, 0.99].map((random) => nodeOf(pick({}, two, random))),
+    ['n1', 'n2'],
+  );
+});
 
 test('each filter keeps what fits exactly and refuses one more, with its text', () => {
   const many = { machine: { ...MACHINE, cpus: 64 } };
@@ -132,6 +152,7 @@ test('every stage says who is left, and of each that is dropped why, in numbers'
     'disk space: n1,n3,n4',
     'affinity: n1,n3; n4: affinity 0, the best has 1',
     'load: n1; n3: load 3, the least loaded has 0',
+    'image: n1',
     'chance: n1',
   ]);
 });
