@@ -89,6 +89,10 @@ export interface ImageConfig {
   readonly copies: number;
   /** How long a node may be away until its replicas are made elsewhere. */
   readonly copyAfterMs: number;
+  /** Disks on images of so many bytes or more start while their copy is still being made; null: none does. */
+  readonly lazyFromBytes: number | null;
+  /** Where other nodes read replicas of this one block by block. */
+  readonly readPorts: { readonly first: number; readonly last: number };
   /** Short names of images; the first that fits counts. */
   readonly shortcuts: readonly Shortcut[];
   /** On top of the image driver's own policy: CIDR blocks or addresses. */
@@ -218,6 +222,8 @@ function readImage(read: Read): ImageConfig {
     keepFreeBytes: read('image-keep-free', value.size),
     copies: read('image-copies', value.whole(1, 16)),
     copyAfterMs: read('image-copy-after', value.whole(0, 86_400)) * 1000,
+    lazyFromBytes: read('image-lazy-from', value.orNever(value.size)),
+    readPorts: read('image-read-ports', value.portRange),
     shortcuts: read('image-shortcuts', value.listOf(value.shortcut)),
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),

@@ -31,7 +31,8 @@ import {
   withSetback,
 } from '../kernel/setback.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
-import { replicasByNode, withDepartures, withTranscodes } from './migrate.ts';
+import { sourcesFor } from './copies.ts';
+import { replicasByNode, withDepartures, withLazyUsers, withTranscodes } from './migrate.ts';
 import {
   copied,
   copyFailed,
@@ -47,7 +48,7 @@ import {
   replicaTimer,
 } from './replicas.ts';
 import { BlobState, decodeBlobMessage, type BlobMessage } from './state.ts';
-import { toBeTold } from './told.ts';
+import { toBeTold, withPatience } from './told.ts';
 import { transcodeChanged, transcodeFailed, wantedAsDisk, withTranscode } from './transcode.ts';
 
 export type BlobEffect =
@@ -77,6 +78,7 @@ export const initial: BlobState = {
   users: [],
   needs: {},
   diskUsers: [],
+  lazyFrom: {},
   transcode: null,
   departures: 0,
   progress: { step: '', percent: null },
@@ -123,6 +125,8 @@ function taken(
       return copyRemoved(state, message);
     case 'describe':
       return next(state, [], state.content);
+    case 'holders':
+      return holders(state, message.node, turn);
     case 'unuse':
       return unuse(state, [message.user], turn);
     case 'users-gone':
@@ -200,11 +204,20 @@ function use(state: BlobState, user: string, turn: Turn): Step<BlobState> {
   return next({ ...state, users: [...state.users, user], setback: null }, [], state.phase);
 }
 
-function need(state: BlobState, { user, node, forDisk }: Of<'need'>, turn: Turn): Step<BlobState> {
+function need(state: BlobState, message: Of<'need'>, turn: Turn): Step<BlobState> {
+  const { user, node, forDisk, lazyFromBytes } = message;
   const used = use(state, user, turn);
   if (used.refusal !== null || used.state === null) return used;
   const wanted = forDisk === true ? wantedAsDisk(used.state, user) : used.state;
-  return next(neededOn(wanted, user, node));
+  return next(neededOn(withPatience(wanted, user, lazyFromBytes), user, node));
+}
+
+function holders(state: BlobState, node: string, turn: Turn): Step<BlobState> {
+  const { content, replicas } = state;
+  if (state.phase !== 'created' || content === null) {
+    return refuse(state, 'image/missing', `blob ${turn.id} has no replica yet, or none any more`);
+  }
+  return next(state, [], { content, nodes: sourcesFor(node, turn.id, replicas) });
 }
 
 function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<BlobState> {
@@ -214,9 +227,12 @@ function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<Blob
     Object.entries(state.needs).filter(([user]) => !gone.includes(user)),
   );
   const diskUsers = state.diskUsers.filter((user) => !gone.includes(user));
+  const lazyFrom = Object.fromEntries(
+    Object.entries(state.lazyFrom).filter(([user]) => !gone.includes(user)),
+  );
   const departures = state.departures + 1;
   const replicas = notInUse(state.replicas);
-  const left = { ...state, users, needs, diskUsers, departures, replicas };
+  const left = { ...state, users, needs, diskUsers, lazyFrom, departures, replicas };
   if (left.users.length > 0 || state.phase === 'delete-wait' || state.phase === 'deleted') {
     return next(left);
   }
@@ -335,7 +351,10 @@ function transcodeEffect({ transcode }: BlobState): Wanted<BlobEffect>[] {
 
 /** A new one to be told is told at once; the ones told before hear it again, harmlessly. */
 function tellEffect(state: BlobState): Wanted<BlobEffect>[] {
-  const told = toBeTold(state).map(({ user, failed }) => (failed ? `${user} failed` : user));
+  const told = toBeTold(state).map(({ user, failed, isOnItsWay }) => {
+    if (failed !== null) return `${user} failed`;
+    return isOnItsWay === true ? `${user} early` : user;
+  });
   return told.length > 0 ? [{ name: 'tell-users', key: `${state.departures} ${told.join()}` }] : [];
 }
 
@@ -395,9 +414,9 @@ export const blob = withMetadata(
     onCrash: restartThenPark,
     parked,
     snapshot: {
-      schema: 4,
+      schema: 5,
       decode: decoder('blob', BlobState, 'actor/bad-snapshot'),
-      migrations: { 1: replicasByNode, 2: withDepartures, 3: withTranscodes },
+      migrations: { 1: replicasByNode, 2: withDepartures, 3: withTranscodes, 4: withLazyUsers },
     },
   }),
 );

@@ -7,6 +7,7 @@ import { agentOperationRef } from '../agent-operation/state.ts';
 import { artifactRef } from '../artifact/state.ts';
 import { instanceRef } from '../instance/state.ts';
 import { want } from '../node/executor-message.ts';
+import { machineRef } from '../node/machine-message.ts';
 import type { BlobEffect } from './blob.ts';
 import { sourcesFor, type NodeView } from './copies.ts';
 import { nodeOfKey } from './replicas.ts';
@@ -60,6 +61,8 @@ export function blobPerformers(options: {
     'make-transcode': makeTranscode,
     'tell-users': async (state, context) => {
       const told = toBeTold(state).map(async (one) => {
+        // It is told once the replica is there, as if it had never been willing to begin without.
+        if (one.isOnItsWay === true && !(await canReadThrough(one.user, state, context))) return [];
         return (await isUsedBy(one, state, context)) ? [] : [one.user];
       });
       const users = (await Promise.all(told)).flat();
@@ -159,9 +162,27 @@ async function removeCopy(state: BlobState, context: Context): Promise<BlobMessa
   }
 }
 
+/** Whether the user's node reads the blob from another one now: a firewall or a missing program may be in the way. */
+async function canReadThrough(
+  user: string,
+  { needs }: BlobState,
+  context: Context,
+): Promise<boolean> {
+  const blobId = context.self.id;
+  try {
+    const reply = await context.ask(machineRef(needs[user] ?? ''), {
+      kind: 'read-through',
+      blobId,
+    });
+    return reply === true;
+  } catch {
+    return false;
+  }
+}
+
 /** Tells a user; false when it does not know the blob, or does not exist. */
 async function isUsedBy(
-  { user, failed, diskBlobId }: Told,
+  { user, failed, diskBlobId, isOnItsWay }: Told,
   state: BlobState,
   context: Context,
 ): Promise<boolean> {
@@ -174,6 +195,7 @@ async function isUsedBy(
     virtualSizeBytes: state.content?.virtualSizeBytes ?? 0,
     ...(state.content === null ? {} : { sha512: state.content.sha512 }),
     ...(diskBlobId === undefined ? {} : { diskBlobId }),
+    ...(isOnItsWay === true ? { isOnItsWay } : {}),
   } as const;
   if (address?.kind === 'artifact')
     return (await unlessGone(context.ask(artifactRef(address.id), message))) === true;

@@ -22,6 +22,11 @@ export function withTranscodes(old: unknown): unknown {
   return { ...(old as object), diskUsers: [], transcode: null };
 }
 
+/** Everybody waited for the whole replica. */
+export function withLazyUsers(old: unknown): unknown {
+  return { ...(old as object), lazyFrom: {} };
+}
+
 /** Nobody counted who had gone. */
 export function withDepartures(old: unknown): unknown {
   return { ...(old as object), departures: 0 };

@@ -101,6 +101,16 @@ export const SETTINGS = {
     initial: '300',
     help: 'how long a node may be away until its replicas are made elsewhere',
   },
+  'image-lazy-from': {
+    value: 'SIZE',
+    initial: '1G',
+    help: 'images of this size or more need not be copied before a guest starts; "never": all must',
+  },
+  'image-read-ports': {
+    value: 'PORTS',
+    initial: '13020-13083',
+    help: 'where other machines read images that they have no copy of yet',
+  },
   'image-shortcuts': {
     value: 'TABLE',
     initial: [

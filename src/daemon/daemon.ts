@@ -58,6 +58,7 @@ import { registerKinds, STORED_FORMAT } from './kinds.ts';
 import { measuredStore } from './measured-store.ts';
 import { Metrics, monitoringOf, type Measured } from './metrics.ts';
 import { machineFacts, type MachineFacts } from './machine-facts.ts';
+import { readReplicas } from './replica-reads.ts';
 import { reportResources } from './resource-reports.ts';
 import { machineService } from './machine-service.ts';
 import { openAmong } from './mesh.ts';
@@ -208,6 +209,8 @@ async function startActors(
     () => executors.stop(),
     () => runtime.stop(),
   );
+  const reads = readReplicas({ ...options, images: host.images, router, clock: systemClock });
+  undo.push(() => reads.stop());
   // Before the first object is made, so that nothing is missing.
   await past.start(router);
   const resumed = await joinOrGiveUp(cluster, runtime, giveUp);

@@ -15,6 +15,8 @@ import { decodeMachineMessage, type MachineMessage } from '../../actors/node/mac
 import type { Resources } from './resources.ts';
 import type { HeldReplica } from '../drivers/image/held-replica.ts';
 import type { KnownSource } from '../drivers/image/source-check.ts';
+import type { Exports } from '../drivers/image/nbd/exports.ts';
+import type { Reads } from '../drivers/image/nbd/reads.ts';
 import type { Spool } from '../drivers/image/spool.ts';
 import type { Dataplane } from '../../actors/network/ports.ts';
 import type { Consoles } from '../api/services.ts';
@@ -54,6 +56,8 @@ export interface MachineFiles {
   readonly spool: Pick<Spool, 'write' | 'resize' | 'size' | 'remove'>;
   open(blobId: string): Promise<Pick<HeldReplica, 'sizeBytes' | 'read' | 'close'>>;
   checkSource(known: KnownSource): Promise<SourceVerdict>;
+  readonly exports: Pick<Exports, 'serve'>;
+  readonly reads: Pick<Reads, 'ensure'>;
 }
 
 /** At once; each is a process for some 10 s. */
@@ -110,6 +114,11 @@ export function machineService(options: MachineServiceOptions): Service {
       case 'read-replica':
         // Bytes are plain data to the mesh, though not to JSON.
         return (await readReplica(files, message)) as unknown as Json;
+      case 'serve-replica':
+        return plain(await files.exports.serve(message.blobId, trace));
+      case 'read-through':
+        await files.reads.ensure(message.blobId, trace);
+        return true;
       case 'check-source':
         return plain(await files.checkSource(message));
       case 'ping':

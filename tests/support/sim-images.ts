@@ -49,6 +49,13 @@ export class SimImages {
   /** The disks of other machines that can be reached, by node. */
   peers = new Map<string, SimImages>();
 
+  /** As a disk reads it: of this machine, else of another one. */
+  readable(blobId: string): ReplicaReport | undefined {
+    const own = this.replicas.get(blobId);
+    const others = [...this.peers.values()].flatMap((peer) => peer.replicas.get(blobId) ?? []);
+    return own ?? others[0];
+  }
+
   list(): string[] {
     return [
       ...[...this.replicas.keys()].map((id) => `replica ${id}`),
@@ -126,7 +133,7 @@ export class SimImageDriver implements BlobStore, DiskStore {
       this.#fence(by);
       const name = `${instanceId}/${device}`;
       return await this.#act('ensureDisk', instanceId, by, () => {
-        const base = baseBlobId === null ? undefined : images.replicas.get(baseBlobId);
+        const base = baseBlobId === null ? undefined : images.readable(baseBlobId);
         if (baseBlobId !== null && base === undefined)
           throw new TroupeError('image/missing', `there is no replica of blob ${baseBlobId} here`);
         if (base?.format === 'iso') return diskReport(`/blobs/${baseBlobId}.iso`, base);

@@ -291,7 +291,10 @@ export class SimDaemon {
     const executor = this.#site.bug?.service?.(handle) ?? handle;
     const archive: Service = (...ask) =>
       this.isDead ? new Promise<never>(() => {}) : this.#past.service(...ask);
-    return localRouter(this.runtime, { [EXECUTOR]: executor, [ARCHIVE]: archive });
+    const { images } = this.#host.machine;
+    const machine: Service = (_to, body) =>
+      Promise.resolve(images.readable((body as Message & { blobId: string }).blobId) !== undefined);
+    return localRouter(this.runtime, { [EXECUTOR]: executor, [ARCHIVE]: archive, machine });
   }
 
   #clusterRouter(local: Router): { peer: Peer; router: Router } {
@@ -380,6 +383,8 @@ export class SimDaemon {
       ...IMAGE,
       copies: COPIES,
       copyAfterMs: PATIENCE_MS,
+      lazyFromBytes: 0,
+      readPorts: { first: 1, last: 1 },
       shortcuts: [],
       fetchAllow: [],
       fetchRefuse: [],

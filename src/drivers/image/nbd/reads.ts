@@ -62,6 +62,8 @@ interface Reader {
 export class Reads {
   readonly #options: ReadsOptions;
   readonly #turns = new Turns();
+  /** Those that could not be kept up when they were last looked at. */
+  readonly #troubled = new Set<string>();
   #holders: { readonly holders: Holders; readonly tlsDir: string } | undefined;
 
   constructor(options: ReadsOptions) {
@@ -112,9 +114,12 @@ export class Reads {
         try {
           if (this.#isNeeded(blobId)) await this.#keepUp(blobId, trace);
           else await this.#end(blobId);
+          this.#troubled.delete(blobId);
         } catch (error) {
           const { log } = this.#options;
-          log('warn', 'a base cannot be read now', { trace, kind: 'blob', id: blobId, error });
+          if (!this.#troubled.has(blobId))
+            log('warn', 'a base cannot be read now', { trace, kind: 'blob', id: blobId, error });
+          this.#troubled.add(blobId);
         }
       });
     }
