@@ -17,7 +17,7 @@ import { node } from '../../../actors/node/node.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../../transport/store/codec.ts';
 
 const test = suite('snapshots');
-const NO_TRANSCODE = { diskUsers: [], transcode: null };
+const NO_TRANSCODE = { diskUsers: [], lazyFrom: {}, transcode: null };
 
 function without<T extends object, K extends keyof T>(value: T, name: K): Omit<T, K> {
   const { [name]: _, ...rest } = value;
