@@ -112,19 +112,32 @@ export function machineService(options: MachineServiceOptions): Service {
         await files.spool.remove(message.id);
         return null;
       case 'read-replica':
-        // Bytes are plain data to the mesh, though not to JSON.
-        return (await readReplica(files, message)) as unknown as Json;
       case 'serve-replica':
-        return plain(await files.exports.serve(message.blobId, trace));
       case 'read-through':
-        await files.reads.ensure(message.blobId, trace);
-        return true;
+        return await ofReplicas(files, message, trace);
       case 'check-source':
         return plain(await files.checkSource(message));
       case 'ping':
         return plain(await ping(message.networkId, message.address, trace));
     }
   };
+}
+
+async function ofReplicas(
+  files: MachineFiles,
+  message: Extract<MachineMessage, { kind: 'read-replica' | 'serve-replica' | 'read-through' }>,
+  trace: string,
+): Promise<Json> {
+  switch (message.kind) {
+    case 'read-replica':
+      // Bytes are plain data to the mesh, though not to JSON.
+      return (await readReplica(files, message)) as unknown as Json;
+    case 'serve-replica':
+      return plain(await files.exports.serve(message.blobId, trace));
+    case 'read-through':
+      await files.reads.ensure(message.blobId, trace);
+      return true;
+  }
 }
 
 type GuestMessage = Extract<
