@@ -178,7 +178,10 @@ async function startActors(
   const { store, keys, read, host, metrics } = parts;
   const self = describeSelf(options, host);
   const own = { ...options, node: config.node, ledger: host.ledger };
-  const giveUp = () => giveUpMachine({ ...own, executors });
+  const giveUp = async () => {
+    await giveUpMachine({ ...own, executors });
+    await host.images.endReads();
+  };
   const cluster: Cluster = makeCluster(options, parts, self.member, {
     onJoined: () => introduce(options, { router, read }, self),
     onRemoved: (error) => void giveUp().then(() => options.onFatal(error)),

@@ -1,20 +1,20 @@
 // Disks that start before the replica of their base is here: real qemu-storage-daemons, real TLS with the certificates of
 // nodes, QEMU's own tools in the place of guests.
 import { rejects } from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
-import { certifyNode, makeAuthority } from '../../../src/cluster/authority.ts';
 import type { ImageDriverOptions } from '../../../src/drivers/image/driver.ts';
 import type { Certified } from '../../../src/drivers/image/nbd/credentials.ts';
 import type { Holders } from '../../../src/drivers/image/nbd/reads.ts';
 import { StorageDaemons } from '../../../src/drivers/image/nbd/storage-daemons.ts';
 import { exec } from '../../../src/drivers/exec.ts';
 import { until } from '../../support/kernel.ts';
+import { nodeAuthority } from '../../support/node-certificates.ts';
 import { makeRig, scratch, tool, wantedBy, type Rig } from './rig.ts';
 import { makeSamples, MIB, sameDisk } from './samples.ts';
 
@@ -23,21 +23,7 @@ const dir = scratch();
 const samples = makeSamples(dir);
 const image = samples.convert('base.qcow2', 'qcow2');
 const TRACE = 'trace-1';
-const signer = { key: join(dir, 'ca-key.pem'), certificate: join(dir, 'ca.pem') };
-await makeAuthority(signer, 'nodes', TRACE);
-
-async function certified(name: string, by = signer): Promise<Certified> {
-  const keyFile = join(dir, `${name}.key`);
-  const kind = ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'];
-  execFileSync('openssl', ['genpkey', ...kind, '-out', keyFile], { stdio: 'ignore' });
-  const publicKey = tool('openssl', 'pkey', '-in', keyFile, '-pubout');
-  const certificate = await certifyNode(by, { publicKey, name }, '127.0.0.1', TRACE);
-  return {
-    ca: readFileSync(by.certificate, 'utf8'),
-    certificate,
-    key: readFileSync(keyFile, 'utf8'),
-  };
-}
+const certified = await nodeAuthority(dir);
 
 interface Node {
   rig: Rig;
@@ -362,11 +348,10 @@ test('nobody can serve it: the reason of each is said, and nothing runs', () =>
 
 test('who is not of the cluster reads nothing, and serves nothing', () =>
   inLab(async (lab) => {
-    const other = { key: join(dir, 'other-key.pem'), certificate: join(dir, 'other.pem') };
-    await makeAuthority(other, 'others', TRACE);
+    const other = await nodeAuthority(dir, 'others');
     await lab.holder('a');
     const b = await lab.node('b');
-    await lab.connect(b, await certified('b', other));
+    await lab.connect(b, await other('b'));
     await rejects(disk(b), { code: 'image/unreachable', message: /certificate/i });
     assert.equal(b.daemons.running(), []);
   }));
