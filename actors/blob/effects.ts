@@ -162,6 +162,9 @@ async function removeCopy(state: BlobState, context: Context): Promise<BlobMessa
   }
 }
 
+/** It begins to read over a line that the copy fills. */
+const READ_THROUGH_MS = 20_000;
+
 /** Whether the user's node reads the blob from another one now: a firewall or a missing program may be in the way. */
 async function canReadThrough(
   user: string,
@@ -170,10 +173,8 @@ async function canReadThrough(
 ): Promise<boolean> {
   const blobId = context.self.id;
   try {
-    const reply = await context.ask(machineRef(needs[user] ?? ''), {
-      kind: 'read-through',
-      blobId,
-    });
+    const machine = machineRef(needs[user] ?? '');
+    const reply = await context.ask(machine, { kind: 'read-through', blobId }, READ_THROUGH_MS);
     return reply === true;
   } catch {
     return false;

@@ -57,7 +57,7 @@ export interface MachineFiles {
   open(blobId: string): Promise<Pick<HeldReplica, 'sizeBytes' | 'read' | 'close'>>;
   checkSource(known: KnownSource): Promise<SourceVerdict>;
   readonly exports: Pick<Exports, 'serve'>;
-  readonly reads: Pick<Reads, 'ensure'>;
+  readonly reads: Pick<Reads, 'announce'>;
 }
 
 /** At once; each is a process for some 10 s. */
@@ -135,7 +135,7 @@ async function ofReplicas(
     case 'serve-replica':
       return plain(await files.exports.serve(message.blobId, trace));
     case 'read-through':
-      await files.reads.ensure(message.blobId, trace);
+      await files.reads.announce(message.blobId, trace);
       return true;
   }
 }

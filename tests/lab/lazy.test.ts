@@ -1,6 +1,15 @@
 // A lab of three nodes: a guest starts on the one that has no copy of its image, over a slow line, and reads on from
 // another node when the first is lost; its daemon is killed meanwhile.
-import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -18,6 +27,7 @@ import { untilView } from '../support/daemon.ts';
 import { waitUntil } from '../support/wait.ts';
 
 const test = suite('a guest that starts before its image is here');
+const MORE_MIB = 400;
 const NAMES = ['n1', 'n2', 'n3'];
 const world = await clusterLab(NAMES, { 'image-lazy-from': '1K' });
 const n1 = world.client('n1');
@@ -34,6 +44,21 @@ async function storageDaemons({ machine }: LabNode): Promise<string[]> {
 async function slowDown(name: string, rate: string): Promise<void> {
   const limit = ['tbf', 'rate', rate, 'burst', '256kb', 'latency', '400ms'];
   await runIn(world.lab.switch, ['tc', 'qdisc', 'add', 'dev', name, 'root', ...limit]);
+}
+
+/** By so much that no guest reads and no compression takes away: its copy takes a minute over the slow line. */
+function enlarge(path: string): void {
+  const filling = `${path}.filling`;
+  writeFileSync(filling, randomBytes(MORE_MIB * 2 ** 20));
+  const info = JSON.parse(tool('info', '--output=json', path)) as { 'virtual-size': number };
+  tool('resize', '-q', '-f', 'qcow2', path, `+${MORE_MIB}M`);
+  const write = `write -q -s ${filling} ${info['virtual-size']} ${MORE_MIB}M`;
+  execFileSync('qemu-io', ['-f', 'qcow2', '-c', write, path]);
+  rmSync(filling);
+}
+
+function tool(...words: string[]): string {
+  return execFileSync('qemu-img', words, { encoding: 'utf8' });
 }
 
 async function blobOf(url: string): Promise<string> {
@@ -54,6 +79,7 @@ test('the guest runs long before its copy is here, and never learns who served i
   const built = readdirSync(guestDir).find((name) => name.endsWith('.qcow2')) ?? '';
   const path = join(world.lab.directory, 'other.qcow2');
   copyFileSync(join(guestDir, built), path);
+  enlarge(path);
   const blobId = await blobOf(`file://${path}`);
   let locations: string[] = [];
   const hasTwo = async () => {
@@ -63,7 +89,7 @@ test('the guest runs long before its copy is here, and never learns who served i
   await waitUntil('there are two copies', hasTwo, 60_000);
   const name = NAMES.find((one) => !locations.includes(one)) ?? '';
   const node = world.node(name);
-  await slowDown(name, '4mbit');
+  await slowDown(name, '40mbit');
 
   const wish = {
     name: 'lazy',

@@ -176,7 +176,9 @@ export class MemoryFiles {
 
   /** One machine alone: nobody reads from another. */
   readonly exports = { serve: () => Promise.reject(new TroupeError('image/unreachable', 'alone')) };
-  readonly reads = { ensure: () => Promise.reject(new TroupeError('image/unreachable', 'alone')) };
+  readonly reads = {
+    announce: () => Promise.reject(new TroupeError('image/unreachable', 'alone')),
+  };
 
   async checkSource({ url }: { readonly url: string }): Promise<SourceVerdict> {
     this.checked.push(url);

@@ -100,7 +100,7 @@ export class ImageDriver implements BlobStore, DiskStore {
     const daemons = new StorageDaemons(exec, this.#nbdDir);
     const report = (blobId: string) => this.#replicas.report(blobId);
     this.exports = new Exports({ ...tools, daemons, clock, report });
-    this.reads = new Reads({ ...tools, daemons, log, report });
+    this.reads = new Reads({ ...tools, daemons, log, clock, report });
     this.#disks = new Disks({ ...tools, replicas: this.#replicas, reads: this.reads });
     this.spool = new Spool(this.layout, limits.minFreeBytes);
     this.copier = new DiskCopier(tools);

@@ -311,6 +311,26 @@ test('the instance is deleted in the middle: no process, no socket, no entry is 
     assert.equal(readdirSync(join(b.rig.dir, 'nbd')), ['tls']);
   }));
 
+test('what is read ahead of a disk is kept until that comes, and not for ever', () =>
+  inLab(async (lab) => {
+    let nowMs = 0;
+    const clock = { nowMs: () => nowMs } as NonNullable<ImageDriverOptions['clock']>;
+    await lab.holder('a');
+    const b = await lab.node('b', { clock });
+    await b.rig.driver.reads.announce('base', TRACE);
+    nowMs += 59_000;
+    await b.rig.driver.tendReads(TRACE);
+    const before = b.daemons.running();
+    assert.is(before.length, 2);
+    await disk(b);
+    nowMs += 2_000;
+    await b.rig.driver.tendReads(TRACE);
+    assert.equal(b.daemons.running(), before, 'a disk needs it');
+    await b.rig.driver.removeDisks('guest', wantedBy('instance/guest', { generation: 2 }));
+    await b.rig.driver.tendReads(TRACE);
+    assert.equal(b.daemons.running(), []);
+  }));
+
 test('the machine reboots in the middle: the next start reads through again, or takes the copy', () =>
   inLab(async (lab) => {
     await lab.holder('a');

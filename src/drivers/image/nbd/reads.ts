@@ -15,6 +15,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ReplicaReport } from '../../../../actors/blob/ports.ts';
 import { TroupeError, reasonOf } from '../../../../actors/kernel/errors.ts';
+import type { Clock } from '../../../../actors/kernel/clock.ts';
 import type { Log } from '../../../../actors/kernel/ports.ts';
 import type { Ledger, LedgerEntry } from '../../ledger.ts';
 import type { Layout } from '../layout.ts';
@@ -36,6 +37,7 @@ export interface ReadsOptions {
   readonly ledger: Ledger;
   readonly layout: Layout;
   readonly log: Log;
+  readonly clock: Pick<Clock, 'nowMs'>;
   readonly report: (blobId: string) => Promise<ReplicaReport | null>;
 }
 
@@ -48,6 +50,7 @@ export interface LazyBase {
 /** In the detail of a disk's entry: its header names the socket of a reader. */
 export const LAZILY = { reads: 'lazily' } as const;
 const READER = 'reader';
+const PROMISED_MS = 60_000;
 const OWN = 'own replica';
 /** What is tended; `number` is of the back. */
 interface Reader {
@@ -62,6 +65,8 @@ interface Reader {
 export class Reads {
   readonly #options: ReadsOptions;
   readonly #turns = new Turns();
+  /** Until when those are kept that a disk is about to need, ms since the epoch. */
+  readonly #promised = new Map<string, number>();
   /** Those that could not be kept up when they were last looked at. */
   readonly #troubled = new Set<string>();
   #holders: { readonly holders: Holders; readonly tlsDir: string } | undefined;
@@ -105,6 +110,12 @@ export class Reads {
       await this.#keepUp(blobId, trace);
       return { uri: this.uriOf(blobId), virtualSizeBytes: content.virtualSizeBytes };
     });
+  }
+
+  /** The same ahead of a disk that is to come: kept for a minute without one. */
+  announce(blobId: string, trace: string): Promise<LazyBase> {
+    this.#promised.set(blobId, this.#options.clock.nowMs() + PROMISED_MS);
+    return this.ensure(blobId, trace);
   }
 
   /** Moves readers to where they ought to read now, and ends those that no disk needs. */
@@ -219,7 +230,10 @@ export class Reads {
   }
 
   #isNeeded(blobId: string): boolean {
-    return this.#options.ledger
+    const { ledger, clock } = this.#options;
+    if ((this.#promised.get(blobId) ?? 0) > clock.nowMs()) return true;
+    this.#promised.delete(blobId);
+    return ledger
       .list({ resource: DISK })
       .some(({ detail }) => detail['base'] === blobId && detail['reads'] === LAZILY.reads);
   }
