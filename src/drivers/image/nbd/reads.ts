@@ -216,7 +216,7 @@ export class Reads {
     const others = daemons.running().filter((name) => name.startsWith(`${tag}.back.`));
     for (const name of others) if (name !== backName(next)) await daemons.end(name);
     const fields = { trace, kind: 'blob', id: next.blobId, from: next.from };
-    log('info', 'a base is read before its copy is here', fields);
+    log('info', 'the base of disks that read through is read from elsewhere now', fields);
   }
 
   async #end(blobId: string): Promise<void> {
