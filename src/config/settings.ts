@@ -104,12 +104,12 @@ export const SETTINGS = {
   'image-lazy-from': {
     value: 'SIZE',
     initial: '1G',
-    help: 'images of this size or more need not be copied before a guest starts; "never": all must',
+    help: 'larger images need not be copied before a guest starts, or "never"',
   },
   'image-read-ports': {
     value: 'PORTS',
     initial: '13020-13083',
-    help: 'where other machines read images that they have no copy of yet',
+    help: 'where others read images before they have a copy',
   },
   'image-shortcuts': {
     value: 'TABLE',
