@@ -103,6 +103,10 @@ export interface ImageConfig {
   readonly checkRate: number;
   /** Bytes a second that copies which nobody waits for take in, and give out; 0: no limit. */
   readonly copyRate: number;
+  /** Disks on images of so many bytes or more start while their copy is still being made; null: none does. */
+  readonly lazyFromBytes: number | null;
+  /** Where other nodes read replicas of this one block by block. */
+  readonly readPorts: { readonly first: number; readonly last: number };
   /** Short names of images; the first that fits counts. */
   readonly shortcuts: readonly Shortcut[];
   /** On top of the image driver's own policy: CIDR blocks or addresses. */
@@ -241,6 +245,8 @@ function readImage(read: Read): ImageConfig {
     checkEveryMs: read('image-check-every', value.whole(60, 31_536_000)) * 1000,
     checkRate: read('image-check-rate', value.size),
     copyRate: read('image-copy-rate', value.optional(value.size)) ?? 0,
+    lazyFromBytes: read('image-lazy-from', value.orNever(value.size)),
+    readPorts: read('image-read-ports', value.portRange),
     shortcuts: read('image-shortcuts', value.listOf(value.shortcut)),
     fetchAllow: read('fetch-allow', value.listOf(value.addressBlock)),
     fetchRefuse: read('fetch-refuse', value.listOf(value.addressBlock)),

@@ -44,10 +44,12 @@ import { copyDamaged, copyGood } from './damage.ts';
 import {
   replicasByNode,
   withDepartures,
+  withLazyUsers,
   withLastUse,
   withTimes,
   withTranscodes,
 } from './migrate.ts';
+import { sourcesFor } from './copies.ts';
 import {
   copied,
   copyFailed,
@@ -63,7 +65,7 @@ import {
   replicaTimer,
 } from './replicas.ts';
 import { BlobState, decodeBlobMessage, type BlobMessage } from './state.ts';
-import { toBeTold } from './told.ts';
+import { toBeTold, withPatience } from './told.ts';
 import { describeEffect, described } from './facts.ts';
 import { parentEffect, parentOf } from './parent.ts';
 import {
@@ -111,6 +113,7 @@ export const initial: BlobState = {
   users: [],
   needs: {},
   diskUsers: [],
+  lazyFrom: {},
   transcode: null,
   isParentHeld: false,
   fetchedAtMs: null,
@@ -172,6 +175,8 @@ function taken(
       return next(state, [], state.content);
     case 'described':
       return described(state, message.facts);
+    case 'holders':
+      return holders(state, message.node, turn);
     case 'unuse':
       return unuse(state, [message.user], turn);
     case 'users-gone':
@@ -261,11 +266,21 @@ function use(state: BlobState, user: string, turn: Turn): Step<BlobState> {
   return next({ ...state, users, usedAtMs: turn.now, setback: null }, [], state.phase);
 }
 
-function need(state: BlobState, { user, node, forDisk }: Of<'need'>, turn: Turn): Step<BlobState> {
+function need(state: BlobState, message: Of<'need'>, turn: Turn): Step<BlobState> {
+  const { user, node, forDisk, lazyFromBytes } = message;
   const used = use(state, user, turn);
   if (used.refusal !== null || used.state === null) return used;
   const wanted = forDisk === true ? wantedAsDisk(used.state, user) : used.state;
-  return next(neededOn(wanted, { user, node }, turn.now));
+  const patient = withPatience(wanted, user, lazyFromBytes);
+  return next(neededOn(patient, { user, node }, turn.now));
+}
+
+function holders(state: BlobState, node: string, turn: Turn): Step<BlobState> {
+  const { content, replicas } = state;
+  if (state.phase !== 'created' || content === null) {
+    return refuse(state, 'image/missing', `blob ${turn.id} has no replica yet, or none any more`);
+  }
+  return next(state, [], { content, nodes: sourcesFor(node, turn.id, replicas) });
 }
 
 function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<BlobState> {
@@ -275,11 +290,14 @@ function unuse(state: BlobState, gone: readonly string[], turn: Turn): Step<Blob
     Object.entries(state.needs).filter(([user]) => !gone.includes(user)),
   );
   const diskUsers = state.diskUsers.filter((user) => !gone.includes(user));
+  const lazyFrom = Object.fromEntries(
+    Object.entries(state.lazyFrom).filter(([user]) => !gone.includes(user)),
+  );
   const departures = state.departures + 1;
   const left = gone.flatMap((user) => state.needs[user] ?? []);
   const replicas = notInUse(state.replicas, new Set(left), turn.now);
   const usedAtMs = turn.now;
-  const unused = { ...state, users, usedAtMs, needs, diskUsers, departures, replicas };
+  const unused = { ...state, users, usedAtMs, needs, diskUsers, lazyFrom, departures, replicas };
   if (unused.users.length > 0 || state.phase === 'delete-wait' || state.phase === 'deleted') {
     return next(unused);
   }
@@ -407,7 +425,10 @@ function keepingEffects(state: BlobState): Wanted<BlobEffect>[] {
 
 /** A new one to be told is told at once; the ones told before hear it again, harmlessly. */
 function tellEffect(state: BlobState): Wanted<BlobEffect>[] {
-  const told = toBeTold(state).map(({ user, failed }) => (failed ? `${user} failed` : user));
+  const told = toBeTold(state).map(({ user, failed, isOnItsWay }) => {
+    if (failed !== null) return `${user} failed`;
+    return isOnItsWay === true ? `${user} early` : user;
+  });
   return told.length > 0 ? [{ name: 'tell-users', key: `${state.departures} ${told.join()}` }] : [];
 }
 
@@ -481,7 +502,7 @@ export const blob = withMetadata(
         1: replicasByNode,
         2: withDepartures,
         3: withTranscodes,
-        4: (state) => withTimes(withLastUse(state)),
+        4: (state) => withTimes(withLastUse(withLazyUsers(state))),
       },
     },
   }),

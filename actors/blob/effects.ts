@@ -7,6 +7,7 @@ import { agentOperationRef } from '../agent-operation/state.ts';
 import { artifactRef } from '../artifact/state.ts';
 import { instanceRef } from '../instance/state.ts';
 import { want } from '../node/executor-message.ts';
+import { machineRef } from '../node/machine-message.ts';
 import type { BlobEffect } from './blob.ts';
 import { sourcesFor, type NodeView } from './copies.ts';
 import { parentOf } from './parent.ts';
@@ -71,6 +72,8 @@ export function blobPerformers(options: {
     describe,
     'tell-users': async (state, context) => {
       const told = toBeTold(state).map(async (one) => {
+        // It is told once the replica is there, as if it had never been willing to begin without.
+        if (one.isOnItsWay === true && !(await canReadThrough(one.user, state, context))) return [];
         return (await isUsedBy(one, state, context)) ? [] : [one.user];
       });
       const users = (await Promise.all(told)).flat();
@@ -193,9 +196,28 @@ async function removeCopy(state: BlobState, context: Context): Promise<BlobMessa
   }
 }
 
+/** It begins to read over a line that the copy fills. */
+const READ_THROUGH_MS = 20_000;
+
+/** Whether the user's node reads the blob from another one now: a firewall or a missing program may be in the way. */
+async function canReadThrough(
+  user: string,
+  { needs }: BlobState,
+  context: Context,
+): Promise<boolean> {
+  const blobId = context.self.id;
+  try {
+    const machine = machineRef(needs[user] ?? '');
+    const reply = await context.ask(machine, { kind: 'read-through', blobId }, READ_THROUGH_MS);
+    return reply === true;
+  } catch {
+    return false;
+  }
+}
+
 /** Tells a user; false when it does not know the blob, or does not exist. */
 async function isUsedBy(
-  { user, failed, diskBlobId }: Told,
+  { user, failed, diskBlobId, isOnItsWay }: Told,
   state: BlobState,
   context: Context,
 ): Promise<boolean> {
@@ -210,6 +232,7 @@ async function isUsedBy(
     ...(state.content === null ? {} : { sha512: state.content.sha512 }),
     ...(parent === null ? {} : { dependsOn: parent }),
     ...(diskBlobId === undefined ? {} : { diskBlobId }),
+    ...(isOnItsWay === true ? { isOnItsWay } : {}),
   } as const;
   if (address?.kind === 'artifact')
     return (await unlessGone(context.ask(artifactRef(address.id), message))) === true;

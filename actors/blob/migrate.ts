@@ -50,6 +50,11 @@ export function withLastUse(old: unknown): unknown {
   return { ...state, replicas };
 }
 
+/** Everybody waited for the whole replica. */
+export function withLazyUsers(old: unknown): unknown {
+  return { ...(old as object), lazyFrom: {} };
+}
+
 /** Nobody counted who had gone. */
 export function withDepartures(old: unknown): unknown {
   return { ...(old as object), departures: 0 };

@@ -6,6 +6,7 @@ import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
 import {
   closed,
+  decoder,
   messageDecoder,
   nullable,
   oneOf,
@@ -129,6 +130,8 @@ export const BlobState = closed({
   needs: Type.Record(Type.String(), Type.String()),
   /** Those of them that base a disk on it. */
   diskUsers: Type.Array(Type.String()),
+  /** Those that need not wait for a replica of at least so many bytes (told.ts). */
+  lazyFrom: Type.Record(Type.String(), Type.Number()),
   /** What disks start from in its place (transcode.ts). */
   transcode: nullable(
     closed({
@@ -169,10 +172,16 @@ export const blobChanged = {
   dependsOn: Type.Optional(Type.String()),
   /** What a disk starts from, if that is another blob. */
   diskBlobId: Type.Optional(Type.String()),
+  /** Its replica on the user's node is being made: until it is there, it is read from other nodes. */
+  isOnItsWay: Type.Optional(Type.Boolean()),
 };
 
 /** How far a blob is that is being fetched or copied; those who use it take it. */
 export const blobProgressed = { blobId: Type.String(), progress: Progress };
+
+/** The reply to holders. */
+const Holding = closed({ content: Content, nodes: Type.Array(Type.String()) });
+export const decodeHolding = decoder('holders of a blob', Holding, 'actor/bad-message');
 
 const MESSAGES = {
   /** Fetch these bytes on this node, for this user. */
@@ -193,7 +202,11 @@ const MESSAGES = {
     node: Type.String(),
     /** To base a disk on it: tell me also which blob a disk has to start from. */
     forDisk: Type.Optional(Type.Boolean()),
+    /** If it has at least so many bytes, tell me as soon as that node can read it from others. Left out: I wait. */
+    lazyFromBytes: Type.Optional(Type.Integer({ minimum: 0 })),
   },
+  /** Replies what it is and which nodes hold it, the first to be asked first, as one that wants to read it there sees it. */
+  holders: { node: Type.String() },
   unuse: { user: Type.String() },
   /** Replies its content; null: not known (yet). */
   describe: {},

@@ -27,6 +27,8 @@ type Context = EffectContext<InstanceMessage>;
 /** What an instance's effects need to know of the cluster. */
 export interface InstancePorts {
   readonly candidates: Candidates;
+  /** Disks on images of at least so many bytes start before their copy is complete; null, or left out: none does. */
+  readonly lazyFromBytes?: number | null;
 }
 
 const decodeBoot = decoder('boot of a daemon', Type.String(), 'actor/bad-message');
@@ -43,7 +45,7 @@ export function instancePerformers(
     'create-interfaces': createInterfaces,
     place: (state, context) => place(ports.candidates, state, context),
     'start-preflight': () => Promise.resolve({ kind: 'preflight-started' }),
-    'request-images': requestImages,
+    'request-images': (state, context) => requestImages(ports, state, context),
     'place-interfaces': placeInterfaces,
     'sync-domain': syncDomain,
     'remove-domain': async (state, context) => {
@@ -97,29 +99,44 @@ async function startOperation(state: State, context: Context): Promise<InstanceM
   return { kind: 'operation-over', operationId, isGone: isWanted === undefined };
 }
 
-async function requestImages(state: State, context: Context): Promise<undefined> {
+async function requestImages(
+  { lazyFromBytes }: InstancePorts,
+  state: State,
+  context: Context,
+): Promise<undefined> {
   const waiter = `instance/${context.self.id}`;
   for (const disk of state.disks) {
     if (disk.isReady) continue;
     const blobId = baseOf(disk);
     if (blobId !== null) {
-      await context.ask(blobRef(blobId), needed(state, waiter, true));
+      await context.ask(
+        blobRef(blobId),
+        needed(state, waiter, { lazyFromBytes: lazyFromBytes ?? null }),
+      );
     } else if (disk.artifactId !== null) {
       await context.ask(artifactRef(disk.artifactId), { kind: 'await', waiter });
     }
   }
   for (const { blobId, isReady } of state.below) {
-    if (!isReady) await context.ask(blobRef(blobId), needed(state, waiter, false));
+    if (!isReady) await context.ask(blobRef(blobId), needed(state, waiter, null));
   }
   const template = templateOf(state);
   if (template !== null && !state.isTemplateReady) {
-    await context.ask(blobRef(template), needed(state, waiter, false));
+    await context.ask(blobRef(template), needed(state, waiter, null));
   }
 }
 
 /** On its own node, where its disks will be based on the replica. */
-function needed({ node }: State, user: string, forDisk: boolean): BlobMessage {
-  return node === null ? { kind: 'use', user } : { kind: 'need', user, node, forDisk };
+function needed(
+  { node }: State,
+  user: string,
+  disk: Pick<InstancePorts, 'lazyFromBytes'> | null,
+): BlobMessage {
+  if (node === null) return { kind: 'use', user };
+  const forDisk = disk !== null;
+  const { lazyFromBytes = null } = disk ?? {};
+  const patience = lazyFromBytes === null ? {} : { lazyFromBytes };
+  return { kind: 'need', user, node, forDisk, ...patience };
 }
 
 async function syncDomain(state: State, context: Context): Promise<InstanceMessage> {

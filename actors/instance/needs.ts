@@ -1,5 +1,5 @@
 // What an instance needs before it can be built, as others report it: interfaces, artifacts, blobs.
-import { next, type Step, type Turn } from '../kernel/kind.ts';
+import { next, type EventDraft, type Step, type Turn } from '../kernel/kind.ts';
 import { failure, type Failure } from '../kernel/object.ts';
 import { progressExtra } from '../blob/progress.ts';
 import { clean, isCleaning, mayHaveDomain } from './clean.ts';
@@ -112,7 +112,8 @@ function blobChanged(state: State, message: Of<'blob-changed'>, turn: Turn): Ste
   const disks = state.disks.map((disk) => startable(disk, message));
   const isTemplateReady = isTemplate || state.isTemplateReady;
   const known = { ...state, disks, isTemplateReady };
-  return { ...advance({ ...known, below: belowOf(known, message) }, turn), reply: true };
+  const step = advance({ ...known, below: belowOf(known, message) }, turn);
+  return { ...step, events: [...early(state, message), ...step.events], reply: true };
 }
 
 /** What is on the node, and what that is read through, which has to be there too. */
@@ -130,6 +131,14 @@ function blobProgressed(state: State, { progress }: Of<'blob-progressed'>): Step
   if (state.phase !== 'preflight') return next(state);
   const extra = progressExtra(progress);
   return next(state, [{ type: 'status', message: 'waiting for an image', extra }]);
+}
+
+/** Said once, of a disk that is read from other nodes until its image is here. */
+function early({ disks }: State, { blobId, isOnItsWay }: Of<'blob-changed'>): EventDraft[] {
+  const isNews = disks.some((disk) => disk.blobId === blobId && !disk.isReady);
+  if (isOnItsWay !== true || !isNews) return [];
+  const text = 'starting while an image is being copied; until then it is read from other nodes';
+  return [{ type: 'status', message: text, extra: { blob_uuid: blobId } }];
 }
 
 /** The disk as it is once the blob is on the node: if it starts from another one, that has to be there too. */

@@ -78,6 +78,10 @@ const MESSAGES = {
   },
   /** Replies what clients are told of its replica of a blob (Facts). Errors: `image/missing`, `image/unreachable` (come again). */
   'describe-replica': { blobId: Type.String() },
+  /** Has its replica of a blob served for the next minute, block by block; replies where. Error: `image/missing`. */
+  'serve-replica': { blobId: Type.String() },
+  /** Replies whether it reads the blob from another node now, so that a disk can start from it before its copy is here. */
+  'read-through': { blobId: Type.String() },
   /** Replies whether the URL still gives what it gave when it was fetched (actors/artifact/state.ts, SourceVerdict). */
   'check-source': {
     url: Type.String(),
@@ -101,6 +105,10 @@ export const BusyReply = closed({
   ),
 });
 export const decodeBusy = decoder('busy', BusyReply, 'actor/bad-message');
+
+/** The reply to serve-replica. */
+export const Served = closed({ host: Type.String(), port: Type.Integer() });
+export const decodeServed = decoder('served replica', Served, 'actor/bad-message');
 
 /** The kind in the address; what comes after it is the node. */
 export const MACHINE = 'machine';

@@ -1,7 +1,7 @@
 // Where a machine keeps what makes it part of a cluster: certificates below its data directory.
 //
-// F1  Keys never leave the directory (0700, files 0600). The authorities' keys are on the machine that made the
-//     cluster only; the others have certificates.
+// F1  Keys never leave the directory (0700, files 0600), but for this node's, which QEMU is given in the run directory
+//     alike. The authorities' keys are on the machine that made the cluster only; the others have certificates.
 import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

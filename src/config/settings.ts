@@ -138,6 +138,16 @@ export const SETTINGS = {
     initial: '',
     help: 'bytes a second for copies that nobody waits for',
   },
+  'image-lazy-from': {
+    value: 'SIZE',
+    initial: '1G',
+    help: 'larger images need not be copied before a guest starts, or "never"',
+  },
+  'image-read-ports': {
+    value: 'PORTS',
+    initial: '13020-13083',
+    help: 'where others read images before they have a copy',
+  },
   'image-shortcuts': {
     value: 'TABLE',
     initial: [

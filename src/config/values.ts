@@ -24,6 +24,18 @@ export function optional<T>(parser: Parser<T>): Parser<T | null> {
   return (text, directory) => (text === '' ? null : parser(text, directory));
 }
 
+/** The word `never` is null. */
+export function orNever<T>(parser: Parser<T>): Parser<T | null> {
+  return (text, directory) => (text === 'never' ? null : parser(text, directory));
+}
+
+/** The first and the last port, both included. */
+export const portRange: Parser<{ first: number; last: number }> = (text) => {
+  const [, first = 0, last = 0] = (/^([0-9]{1,5})-([0-9]{1,5})$/.exec(text) ?? []).map(Number);
+  if (first >= 1 && first <= last && last <= 65_535) return { first, last };
+  throw new Expected('a range of ports such as 13020-13083');
+};
+
 /** Separated by commas or spaces; empty text is an empty list. */
 export function listOf<T>(parser: Parser<T>): Parser<readonly T[]> {
   return (text, directory) =>

@@ -61,6 +61,7 @@ import { measuredStore } from './measured-store.ts';
 import { Metrics, monitoringOf, type Measured } from './metrics.ts';
 import { machineFacts, type MachineFacts } from './machine-facts.ts';
 import { clusterServices } from './cluster-services.ts';
+import { readReplicas } from './replica-reads.ts';
 import { reportResources } from './resource-reports.ts';
 import { machineService } from './machine-service/service.ts';
 import { openAmong } from './mesh.ts';
@@ -184,7 +185,10 @@ async function startActors(
   const { store, keys, read, host, metrics } = parts;
   const self = describeSelf(options, host);
   const own = { ...options, node: config.node, ledger: host.ledger };
-  const giveUp = () => giveUpMachine({ ...own, executors });
+  const giveUp = async () => {
+    await giveUpMachine({ ...own, executors });
+    await host.images.endReads();
+  };
   const cluster: Cluster = makeCluster(options, parts, self.member, {
     onJoined: () => introduce(options, { router, read }, self),
     onRemoved: (error) => void giveUp().then(() => options.onFatal(error)),
@@ -217,6 +221,8 @@ async function startActors(
     () => executors.stop(),
     () => runtime.stop(),
   );
+  const reads = readReplicas({ ...options, images: host.images, router, clock: systemClock });
+  undo.push(() => reads.stop());
   // Before the first object is made, so that nothing is missing.
   await past.start(router);
   const resumed = await joinOrGiveUp(cluster, runtime, giveUp);

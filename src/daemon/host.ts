@@ -30,7 +30,7 @@ export interface Host {
   audit(isWanted: (owner: string) => boolean | undefined, trace: string): Promise<readonly Drift[]>;
   /** Lets go of libvirt and of what images are being worked on; what exists on the machine stays. */
   release(): Promise<void>;
-  /** Removes taps and segments: for a daemon that ends together with its guests. */
+  /** Removes taps, segments and what disks read through: for a daemon that ends together with its guests. */
   removeNetworks(trace: string): Promise<void>;
   /** The last thing. */
   close(): void;
@@ -69,6 +69,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
     ],
     removeNetworks: async (stopTrace) => {
       await network.audit(() => false, stopTrace);
+      await images.endReads();
     },
     release: async () => {
       await hypervisor.close();
@@ -93,6 +94,7 @@ function imageDriver(config: Config, ledger: Ledger, log: Log): ImageDriver {
     log,
     dir: config.dataDir,
     uploadIdleMs,
+    runDir: config.runDir,
     limits: { minFreeBytes: keepFreeBytes, maxVirtualSizeBytes: maxDiskBytes },
     fetchPolicy: {
       refuse: [...DEFAULT_FETCH_POLICY.refuse, ...fetchRefuse],

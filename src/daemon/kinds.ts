@@ -84,6 +84,9 @@ export function registerKinds(
   runtime.register(upload, uploadPerformers());
   runtime.register(
     instance,
-    instancePerformers({ candidates: (instanceId) => candidates(read, instanceId, isMember) }),
+    instancePerformers({
+      candidates: (instanceId) => candidates(read, instanceId, isMember),
+      lazyFromBytes: image.lazyFromBytes,
+    }),
   );
 }

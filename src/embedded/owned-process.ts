@@ -15,7 +15,7 @@ export interface OwnedProcess extends ProcessIdentity {
 }
 
 const OUR_PROGRAMS =
-  /^(dnsmasq|etcd|libvirtd|perl|qemu-(system-\w+|img|nbd|io)|swtpm|genisoimage)$/;
+  /^(dnsmasq|etcd|libvirtd|perl|qemu-(system-\w+|img|nbd|io|storage-daemon)|swtpm|genisoimage)$/;
 
 export interface Whose {
   readonly dataDir: string;

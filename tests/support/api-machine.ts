@@ -193,6 +193,12 @@ export class MemoryFiles {
   verdict: SourceVerdict = { verdict: 'same' };
   readonly checked: string[] = [];
 
+  /** One machine alone: nobody reads from another. */
+  readonly exports = { serve: () => Promise.reject(new TroupeError('image/unreachable', 'alone')) };
+  readonly reads = {
+    announce: () => Promise.reject(new TroupeError('image/unreachable', 'alone')),
+  };
+
   async checkSource({ url }: { readonly url: string }): Promise<SourceVerdict> {
     this.checked.push(url);
     return this.verdict;

@@ -44,8 +44,11 @@ export interface ClusterLab {
   close(): Promise<void>;
 }
 
-/** A lab whose daemons take each other for lost soon; `names` are its nodes. */
-export async function clusterLab(names: readonly string[]): Promise<ClusterLab> {
+/** A lab whose daemons take each other for lost soon; `names` are its nodes, `more` settings of all. */
+export async function clusterLab(
+  names: readonly string[],
+  more: Readonly<Record<string, string | number>> = {},
+): Promise<ClusterLab> {
   sweep();
   const directory = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
   const subnet = `10.214.${process.pid % 250}`;
@@ -53,6 +56,7 @@ export async function clusterLab(names: readonly string[]): Promise<ClusterLab> 
     'lease-ttl': LEASE_MS / 1000,
     'missing-after': 8,
     'image-copy-after': 3,
+    ...more,
   };
   const lab = await makeLab({ directory, subnet, isAttached: true, settings, cacheDir: CACHE });
   const [first = ''] = names;

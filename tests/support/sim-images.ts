@@ -64,6 +64,13 @@ export class SimImages {
     this.nowMs = nowMs;
   }
 
+  /** As a disk reads it: of this machine, else of another one. */
+  readable(blobId: string): ReplicaReport | undefined {
+    const own = this.replicas.get(blobId);
+    const others = [...this.peers.values()].flatMap((peer) => peer.replicas.get(blobId) ?? []);
+    return own ?? others[0];
+  }
+
   list(): string[] {
     return [
       ...[...this.replicas.keys()].map((id) => `replica ${id}`),
@@ -172,7 +179,7 @@ export class SimImageDriver implements BlobStore, DiskStore {
       this.#fence(by);
       const name = `${instanceId}/${device}`;
       return await this.#act('ensureDisk', instanceId, by, () => {
-        const base = baseBlobId === null ? undefined : images.replicas.get(baseBlobId);
+        const base = baseBlobId === null ? undefined : images.readable(baseBlobId);
         if (baseBlobId !== null && base === undefined)
           throw new TroupeError('image/missing', `there is no replica of blob ${baseBlobId} here`);
         const hole = chainOf(images, baseBlobId).find((id) => !images.replicas.has(id));

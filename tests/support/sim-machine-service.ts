@@ -30,6 +30,7 @@ export async function answerAsMachine(
     'copy-disks': (message) => copying.run(message, PROGRESS_WAIT_MS, 'sim'),
     'end-copy-disks': ({ snapshotId, blobIds }) => copying.end(snapshotId, blobIds),
     'spool-remove': ({ id }) => void images.spooled.delete(id),
+    'read-through': ({ blobId }) => images.readable(blobId) !== undefined,
     'check-source': ({ url, etag }) => compare(images, url, etag),
   };
   const message = decodeMachineMessage(body);

@@ -3,6 +3,8 @@ import type { SourceVerdict } from '../../../actors/artifact/state.ts';
 import type { ReplicaFacts } from '../../../actors/blob/ports.ts';
 import type { HeldReplica } from '../../drivers/image/held-replica.ts';
 import type { KnownSource } from '../../drivers/image/source-check.ts';
+import type { Exports } from '../../drivers/image/nbd/exports.ts';
+import type { Reads } from '../../drivers/image/nbd/reads.ts';
 import type { Spool } from '../../drivers/image/spool.ts';
 import type { Handlers } from './handlers.ts';
 
@@ -11,6 +13,8 @@ export interface MachineFiles {
   open(blobId: string): Promise<Pick<HeldReplica, 'sizeBytes' | 'read' | 'close'>>;
   describe(blobId: string, trace: string): Promise<ReplicaFacts>;
   checkSource(known: KnownSource): Promise<SourceVerdict>;
+  readonly exports: Pick<Exports, 'serve'>;
+  readonly reads: Pick<Reads, 'announce'>;
   checkFile(path: string, etag: string | null): Promise<SourceVerdict>;
 }
 
@@ -23,6 +27,8 @@ export function fileHandlers(
   | 'spool-remove'
   | 'read-replica'
   | 'describe-replica'
+  | 'serve-replica'
+  | 'read-through'
   | 'check-source'
   | 'check-file'
 > {
@@ -34,6 +40,11 @@ export function fileHandlers(
     'spool-remove': ({ id }) => spool.remove(id),
     'read-replica': (message) => readReplica(files, message),
     'describe-replica': ({ blobId }, trace) => files.describe(blobId, trace),
+    'serve-replica': ({ blobId }, trace) => files.exports.serve(blobId, trace),
+    'read-through': async ({ blobId }, trace) => {
+      await files.reads.announce(blobId, trace);
+      return true;
+    },
     'check-source': (message) => files.checkSource(message),
     'check-file': ({ path, etag }) => files.checkFile(path, etag),
   };

@@ -3,10 +3,14 @@
 // E1  A disk is made under a name that starts with a dot and gets its own name when it is complete; one that
 //     has its name is never made again, so what the guest wrote is safe from a repeated request.
 // E2  In the ledger, with its base, before it is made.
-// E3  An ISO is attached as it is, read-only: it has no overlay, only the ledger's note that it is in use.
+// E3  A base whose replica is not here yet may be read through a reader (nbd/reads.ts): the overlay's header then names
+//     its socket, and the ledger says so before the reader is asked for. Once the replica is here the header is changed to
+//     name that, at the first request at which no QEMU has the disk open: what the guest sees is the same either way.
+// E4  An ISO is attached as it is, read-only: it has no overlay, only the ledger's note that it is in use.
 import { constants, existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type {
   DiskReport,
   DiskSpec,
@@ -26,6 +30,7 @@ import { isPathSafe, type Layout } from './layout.ts';
 import { readQcow2Header } from './qcow2-header.ts';
 import type { QemuImg } from './qemu-img.ts';
 import { DISK, type Replicas } from './replicas.ts';
+import { LAZILY, type Reads } from './nbd/reads.ts';
 import type { RunTool } from './tool.ts';
 import { Turns } from '../turns.ts';
 
@@ -35,6 +40,7 @@ export interface DisksOptions {
   readonly run: RunTool;
   readonly qemuImg: QemuImg;
   readonly replicas: Pick<Replicas, 'report'>;
+  readonly reads: Pick<Reads, 'isConnected' | 'ensure' | 'uriOf'>;
   readonly minFreeBytes: number;
   readonly maxVirtualSizeBytes: number;
 }
@@ -45,7 +51,12 @@ interface Base {
   readonly virtualSizeBytes: number;
   /** The blobs that it is read through, nearest first. */
   readonly below: readonly string[];
+  /** Its replica is not here: E3. */
+  readonly isLazy: boolean;
 }
+
+/** Of one that is read from other nodes. */
+const LAZY = { below: [], isLazy: true } as const;
 
 const GIB = 2 ** 30;
 const { COPYFILE_FICLONE } = constants;
@@ -65,7 +76,7 @@ export class Disks implements DiskStore {
     return this.#turn(spec.instanceId, async () => {
       this.#options.ledger.fence(formatAddress(by.owner), by);
       const { baseBlobId } = spec;
-      const base = baseBlobId === null ? null : await this.#base(baseBlobId);
+      const base = baseBlobId === null ? null : await this.#diskBase(spec, baseBlobId, by);
       if (base?.format === 'iso') return this.#attachISO(spec, base, by);
       const path = this.#options.layout.disk(spec.instanceId, spec.device);
       const existing = await readDisk(path);
@@ -75,7 +86,7 @@ export class Disks implements DiskStore {
         await this.#create(spec, path, { base, virtualSizeBytes }, by);
         return { ...report, virtualSizeBytes };
       }
-      requireSameBase(spec, existing.backingFile, base?.path ?? null);
+      await this.#settleBase(spec, existing.backingFile, base, by);
       return { ...report, virtualSizeBytes: existing.virtualSizeBytes };
     });
   }
@@ -165,7 +176,7 @@ export class Disks implements DiskStore {
     const { qemuImg, minFreeBytes } = this.#options;
     const dir = dirname(path);
     const half = join(dir, `.${spec.device}.qcow2`);
-    this.#record(DISK, `${spec.instanceId}/${spec.device}`, by, usedBy(spec, disk.base));
+    this.#recordDisk(spec, disk.base, by);
     await mkdir(dir, { recursive: true, mode: 0o700 });
     await requireSpace(dir, 0, minFreeBytes);
     await rm(half, { force: true });
@@ -183,8 +194,45 @@ export class Disks implements DiskStore {
 
   #attachISO(spec: DiskSpec, base: Base, by: WantedBy): DiskReport {
     const { path, virtualSizeBytes } = base;
-    this.#record(DISK, `${spec.instanceId}/${spec.device}`, by, usedBy(spec, base));
+    this.#recordDisk(spec, base, by);
     return { path, format: 'raw', media: 'cdrom', virtualSizeBytes };
+  }
+
+  /** What the disk is to be based on now: the replica, else what is read through to others that hold one. */
+  async #diskBase(spec: DiskSpec, baseBlobId: string, by: WantedBy): Promise<Base> {
+    const { reads, replicas } = this.#options;
+    const isHere = (await replicas.report(baseBlobId)) !== null;
+    if (isHere || !reads.isConnected) return await this.#base(baseBlobId);
+    this.#recordDisk(spec, LAZY, by);
+    const { uri, virtualSizeBytes } = await reads.ensure(baseBlobId, by.trace);
+    return { path: uri, format: 'raw', virtualSizeBytes, ...LAZY };
+  }
+
+  /** E3. Throws `object/exists` for a disk on another base than wanted. */
+  async #settleBase(
+    spec: DiskSpec,
+    found: string | null,
+    base: Base | null,
+    by: WantedBy,
+  ): Promise<void> {
+    const { reads, layout, qemuImg } = this.#options;
+    const { instanceId, device, baseBlobId } = spec;
+    if (base !== null && found === base.path) return this.#recordDisk(spec, base, by);
+    const readThrough = baseBlobId === null ? null : reads.uriOf(baseBlobId);
+    const isSame = found === readThrough || base?.path === readThrough;
+    if (base === null || !isSame) return requireSameBase(spec, found, base?.path ?? null);
+    const request = { trace: by.trace, signal: by.signal };
+    const isDone = await qemuImg.rebase(layout.disk(instanceId, device), base, request);
+    // One that is open reads on as before, and so needs what it reads through.
+    if (isDone) this.#recordDisk(spec, base, by);
+  }
+
+  #recordDisk(spec: DiskSpec, base: Pick<Base, 'below' | 'isLazy'> | null, by: WantedBy): void {
+    const { instanceId, device } = spec;
+    const name = `${instanceId}/${device}`;
+    const known = this.#options.ledger.get(DISK, name)?.detail;
+    const detail = { ...usedBy(spec, base), ...(base?.isLazy === true ? LAZILY : {}) };
+    if (!isDeepStrictEqual(known, detail)) this.#record(DISK, name, by, detail);
   }
 
   async #base(baseBlobId: string): Promise<Base> {
@@ -199,6 +247,7 @@ export class Disks implements DiskStore {
       format,
       virtualSizeBytes,
       below,
+      isLazy: false,
     };
   }
 
@@ -217,7 +266,10 @@ export class Disks implements DiskStore {
 }
 
 /** What the ledger says of a disk: by these, replicas are kept that it is read through. */
-function usedBy({ baseBlobId }: DiskSpec, base: Base | null): Record<string, string> {
+function usedBy(
+  { baseBlobId }: DiskSpec,
+  base: Pick<Base, 'below'> | null,
+): Record<string, string> {
   const below = base?.below ?? [];
   return { base: baseBlobId ?? '', ...(below.length === 0 ? {} : { below: below.join() }) };
 }

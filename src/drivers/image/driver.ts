@@ -14,9 +14,15 @@ import type {
 } from '../../../actors/blob/ports.ts';
 import type { SourceVerdict } from '../../../actors/artifact/state.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { systemClock, type Clock } from '../../../actors/kernel/clock.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import type { WantedBy } from '../../../actors/network/ports.ts';
+import { join } from 'node:path';
 import type { Exec } from '../exec.ts';
+import { writeCredentials, type Certified } from './nbd/credentials.ts';
+import { Exports, type ExportPlace } from './nbd/exports.ts';
+import { Reads, type Holders } from './nbd/reads.ts';
+import { StorageDaemons } from './nbd/storage-daemons.ts';
 import type { Ledger } from '../ledger.ts';
 import { Disks } from './disks.ts';
 import { Describer } from './describer.ts';
@@ -60,10 +66,18 @@ export interface ImageDriverOptions {
   /** Absolute; holds blobs/ and instances/. */
   readonly dir: string;
   readonly limits?: Partial<ImageLimits>;
+  /** Absolute and short, for what lasts until the machine stops; below `dir` unless told. */
+  readonly runDir?: string;
+  readonly clock?: Clock;
   readonly fetchPolicy?: FetchPolicy;
   readonly timing?: Partial<DownloadTiming>;
   /** How long an upload may rest. */
   readonly uploadIdleMs?: number;
+}
+
+/** Where other nodes read replicas of this machine, and by which certificate. */
+export interface ReadPlace extends Omit<ExportPlace, 'tlsDir'> {
+  readonly identity: Certified;
 }
 
 /** Of all hops together. */
@@ -81,10 +95,16 @@ export class ImageDriver implements BlobStore, DiskStore {
   readonly #closing = new AbortController();
   readonly spool: Spool;
   readonly copier: DiskCopier;
+  /** Bases that are read from other nodes before their replica is here. */
+  readonly reads: Reads;
+  /** Replicas of this machine that others read so. */
+  readonly exports: Exports;
+  readonly #nbdDir: string;
 
   /** Throws `config/invalid` for a relative directory or a fetch policy that cannot be read. */
   constructor(options: ImageDriverOptions) {
-    const { exec, ledger, log, dir, fetchPolicy: policy = DEFAULT_FETCH_POLICY } = options;
+    const { exec, ledger, log, dir, runDir = dir, clock = systemClock } = options;
+    const { fetchPolicy: policy = DEFAULT_FETCH_POLICY } = options;
     const limits = { ...DEFAULT_IMAGE_LIMITS, ...options.limits };
     new DestinationCheck(policy);
     this.layout = new Layout(dir);
@@ -95,7 +115,12 @@ export class ImageDriver implements BlobStore, DiskStore {
     this.#policy = policy;
     const current = () => this.#currentPolicy();
     this.#replicas = new Replicas({ ...tools, log, policy: current, timing });
-    this.#disks = new Disks({ ...tools, replicas: this.#replicas });
+    this.#nbdDir = join(runDir, 'nbd');
+    const daemons = new StorageDaemons(exec, this.#nbdDir);
+    const report = (blobId: string) => this.#replicas.report(blobId);
+    this.exports = new Exports({ ...tools, daemons, clock, report });
+    this.reads = new Reads({ ...tools, daemons, log, clock, report });
+    this.#disks = new Disks({ ...tools, replicas: this.#replicas, reads: this.reads });
     this.#describer = new Describer({ ...tools, log });
     this.spool = new Spool(this.layout, limits.minFreeBytes, 2 * (options.uploadIdleMs ?? 0));
     this.copier = new DiskCopier(tools);
@@ -106,6 +131,8 @@ export class ImageDriver implements BlobStore, DiskStore {
     await this.#replicas.start();
     await this.#disks.start();
     await this.spool.start();
+    await this.exports.start();
+    await this.reads.start();
   }
 
   /** Calls off what runs, waits for its end. Downloads go on after the next start. */
@@ -113,6 +140,7 @@ export class ImageDriver implements BlobStore, DiskStore {
     this.#closing.abort();
     const parts = [this.#replicas, this.#disks, this.#describer, this.spool];
     await Promise.all(parts.map((part) => part.close()));
+    await Promise.all([this.exports.close(), this.reads.close()]);
   }
 
   ensureReplica(
@@ -130,6 +158,25 @@ export class ImageDriver implements BlobStore, DiskStore {
   /** From then on replicas can be copied from other nodes. */
   connect(peers: Peers): void {
     this.#replicas.connect(peers);
+  }
+
+  /** From then on disks can start before their base is here, and other nodes read from here. */
+  connectReads(holders: Holders, { identity, ...place }: ReadPlace): void {
+    const tlsDir = writeCredentials(this.#nbdDir, identity);
+    this.exports.connect({ ...place, tlsDir });
+    this.reads.connect(holders, tlsDir);
+  }
+
+  /** Looks after what is read and served block by block; to be called every few seconds. */
+  async tendReads(trace: string): Promise<void> {
+    await this.reads.tend(trace);
+    await this.exports.tend();
+  }
+
+  /** The machine's guests have ended: so does what they read through, and what others read here. */
+  async endReads(): Promise<void> {
+    await this.reads.endAll();
+    await this.exports.endAll();
   }
 
   /** A complete replica for reading; close it. Errors: `image/missing`, `image/unreachable` (not yet: come again). */

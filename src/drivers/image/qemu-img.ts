@@ -1,10 +1,11 @@
 // The few qemu-img commands that Troupe uses.
 //
 // M1  The format is always given, for the file and for its backing file: nothing is probed.
-// M2  File names are absolute, so none is taken for a protocol (`nbd:…`) or an option.
+// M2  File names are absolute, so none is taken for a protocol (`nbd:…`) or an option; but for a base that is read
+//     through a socket of our own (nbd/reads.ts).
 import type { RunTool, ToolLimits } from './tool.ts';
 import { LONG, QUICK } from './tool.ts';
-import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { TroupeError, reasonOf } from '../../../actors/kernel/errors.ts';
 import { Type, decoder, type Static } from '../../../actors/kernel/schema.ts';
 
 /** Whose request it is, and when it is called off. */
@@ -109,6 +110,25 @@ export class QemuImg {
     const backing = ['-b', base.path, '-F', base.format];
     const args = ['create', '-q', '-f', 'qcow2', ...backing, path, String(sizeBytes)];
     await this.#run('qemu-img', args, { ...request, limits: QUICK });
+  }
+
+  /**
+   * Has the header name another base with the same content; nothing is read or copied. False when somebody has the image
+   * open for writing, and nothing is changed.
+   */
+  async rebase(
+    path: string,
+    base: { readonly path: string; readonly format: string },
+    request: Request,
+  ): Promise<boolean> {
+    const args = ['rebase', '-u', '-f', 'qcow2', '-b', base.path, '-F', base.format, path];
+    try {
+      await this.#run('qemu-img', args, { ...request, limits: QUICK });
+      return true;
+    } catch (error) {
+      if (reasonOf(error).includes('Failed to get "write" lock')) return false;
+      throw error;
+    }
   }
 
   async createBlank(path: string, sizeBytes: number, request: Request): Promise<void> {

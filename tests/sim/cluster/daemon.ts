@@ -423,6 +423,8 @@ export class SimDaemon {
       checkEveryMs: CHECK_MS,
       checkRate: GIB,
       copyRate: 0,
+      lazyFromBytes: 0,
+      readPorts: { first: 1, last: 1 },
       shortcuts: [],
       fetchAllow: [],
       fetchRefuse: [],

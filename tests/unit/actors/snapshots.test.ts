@@ -18,7 +18,7 @@ import { decodeEnvelope, encodeEnvelope } from '../../../transport/store/codec.t
 import { MACHINE } from '../../support/machine-facts.ts';
 
 const test = suite('snapshots');
-const NO_TRANSCODE = { diskUsers: [], transcode: null };
+const NO_TRANSCODE = { diskUsers: [], lazyFrom: {}, transcode: null };
 
 /** What schema 5 adds: a blob came when it was created. */
 function timesOf(stored: { readonly state: unknown }): object {

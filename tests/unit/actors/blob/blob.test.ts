@@ -154,6 +154,8 @@ function message(pick: Pick, state: BlobState): BlobMessage {
     { kind: 'progressed', step: pick('downloading', 'hashing'), percent: pick(null, 10, 20), node },
     { kind: 'use', user },
     { kind: 'need', user, node },
+    { kind: 'need', user, node, forDisk: true, lazyFromBytes: pick(0, 10 ** 12) },
+    { kind: 'holders', node },
     { kind: 'nodes-changed', nodes, copies: pick(1, 2, 3), patienceMs: 300_000 },
     { kind: 'node-gone', node },
     { kind: 'copied', node, generation },
