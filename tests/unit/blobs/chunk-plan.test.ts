@@ -7,9 +7,9 @@ const test = suite('chunk plan');
 
 test('chunks are given out from the front, each once', () => {
   const plan = new ChunkPlan([2, 5, 7]);
-  assert.equal(plan.take('a', 0), { index: 2, takenFrom: null });
-  assert.equal(plan.take('b', 0), { index: 5, takenFrom: null });
-  assert.equal(plan.take('a', 0), { index: 7, takenFrom: null });
+  assert.equal(plan.take('a', 0), { index: 2, others: [], takenFrom: null });
+  assert.equal(plan.take('b', 0), { index: 5, others: [], takenFrom: null });
+  assert.equal(plan.take('a', 0), { index: 7, others: [], takenFrom: null });
   assert.is(plan.take('b', 0), null);
   assert.is(plan.left, 3);
 });
@@ -29,7 +29,7 @@ test('an idle one takes over what another has owed for too long, and only then',
   plan.take('quick', 0);
   assert.ok(plan.came('quick', 1, 100));
   assert.is(plan.take('quick', 150), null, 'as patient as twice its own time');
-  assert.equal(plan.take('quick', 201), { index: 0, takenFrom: 'slow' });
+  assert.equal(plan.take('quick', 201), { index: 0, others: [], takenFrom: 'slow' });
   assert.is(plan.came('slow', 0, 250), false, 'it is another that brings it');
   assert.ok(plan.came('quick', 0, 300));
   assert.ok(plan.isComplete);
