@@ -8,7 +8,7 @@ import { artifactRef } from '../artifact/state.ts';
 import { instanceRef } from '../instance/state.ts';
 import { want } from '../node/executor-message.ts';
 import type { BlobEffect } from './blob.ts';
-import { sourcesFor, type NodeView } from './copies.ts';
+import { copyingBeside, sourcesFor, type NodeView } from './copies.ts';
 import { nodeOfKey } from './replicas.ts';
 import { blobRef, Content, type BlobMessage, type BlobState } from './state.ts';
 import { toBeTold, type Told } from './told.ts';
@@ -97,7 +97,10 @@ async function copy(
   const generation = replicas[node]?.generation ?? 0;
   if (content === null) throw new TroupeError('image/missing', 'its bytes are not known');
   const nodes = sourcesFor(node, context.self.id, replicas);
-  const source = { kind: 'peers', nodes, content } as const;
+  const beside = copyingBeside(node, context.self.id, replicas);
+  // A node of an older version does not know of peers: it is told of them only where there are any.
+  const peers = beside.length > 0 ? { peers: beside } : {};
+  const source = { kind: 'peers', nodes, ...peers, content } as const;
   // What one node took, all may keep, whatever was set since.
   const maxSizeBytes = Math.max(options.maxSizeBytes, content.sizeBytes);
   const spec = { source, maxSizeBytes, sha512: content.sha512 };

@@ -19,6 +19,8 @@ export type BlobSource =
 export interface PeersSource {
   readonly kind: 'peers';
   readonly nodes: readonly string[];
+  /** Nodes that are copying it too: chunks come from them as they get them. */
+  readonly peers?: readonly string[];
   readonly content: ReplicaReport;
 }
 

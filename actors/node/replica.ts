@@ -9,6 +9,7 @@ import type { Converger } from './executors.ts';
 const Peers = closed({
   kind: Type.Literal('peers'),
   nodes: Type.Array(Type.String()),
+  peers: Type.Optional(Type.Array(Type.String())),
   content: Content,
 });
 

@@ -39,7 +39,8 @@ export interface CopyRequest extends PeerRequest {
 /** From then on the image driver copies from peers. */
 export function blobExchange(options: BlobExchangeOptions): BlobExchange {
   const { self, images, clock, log } = options;
-  const server = new BlobServer({ self, holder: images, clock, log });
+  const holder = { open: (blobId: string) => images.openForPeer(blobId) };
+  const server = new BlobServer({ self, holder, clock, log });
   images.connect(peersOf(options));
   return { doors: new Map([[BLOBS_PATH, server.door]]), close: () => server.close() };
 }
@@ -52,7 +53,7 @@ function peersOf({
 }: BlobExchangeOptions): Peers {
   return {
     fetch: async (wanted: PeerRequest, shell: JobShell) => {
-      const known = wanted.nodes.flatMap((node) => {
+      const known = [...wanted.nodes, ...wanted.peers].flatMap((node) => {
         const address = addressOf(node);
         return address === undefined ? [] : [[node, address] as const];
       });

@@ -12,7 +12,11 @@ function names(count: number): string[] {
   return Array.from({ length: count }, (_, at) => `n${at}`);
 }
 
-async function swarmOf(count: number, seed: number, before: (swarm: Swarm, nodes: SwarmNode[]) => void) {
+async function swarmOf(
+  count: number,
+  seed: number,
+  before: (swarm: Swarm, nodes: SwarmNode[]) => void,
+) {
   const swarm = new Swarm({ seed, chunks: CHUNKS, rate: RATE });
   const all = names(count);
   const nodes = all.map((name) => swarm.begin(name, all));
@@ -24,18 +28,25 @@ async function swarmOf(count: number, seed: number, before: (swarm: Swarm, nodes
 function assertAllHaveIt(nodes: readonly SwarmNode[]): void {
   for (const { name, isDead, outcome, here } of nodes) {
     if (isDead) continue;
-    assert.ok(outcome !== null && 'tookMs' in outcome, `${name}: ${here.size} chunks, ${JSON.stringify(outcome)}`);
+    assert.ok(
+      outcome !== null && 'tookMs' in outcome,
+      `${name}: ${here.size} chunks, ${JSON.stringify(outcome)}`,
+    );
     assert.is(here.size, CHUNKS);
   }
 }
 
 function slowestMs(nodes: readonly SwarmNode[]): number {
-  return Math.max(...nodes.map(({ outcome }) => (outcome !== null && 'tookMs' in outcome ? outcome.tookMs : 0)));
+  return Math.max(
+    ...nodes.map(({ outcome }) => (outcome !== null && 'tookMs' in outcome ? outcome.tookMs : 0)),
+  );
 }
 
 function tell(what: string, swarm: Swarm, nodes: readonly SwarmNode[]): void {
   const times = (slowestMs(nodes) / swarm.idealMs).toFixed(1);
-  console.log(`  ${what.padEnd(44)} ${swarm.sourceCopies.toFixed(2)} copies from the source, ${times} × one link`);
+  console.log(
+    `  ${what.padEnd(44)} ${swarm.sourceCopies.toFixed(2)} copies from the source, ${times} × one link`,
+  );
 }
 
 for (const [count, most] of [

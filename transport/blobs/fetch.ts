@@ -78,7 +78,9 @@ const PEER_REST_MS = 1_000;
 /** So long nothing has to come from anybody before a fetch without a holder ends, in stalls of one. */
 const PEER_PATIENCE = 3;
 /** A holder that has nothing to do for so long may bring what peers have too, ms. */
-const IDLE_MS = 1_000;
+const IDLE_MS = 10_000;
+/** So may all holders when no peer has brought a chunk for so long, ms. */
+const PEERS_QUIET_MS = 3_000;
 /** How often idle nodes look for what others are late with. */
 const TICK_MS = 100;
 
@@ -118,6 +120,9 @@ class Fetch {
   /** Who was asked for the list of digests last. */
   #lister: Feeder | null = null;
   #cameAtMono: number;
+  #peersCameAtMono: number;
+  /** What holders have given to others. */
+  readonly #given: SwarmView;
   readonly #dropped: { readonly node: string; readonly end: SourceEnd }[] = [];
   readonly #onAbort = () =>
     this.#finish(new TroupeError('actor/stopped', 'the work was called off'));
@@ -134,7 +139,9 @@ class Fetch {
     this.#resting = [...peers].map((node) => ({ node, fromMono: 0 }));
     this.#isSwarm = peers.size > 0;
     this.#view = new SwarmView(chunkCount(options.blob.sizeBytes));
+    this.#given = new SwarmView(chunkCount(options.blob.sizeBytes));
     this.#cameAtMono = options.clock.monoMs();
+    this.#peersCameAtMono = this.#cameAtMono;
     options.signal.addEventListener('abort', this.#onAbort, { once: true });
     if (options.signal.aborted) this.#onAbort();
     else if (this.#plan.isComplete) this.#finish(null);
@@ -212,7 +219,8 @@ class Fetch {
       digestOf: (index) => this.#view.digestOf(index),
       onBegin: (index) => this.#plan.begun(feeder.node, index),
       onHave: (first, bits) => {
-        const isGood = this.#view.tell(feeder.node, first, bits);
+        const view = feeder.source?.offers === 'some' ? this.#view : this.#given;
+        const isGood = view.tell(feeder.node, first, bits);
         if (isGood) this.#feed(feeder);
         return isGood;
       },
@@ -265,7 +273,9 @@ class Fetch {
   #feed(feeder: Feeder): void {
     const { source, node } = feeder;
     if (source?.offers === 'list' || (source?.offers === 'some' && !this.#isListed)) return;
-    while (source?.isOpen && source.owed < DEPTH) {
+    // Each of many who ask one holder gets a whole chunk sooner, and can pass it on.
+    const depth = this.#isSwarm && source?.offers === 'all' ? 1 : DEPTH;
+    while (source?.isOpen && source.owed < depth) {
       const now = this.#options.clock.monoMs();
       const given = this.#plan.take(node, now, this.#choiceFor(feeder, source, now));
       if (given === null) return;
@@ -281,10 +291,13 @@ class Fetch {
     if (!this.#isSwarm) return undefined;
     const view = this.#view;
     const isIdle = source.owed === 0 && now - givenAtMono > IDLE_MS;
+    const isAlone = now - this.#peersCameAtMono > PEERS_QUIET_MS;
+    const isFree = isIdle || isAlone || !this.#isListed;
     const isOpen =
       source.offers === 'some'
         ? (index: number) => view.has(node, index)
-        : (index: number) => isIdle || !this.#isListed || view.spread(index) === 0;
+        : (index: number) =>
+            isFree || (view.spread(index) === 0 && this.#given.spread(index) === 0);
     const most = source.isSwarm ? MAX_CHOICES : 1;
     const random = this.#options.random ?? Math.random;
     return { isOpen, spread: (index) => view.spread(index), most, random };
@@ -299,6 +312,7 @@ class Fetch {
     const { clock, sink } = this.#options;
     feeder.failures = 0;
     this.#cameAtMono = clock.monoMs();
+    if (feeder.source?.offers === 'some') this.#peersCameAtMono = this.#cameAtMono;
     if (this.#plan.came(feeder.node, index, clock.monoMs())) {
       if (!this.#guard(() => sink.verified(index, digest))) return;
       this.#progress();
@@ -332,6 +346,7 @@ class Fetch {
     feeder.source = null;
     this.#plan.drop(node);
     this.#view.forget(node);
+    this.#given.forget(node);
     if (this.#lister === feeder) this.#lister = null;
     if (feeder.isPeer) this.#rest(feeder, end);
     else if (this.#isSwarm && end.code === 'mesh/overloaded') this.#dialLater(feeder, PEER_REST_MS);

@@ -9,7 +9,8 @@
 //   who holds  hello   [0, protocolMin, protocolMax, cluster, node, sizeBytes, chunkBytes, offers]
 //              chunk   [1, index, digest]          SHA-256 of the chunk; its parts follow, nothing in between
 //              refusal [3, code, message]          instead of hello; then it closes
-//              have    [4, first, bits]            these chunks too, bit 0 of byte 0 is the first (2)
+//              have    [4, first, bits]            these chunks too, bit 0 of byte 0 is the first; who has all:
+//                                                  these have been given to others (2)
 //              list    [5, first, digests]         of the chunks from there on (2)
 //
 // (2): only between two that both speak protocol 2.

@@ -9,6 +9,7 @@
 //     many who fetch at once get different ones, and bring them to each other.
 // V6  A replica that is still coming in is served too, to who speaks protocol 2: the chunks that are here and verified,
 //     told when they have come. Its list of digests is not: that has to come from a complete one.
+//     A complete one tells in the same way which chunks it has given to others: those are best had from them.
 // V7  One transfer too many is still given the list: with it, the peer can take from the others.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import { codeOf, reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
@@ -174,7 +175,7 @@ export class Serving {
       const { sizeBytes } = blob;
       const hi = { ...own, sizeBytes, chunkBytes: CHUNK_BYTES, offers: this.#offers };
       this.#send(encodeHolder({ kind: 'hello', ...hi }));
-      if (this.#offers === 'some') this.#announce(blob);
+      this.#announce(blob);
     } catch (error) {
       this.#refuse(error);
     }
@@ -193,12 +194,12 @@ export class Serving {
 
   /** Tells of chunks that have come since; nothing may come between the parts of a chunk. */
   #announce(blob: HeldBlob): void {
-    const { partly, sizeBytes } = blob;
-    if (partly === undefined || this.#isClosed) return;
-    const count = chunkCount(sizeBytes);
-    if (this.#current === null && partly.count !== this.#toldCount) {
-      this.#toldCount = partly.count;
-      this.#tellOf(partly, count);
+    if (!this.#isSwarm || this.#offers === 'list' || this.#isClosed) return;
+    const here = blob.partly ?? this.#options.counts.given(blob.sha512);
+    const count = chunkCount(blob.sizeBytes);
+    if (this.#current === null && here.count !== this.#toldCount) {
+      this.#toldCount = here.count;
+      this.#tellOf(here, count);
     }
     if (this.#toldCount === count) return;
     const everyMs = Math.max(HAVE_EVERY_MS, count / CHUNKS_LOOKED_AT_PER_MS);
@@ -206,13 +207,13 @@ export class Serving {
     this.#look = this.#options.clock.after(everyMs, () => this.#announce(blob));
   }
 
-  #tellOf(partly: PartlyHere, count: number): void {
+  #tellOf(here: PartlyHere, count: number): void {
     for (let at = 0; at < this.#told.length; at += HAVE_BYTES) {
       const known = this.#told.subarray(at, at + HAVE_BYTES);
       let isNews = false;
       for (let bit = 0; bit < known.length * 8 && at * 8 + bit < count; bit++) {
         const mask = 1 << (bit & 7);
-        if (((known[bit >> 3] ?? 0) & mask) !== 0 || !partly.has(at * 8 + bit)) continue;
+        if (((known[bit >> 3] ?? 0) & mask) !== 0 || !here.has(at * 8 + bit)) continue;
         known[bit >> 3] = (known[bit >> 3] ?? 0) | mask;
         isNews = true;
       }

@@ -61,7 +61,7 @@ export interface SourceOptions {
   readonly digestOf: (index: number) => Uint8Array | null;
   /** It begins to send this chunk. False: the bytes are of no use. */
   readonly onBegin: (index: number) => boolean;
-  /** It has these chunks too; false: it cannot have. */
+  /** It has these chunks too, or has given them to others if it has all; false: it cannot have. */
   readonly onHave: (first: number, bits: Uint8Array) => boolean;
   /** Digests that were asked for; false: not those. */
   readonly onList: (first: number, digests: Uint8Array) => boolean;
@@ -179,7 +179,7 @@ export class Source {
       case 'chunk':
         return this.#begin(message.index, message.digest);
       case 'have': {
-        const isGood = this.#offers === 'some' && this.#options.onHave(message.first, message.bits);
+        const isGood = this.#state === 'open' && this.#options.onHave(message.first, message.bits);
         return isGood ? undefined : this.#broken(`it cannot have chunks from ${message.first} on`);
       }
       case 'list':
@@ -224,7 +224,8 @@ export class Source {
     const [owed] = this.#owed;
     if (!owed?.choices.includes(index)) return this.#broken(`chunk ${index} was not asked for`);
     const known = digestOf(index);
-    const isRight = known === null ? this.#offers === 'all' : known.every((b, i) => b === digest[i]);
+    const isRight =
+      known === null ? this.#offers === 'all' : known.every((b, i) => b === digest[i]);
     if (!isRight) {
       const reason = `chunk ${index} is damaged: it has another digest there than listed`;
       return this.end(CLOSE.protocol, { code: 'image/damaged', reason });
@@ -238,9 +239,7 @@ export class Source {
     const { index, owed, lengthBytes, gotBytes: offset } = chunk;
     const isTooLong = bytes.byteLength > Math.min(PART_BYTES, lengthBytes - offset);
     if (isTooLong || bytes.byteLength === 0) {
-      return this.#broken(
-        `a part of ${bytes.byteLength} bytes at ${offset} of chunk ${index}`,
-      );
+      return this.#broken(`a part of ${bytes.byteLength} bytes at ${offset} of chunk ${index}`);
     }
     if (this.#takenBytes + bytes.byteLength > this.#grantedBytes) {
       return this.#broken('it sent more than it had credit for');

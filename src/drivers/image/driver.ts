@@ -116,6 +116,11 @@ export class ImageDriver implements BlobStore, DiskStore {
     return this.#replicas.open(blobId);
   }
 
+  /** The same for another node, which may have the chunks of one that is coming too. */
+  openForPeer(blobId: string): Promise<HeldReplica> {
+    return this.#replicas.openForPeer(blobId);
+  }
+
   /** Whether a URL still gives what it gave. */
   checkSource(known: KnownSource): Promise<SourceVerdict> {
     const { policy, answerTimeoutMs } = this.#fetching;

@@ -142,7 +142,8 @@ export class Swarm {
 
   /** Until all that live have ended, for `mostMs` of the clock. */
   async run(mostMs: number): Promise<void> {
-    const isOver = () => [...this.nodes.values()].every((n) => n === this.source || n.isDead || n.outcome);
+    const isOver = () =>
+      [...this.nodes.values()].every((n) => n === this.source || n.isDead || n.outcome);
     for (let ms = 0; ms < mostMs && !isOver(); ms += 50) await this.clock.advance(50);
   }
 
@@ -156,7 +157,12 @@ export class Swarm {
     if (!node.isBegun) return Promise.reject(new TroupeError('image/missing', 'it is not here'));
     const { here, digests } = node;
     const isComplete = here.size === this.#options.chunks;
-    const partly = { get count() { return here.size; }, has: (index: number) => here.has(index) };
+    const partly = {
+      get count() {
+        return here.size;
+      },
+      has: (index: number) => here.has(index),
+    };
     return Promise.resolve({
       ...(isComplete ? {} : { partly }),
       sizeBytes: this.bytes.length,
@@ -208,10 +214,23 @@ export class Swarm {
       wire: {
         send: (bytes, sent = () => {}) => {
           const copy = Uint8Array.from(bytes);
-          this.#carry(holder, taker, copy, sent, alive(() => source.received(copy)));
+          this.#carry(
+            holder,
+            taker,
+            copy,
+            sent,
+            alive(() => source.received(copy)),
+          );
         },
         // What was sent before it arrives before it.
-        close: (_code, reason) => this.#carry(holder, taker, new Uint8Array(1), () => {}, () => close(reason)),
+        close: (_code, reason) =>
+          this.#carry(
+            holder,
+            taker,
+            new Uint8Array(1),
+            () => {},
+            () => close(reason),
+          ),
       },
       clock: this.clock,
       holder: { open: () => this.#open(holder) },
@@ -220,13 +239,26 @@ export class Swarm {
       onClosed: () => void (isWelcome && holder.welcome--),
     });
     const source: Source = make({
-      send: (bytes) => this.#carry(taker, holder, bytes, () => {}, alive(() => serving.received(bytes))),
+      send: (bytes) =>
+        this.#carry(
+          taker,
+          holder,
+          bytes,
+          () => {},
+          alive(() => serving.received(bytes)),
+        ),
       close: (_code, reason) => close(reason),
     });
   }
 
   /** Through the sender's link, then the receiver's. */
-  #carry(from: SwarmNode, to: SwarmNode, bytes: Uint8Array, sent: () => void, came: () => void): void {
+  #carry(
+    from: SwarmNode,
+    to: SwarmNode,
+    bytes: Uint8Array,
+    sent: () => void,
+    came: () => void,
+  ): void {
     const takesMs = (bytes.length / MIB / this.#options.rate) * 1_000;
     const now = this.clock.monoMs();
     if (bytes.length > PART_BYTES / 8) from.sentBytes += bytes.length;
