@@ -253,7 +253,7 @@ class Fetch {
     this.#lister = null;
     this.#askList();
     if (this.#isListed) {
-      for (const other of [...this.#feeders.values()]) this.#letGoIfCrowded(other);
+      for (const other of this.#feeders.values()) this.#letGoIfCrowded(other);
       this.#feedAll();
     }
     return true;

@@ -83,8 +83,8 @@ export interface ServingOptions {
 
 export const SILENCE_MS = 30_000;
 /** How often it is looked for chunks that have come, ms; rarer for a blob of many. */
-const HAVE_EVERY_MS = 100;
-const CHUNKS_LOOKED_AT_PER_MS = 1_000;
+const HAVE_EVERY_MS = 25;
+const CHUNKS_LOOKED_AT_PER_MS = 100;
 
 /** The part being sent: a chunk, and how far it is. */
 interface Current {

@@ -86,7 +86,8 @@ export class Swarm {
 
   constructor(options: SwarmOptions) {
     this.#options = options;
-    this.#random = seededRandom(options.seed).number;
+    const random = seededRandom(options.seed);
+    this.#random = () => random.number();
     this.bytes = Buffer.alloc(options.chunks * CHUNK_BYTES);
     for (let at = 0; at < options.chunks; at++) this.bytes.writeUInt32LE(at + 1, at * CHUNK_BYTES);
     this.#sha512 = createHash('sha512').update(this.bytes).digest('hex');
@@ -111,7 +112,8 @@ export class Swarm {
   begin(name: string, peers: readonly string[]): SwarmNode {
     const node = this.#add(name);
     const begunMono = this.clock.monoMs();
-    const random = seededRandom(Math.floor(this.#random() * 2 ** 31)).number;
+    const own = seededRandom(Math.floor(this.#random() * 2 ** 31));
+    const random = () => own.number();
     const order = peers.map((peer) => ({ peer, at: random() })).toSorted((a, b) => a.at - b.at);
     void fetchBlob({
       self: { cluster: 'sim', node: name },

@@ -41,6 +41,33 @@ test('nobody takes over from itself', () => {
   assert.is(plan.take('a', 1e9), null);
 });
 
+test('of several that a node may choose from, those it does not bring are given back', () => {
+  const plan = new ChunkPlan(Array.from({ length: 32 }, (_, index) => index));
+  const choice = { isOpen: () => true, spread: () => 0, most: 64, random: () => 0 };
+  const given = plan.take('a', 0, choice);
+  const all = [given?.index ?? -1, ...(given?.others ?? [])];
+  assert.is(all.length, 4, 'an eighth of what is left');
+  const chosen = all[2] ?? -1;
+  assert.ok(plan.begun('a', chosen));
+  assert.is(plan.begun('a', all[0] ?? -1), false, 'given back');
+  assert.ok(plan.came('a', chosen, 1));
+  assert.is(plan.left, 31);
+  const rest = Array.from({ length: 31 }, () => plan.take('b', 1)?.index ?? -1);
+  assert.is(new Set(rest).size, 31);
+  assert.not(rest.includes(chosen));
+});
+
+test('the rarest of the chunks that a node has are asked for first', () => {
+  const plan = new ChunkPlan([0, 1, 2, 3, 4, 5, 6, 7]);
+  const isOpen = (index: number) => index % 2 === 1;
+  const spread = (index: number) => 8 - index;
+  const choice = { isOpen, spread, most: 1, random: () => 0.99 };
+  const order = [0, 1, 2, 3, 4].map(() => plan.take('a', 0, choice)?.index ?? null);
+  assert.equal(order.slice(4), [null]);
+  assert.equal(order.slice(0, 4).toSorted(), [1, 3, 5, 7]);
+  assert.is(plan.left, 8);
+});
+
 test('whatever the nodes do, every chunk comes once and the plan ends', () => {
   for (let seed = 1; seed <= 200; seed++) {
     const random = seededRandom(seed);
