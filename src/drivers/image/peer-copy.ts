@@ -2,8 +2,8 @@
 //
 // E1  All work is in the blob's own directory under .partial, as for every replica (ingest.ts, N1).
 // E2  What has come and is verified stays when it is broken off (chunk-file.ts); only damage as a whole throws it away.
-// E4  While it comes, what has come is served to others who copy it (coming-replicas.ts).
 // E3  The whole is hashed while it comes, from the file and not from the network, and counts only when it is right.
+// E4  While it comes, what has come is served to others who copy it (coming-replicas.ts).
 import { chmod, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PeersSource, ReplicaProgress, ReplicaReport } from '../../../actors/blob/ports.ts';

@@ -57,14 +57,18 @@ test('of several that a node may choose from, those it does not bring are given 
   assert.not(rest.includes(chosen));
 });
 
-test('the rarest of the chunks that a node has are asked for first', () => {
+test('only chunks that a node has are asked of it', () => {
   const plan = new ChunkPlan([0, 1, 2, 3, 4, 5, 6, 7]);
   const isOpen = (index: number) => index % 2 === 1;
   const spread = (index: number) => 8 - index;
   const choice = { isOpen, spread, most: 1, random: () => 0.99 };
   const order = [0, 1, 2, 3, 4].map(() => plan.take('a', 0, choice)?.index ?? null);
   assert.equal(order.slice(4), [null]);
-  assert.equal(order.slice(0, 4).toSorted(), [1, 3, 5, 7]);
+  const odd = new Set(order.slice(0, 4));
+  assert.equal(
+    [1, 3, 5, 7].every((index) => odd.has(index)),
+    true,
+  );
   assert.is(plan.left, 8);
 });
 
