@@ -47,6 +47,8 @@ export interface CopiesPlan {
 }
 
 const GIB = 2 ** 30;
+/** Enough to find some that are quick; a message has an end. */
+const MOST_BESIDE = 64;
 
 export function planCopies(view: CopiesView): CopiesPlan {
   const { replicas } = view;
@@ -201,6 +203,19 @@ function scoreOf(blobId: string, node: string): number {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+/** Those that copy it too, if they are in reach; different targets begin with different ones. */
+export function copyingBeside(
+  target: string,
+  blobId: string,
+  replicas: Readonly<Record<string, Replica>>,
+): string[] {
+  const beside = Object.entries(replicas).flatMap(([node, { phase, awayUntilMs }]) =>
+    phase === 'copying' && awayUntilMs === null && node !== target ? [node] : [],
+  );
+  const order = (node: string) => scoreOf(`${blobId}/${target}`, node);
+  return beside.toSorted((a, b) => order(a) - order(b)).slice(0, MOST_BESIDE);
 }
 
 /** Holders to copy from, the ones in reach first; different targets begin with different ones. */

@@ -9,7 +9,7 @@ import { instanceRef } from '../instance/state.ts';
 import { want } from '../node/executor-message.ts';
 import { machineRef } from '../node/machine-message.ts';
 import type { BlobEffect } from './blob.ts';
-import { sourcesFor, type NodeView } from './copies.ts';
+import { copyingBeside, sourcesFor, type NodeView } from './copies.ts';
 import { parentOf } from './parent.ts';
 import { describe, giveBackRelated, relatedPerformers } from './related.ts';
 import { fetcherOf } from './fetcher.ts';
@@ -145,7 +145,10 @@ async function copy(
   if (content === null) throw new TroupeError('image/missing', 'its bytes are not known');
   const nodes = sourcesFor(node, context.self.id, replicas);
   const urgent = isUrgent(state, node) ? { isUrgent: true } : {};
-  const source = { kind: 'peers', nodes, content, ...urgent } as const;
+  const beside = copyingBeside(node, context.self.id, replicas);
+  // A node of an older version does not know of peers: it is told of them only where there are any.
+  const peers = beside.length > 0 ? { peers: beside } : {};
+  const source = { kind: 'peers', nodes, ...peers, content, ...urgent } as const;
   // What one node took, all may keep, whatever was set since.
   const maxSizeBytes = Math.max(options.maxSizeBytes, content.sizeBytes);
   const spec = { source, maxSizeBytes, sha512: content.sha512 };

@@ -35,6 +35,8 @@ export interface PeersSource {
   readonly nodes: readonly string[];
   /** Somebody waits for it: no limit on copies holds it up. */
   readonly isUrgent?: boolean;
+  /** Nodes that are copying it too: chunks come from them as they get them. */
+  readonly peers?: readonly string[];
   readonly content: ReplicaReport;
 }
 

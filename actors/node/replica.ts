@@ -12,6 +12,7 @@ const Peers = closed({
   kind: Type.Literal('peers'),
   nodes: Type.Array(Type.String()),
   isUrgent: Type.Optional(Type.Boolean()),
+  peers: Type.Optional(Type.Array(Type.String())),
   content: Content,
 });
 

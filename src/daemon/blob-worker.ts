@@ -12,14 +12,16 @@ serveJob((job, shell) => copy((job as { readonly request: CopyRequest }).request
 
 /** Resolves to the chunks' digests. */
 async function copy(request: CopyRequest, shell: WorkerShell): Promise<Uint8Array> {
-  const { self, identity, addresses, timing, blobId, nodes, sizeBytes, sha512, path } = request;
-  const file = new ChunkFile({ path, sizeBytes, sha512, frontier: request.frontier });
+  const { self, identity, addresses, timing, blobId, nodes, peers } = request;
+  const { sizeBytes, sha512, path, frontier, shared } = request;
+  const file = new ChunkFile({ path, sizeBytes, sha512, frontier, shared });
   let isComplete = false;
   try {
     await fetchBlob({
       self,
       blob: { blobId, sizeBytes, sha512, isUrgent: request.isUrgent === true },
       nodes,
+      peers,
       dial: blobDialler(identity, (node) => addresses[node]),
       sink: file,
       clock: systemClock,

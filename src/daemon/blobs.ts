@@ -45,7 +45,8 @@ export interface CopyRequest extends PeerRequest {
 export function blobExchange(options: BlobExchangeOptions): BlobExchange {
   const { self, images, clock, log, copyRate = 0 } = options;
   const rate = new RateLimit(copyRate);
-  const server = new BlobServer({ self, holder: images, clock, log, rate });
+  const holder = { open: (blobId: string) => images.openForPeer(blobId) };
+  const server = new BlobServer({ self, holder, clock, log, rate });
   images.connect(peersOf(options));
   return { doors: new Map([[BLOBS_PATH, server.door]]), close: () => server.close() };
 }
@@ -60,7 +61,7 @@ function peersOf({
   const { shared } = new RateLimit(copyRate);
   return {
     fetch: async (wanted: PeerRequest, shell: JobShell) => {
-      const known = wanted.nodes.flatMap((node) => {
+      const known = [...wanted.nodes, ...wanted.peers].flatMap((node) => {
         const address = addressOf(node);
         return address === undefined ? [] : [[node, address] as const];
       });

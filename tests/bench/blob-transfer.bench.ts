@@ -12,6 +12,7 @@ import { Worker } from 'node:worker_threads';
 import { systemClock } from '../../actors/kernel/clock.ts';
 import { blobExchange } from '../../src/daemon/blobs.ts';
 import { exec } from '../../src/drivers/exec.ts';
+import { SharedChunks } from '../../src/drivers/image/coming-replicas.ts';
 import { ImageDriver } from '../../src/drivers/image/driver.ts';
 import { Frontier } from '../../src/drivers/image/follow-hash.ts';
 import type { Peers } from '../../src/drivers/image/peer-copy.ts';
@@ -135,7 +136,8 @@ async function chunksOnly(lab: Lab, taker: Node, nodes: string[], sha512: string
   let begun = 0;
   const onProgress = () => (begun ||= performance.now());
   const shell = { signal: new AbortController().signal, onProgress };
-  const request = { blobId: 'blob', nodes, sizeBytes: SIZE, sha512, path };
+  const shared = SharedChunks.make(SIZE);
+  const request = { blobId: 'blob', nodes, peers: [], sizeBytes: SIZE, sha512, path, shared };
   await taker.peers.fetch({ ...request, frontier: Frontier.make() }, shell);
   const ms = performance.now() - begun;
   if (statSync(path).size !== SIZE) throw new Error('not all has come');

@@ -6,6 +6,7 @@
 // P3  When nothing is left to give out, an idle one takes over what another has owed for longer than it would take
 //     itself, twice: the last chunks do not wait for the slowest.
 // P4  A chunk that has come whole is never asked for again.
+// P5  A node may be asked for one of several chunks and choose; the others stay reserved until it has begun one.
 
 /** How much longer another must have owed a chunk than we take for one. */
 const PATIENCE = 2;
@@ -16,22 +17,44 @@ const LEAST_MS = 50;
 /** What a chunk takes one that has not brought any, ms. */
 const UNKNOWN_MS = 500;
 
-/** A chunk to bring. */
+/** A chunk to bring, or one of several. */
 export interface Given {
   readonly index: number;
+  /** Would do as well. */
+  readonly others: readonly number[];
   /** Who was to bring it until now. */
   readonly takenFrom: string | null;
 }
 
-interface Owed {
+/** What a node is good for; without one, for all, from the front. */
+export interface Choice {
+  /** It has this chunk, and is to be asked for it. */
+  readonly isOpen: (index: number) => boolean;
+  /** How many of the others have it: the rarest are asked for first. */
+  readonly spread: (index: number) => number;
+  /** How many it may choose from. */
+  readonly most: number;
+  /** From 0 to below 1: where to begin, so that many nodes ask for different ones. */
+  readonly random: () => number;
+}
+
+/** At most so much of what is left is reserved for one ask. */
+const RESERVED_SHARE = 1 / 8;
+/** Chunks looked at for each that is chosen. */
+const LOOKED_AT = 4;
+
+interface Ask {
   readonly by: string;
   readonly sinceMono: number;
+  /** One of these is to come. */
+  readonly indices: Set<number>;
 }
 
 export class ChunkPlan {
   /** Given out from the end. */
   readonly #waiting: number[];
-  readonly #owed = new Map<number, Owed>();
+  /** By chunk: the ask that may bring it. */
+  readonly #owed = new Map<number, Ask>();
   /** Mean time from giving out to having come, ms, by who brings. */
   readonly #meanMs = new Map<string, number>();
 
@@ -50,20 +73,32 @@ export class ChunkPlan {
   }
 
   /** The next chunk for `source` to bring; null when there is none for it at the moment. */
-  take(source: string, nowMono: number): Given | null {
-    const index = this.#waiting.pop() ?? this.#late(source, nowMono);
+  take(source: string, nowMono: number, choice?: Choice): Given | null {
+    const chosen = choice === undefined ? this.#front() : this.#choose(choice);
+    const [index = this.#late(source, nowMono, choice), ...others] = chosen;
     if (index === null) return null;
-    const takenFrom = this.#owed.get(index)?.by ?? null;
-    this.#owed.set(index, { by: source, sinceMono: nowMono });
-    return { index, takenFrom };
+    const before = this.#owed.get(index);
+    before?.indices.delete(index);
+    const ask = { by: source, sinceMono: nowMono, indices: new Set([index, ...others]) };
+    for (const one of ask.indices) this.#owed.set(one, ask);
+    return { index, others, takenFrom: before?.by ?? null };
+  }
+
+  /** Its bytes begin to come. False when somebody else is to bring it, or it is here: they are not for the file. */
+  begun(source: string, index: number): boolean {
+    const ask = this.#owed.get(index);
+    if (ask?.by !== source) return false;
+    for (const other of ask.indices) if (other !== index) this.#giveBack(ask, other);
+    return true;
   }
 
   /** It has come whole. False when somebody else was to bring it by now. */
   came(source: string, index: number, nowMono: number): boolean {
-    const owed = this.#owed.get(index);
-    if (owed?.by !== source) return false;
+    const ask = this.#owed.get(index);
+    if (ask?.by !== source) return false;
+    this.begun(source, index);
     this.#owed.delete(index);
-    const tookMs = nowMono - owed.sinceMono;
+    const tookMs = nowMono - ask.sinceMono;
     const mean = this.#meanMs.get(source) ?? tookMs;
     this.#meanMs.set(source, mean + WEIGHT * (tookMs - mean));
     return true;
@@ -76,11 +111,39 @@ export class ChunkPlan {
     this.#waiting.push(...given.toSorted((a, b) => b - a));
   }
 
-  #late(source: string, nowMono: number): number | null {
+  #front(): number[] {
+    const index = this.#waiting.pop();
+    return index === undefined ? [] : [index];
+  }
+
+  #choose({ isOpen, spread, most, random }: Choice): number[] {
+    const count = this.#waiting.length;
+    const wanted = Math.min(most, Math.ceil(count * RESERVED_SHARE));
+    const start = Math.floor(random() * count);
+    const found: number[] = [];
+    for (let step = 0; step < count && found.length < wanted * LOOKED_AT; step++) {
+      const index = this.#waiting[(start + step) % count];
+      if (index !== undefined && isOpen(index)) found.push(index);
+    }
+    const ranked = found.map((index) => ({ index, rank: spread(index) }));
+    const rarest = ranked.toSorted((a, b) => a.rank - b.rank).slice(0, wanted);
+    const chosen = rarest.filter(({ rank }) => rank === rarest[0]?.rank).map(({ index }) => index);
+    for (const index of chosen) this.#waiting.splice(this.#waiting.indexOf(index), 1);
+    return chosen;
+  }
+
+  #giveBack(ask: Ask, index: number): void {
+    ask.indices.delete(index);
+    this.#owed.delete(index);
+    this.#waiting.push(index);
+  }
+
+  #late(source: string, nowMono: number, choice?: Choice): number | null {
     const patienceMs = PATIENCE * Math.max(LEAST_MS, this.#meanMs.get(source) ?? UNKNOWN_MS);
     // The one given out last has most likely not begun.
     for (const [index, { by, sinceMono }] of [...this.#owed].toReversed()) {
-      if (by !== source && nowMono - sinceMono > patienceMs) return index;
+      const isLate = by !== source && nowMono - sinceMono > patienceMs;
+      if (isLate && choice?.isOpen(index) !== false) return index;
     }
     return null;
   }

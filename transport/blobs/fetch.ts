@@ -6,13 +6,18 @@
 // B2  It ends: with all chunks written and verified, or with the reason of every node, or called off, or when the
 //     sink fails (a full disk). No socket or timer is left then.
 // B3  Chunks that were verified stay so when it ends early: the next fetch asks only for the rest.
+// B4  Those who fetch the same blob (`peers`) are asked for what they have by now, once the list of digests has come from
+//     a complete holder; a holder is then asked for what none of them has, and told of several chunks to choose from, so
+//     that it sends each about once. No peer is given up for good but one that sent what is damaged or is no protocol.
+// B5  When no holder is left the peers may still have all: it goes on as long as chunks come.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import { TroupeError, type ErrorCode } from '../../actors/kernel/errors.ts';
-import { ChunkPlan } from './chunk-plan.ts';
-import { CHUNK_BYTES } from './frame.ts';
+import { ChunkPlan, type Choice } from './chunk-plan.ts';
+import { CHUNK_BYTES, chunkCount, MAX_CHOICES } from './frame.ts';
 import type { BlobSelf } from './serving.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { Source, type SourceEnd, type SourceTiming, type WantedBlob } from './source.ts';
+import { SwarmView } from './swarm-view.ts';
 import { CLOSE, type BlobWire } from './wire.ts';
 
 /** Where the bytes go. What it throws ends the fetch and is what the fetch rejects with. */
@@ -48,6 +53,10 @@ export interface FetchOptions {
   readonly blob: WantedBlob;
   /** Nodes that are said to hold it. */
   readonly nodes: readonly string[];
+  /** Nodes that are fetching it too, or will be. */
+  readonly peers?: readonly string[];
+  /** From 0 to below 1. */
+  readonly random?: () => number;
   readonly dial: DialBlob;
   readonly sink: ChunkSink;
   readonly clock: Clock;
@@ -65,15 +74,29 @@ const DEPTH = 2;
 const MAX_FAILURES = 3;
 /** More make nothing quicker. */
 const MAX_NODES = 4;
+/** Peers that are linked to at once. */
+const MAX_PEERS = 8;
+/** Before a peer that broke off, or has nothing yet, is dialled again. */
+const PEER_REST_MS = 1_000;
+/** So long nothing has to come from anybody before a fetch without a holder ends, in stalls of one. */
+const PEER_PATIENCE = 3;
+/** A holder that has nothing to do for so long may bring what peers have too, ms. */
+const IDLE_MS = 10_000;
+/** So may all holders when no peer has brought a chunk for so long, ms. */
+const PEERS_QUIET_MS = 3_000;
 /** How often idle nodes look for what others are late with. */
 const TICK_MS = 100;
 
 /** What is known of one node during the fetch. */
 interface Feeder {
   readonly node: string;
+  /** It fetches the blob too. */
+  readonly isPeer: boolean;
   source: Source | null;
   /** In a row, without a chunk in between. */
   failures: number;
+  /** When it was last given something to bring. */
+  givenAtMono: number;
   /** Ends what it is in: dialling, or a pause. */
   giveUp: () => void;
 }
@@ -94,9 +117,19 @@ class Fetch {
   readonly #feeders = new Map<string, Feeder>();
   /** Nodes to begin with when one is dropped. */
   readonly #spare: string[];
+  /** Peers to link to, and from when on. */
+  readonly #resting: { readonly node: string; readonly fromMono: number }[];
+  readonly #view: SwarmView;
+  /** Who was asked for the list of digests last. */
+  #lister: Feeder | null = null;
+  #cameAtMono: number;
+  #peersCameAtMono: number;
+  /** What holders have given to others. */
+  readonly #given: SwarmView;
   readonly #dropped: { readonly node: string; readonly end: SourceEnd }[] = [];
   readonly #onAbort = () =>
     this.#finish(new TroupeError('actor/stopped', 'the work was called off'));
+  readonly #isSwarm: boolean;
   #isEnded = false;
   #tick: Timer | null = null;
 
@@ -105,6 +138,13 @@ class Fetch {
     this.ended = this.#outcome.promise;
     this.#plan = new ChunkPlan(options.sink.missing());
     this.#spare = [...new Set(options.nodes)];
+    const peers = new Set((options.peers ?? []).filter((node) => !options.nodes.includes(node)));
+    this.#resting = [...peers].map((node) => ({ node, fromMono: 0 }));
+    this.#isSwarm = peers.size > 0;
+    this.#view = new SwarmView(chunkCount(options.blob.sizeBytes));
+    this.#given = new SwarmView(chunkCount(options.blob.sizeBytes));
+    this.#cameAtMono = options.clock.monoMs();
+    this.#peersCameAtMono = this.#cameAtMono;
     options.signal.addEventListener('abort', this.#onAbort, { once: true });
     if (options.signal.aborted) this.#onAbort();
     else if (this.#plan.isComplete) this.#finish(null);
@@ -119,14 +159,45 @@ class Fetch {
   /** More nodes only where there is a chunk for each. */
   #recruit(): void {
     const wanted = Math.min(MAX_NODES, this.#plan.left);
-    while (!this.#isEnded && this.#feeders.size < wanted) {
+    while (!this.#isEnded && this.#holders < wanted) {
       const node = this.#spare.shift();
       if (node === undefined) break;
-      const feeder = { node, source: null, failures: 0, giveUp: ignore };
-      this.#feeders.set(node, feeder);
-      this.#dial(feeder);
+      this.#enlist(node, false);
     }
-    if (this.#feeders.size === 0 && !this.#isEnded) this.#finish(this.#nobodyLeft());
+    this.#recruitPeers();
+    if (this.#holders === 0 && !this.#isEnded && !this.#mayGoOn) this.#finish(this.#nobodyLeft());
+  }
+
+  #recruitPeers(): void {
+    const now = this.#options.clock.monoMs();
+    while (!this.#isEnded && this.#feeders.size - this.#holders < MAX_PEERS) {
+      const at = this.#resting.findIndex(({ fromMono }) => fromMono <= now);
+      const [next] = at < 0 ? [] : this.#resting.splice(at, 1);
+      if (next === undefined) return;
+      this.#enlist(next.node, true);
+    }
+  }
+
+  #enlist(node: string, isPeer: boolean): void {
+    const givenAtMono = this.#options.clock.monoMs();
+    const feeder = { node, isPeer, source: null, failures: 0, givenAtMono, giveUp: ignore };
+    this.#feeders.set(node, feeder);
+    this.#dial(feeder);
+  }
+
+  get #holders(): number {
+    return [...this.#feeders.values()].filter(({ isPeer }) => !isPeer).length;
+  }
+
+  /** Without a holder: with the list, and while chunks come (B5). */
+  get #mayGoOn(): boolean {
+    const { clock, timing } = this.#options;
+    const quietMs = clock.monoMs() - this.#cameAtMono;
+    return this.#isSwarm && this.#isListed && quietMs < PEER_PATIENCE * timing.stallMs;
+  }
+
+  get #isListed(): boolean {
+    return this.#view.nextListed === null;
   }
 
   #dial(feeder: Feeder): void {
@@ -148,22 +219,92 @@ class Fetch {
       wire,
       clock,
       timing,
-      onOpen: () => this.#feed(feeder),
+      onOpen: () => this.#opened(feeder),
+      digestOf: (index) => this.#view.digestOf(index),
+      onBegin: (index) => this.#plan.begun(feeder.node, index),
+      onHave: (first, bits) => {
+        const view = feeder.source?.offers === 'some' ? this.#view : this.#given;
+        const isGood = view.tell(feeder.node, first, bits);
+        if (isGood) this.#feed(feeder);
+        return isGood;
+      },
+      onList: (first, digests) => this.#listed(feeder, first, digests),
       onPart: (index, offset, bytes) => this.#write(index * CHUNK_BYTES + offset, bytes),
       onChunk: (index, digest) => this.#came(feeder, index, digest),
       onEnd: (end) => this.#lost(feeder, end),
     });
   }
 
+  #opened(feeder: Feeder): void {
+    this.#askList();
+    this.#letGoIfCrowded(feeder);
+    this.#feed(feeder);
+  }
+
+  /** Only who has the whole blob, and only one of them, is asked. */
+  #askList(): void {
+    const { nextListed } = this.#view;
+    if (!this.#isSwarm || nextListed === null || this.#lister !== null) return;
+    const isGood = ({ source }: Feeder) =>
+      source?.isOpen === true && source.isSwarm && source.offers !== 'some';
+    const lister = [...this.#feeders.values()].find(isGood) ?? null;
+    this.#lister = lister;
+    lister?.source?.askList(nextListed);
+  }
+
+  #listed(feeder: Feeder, first: number, digests: Uint8Array): boolean {
+    if (feeder !== this.#lister || !this.#view.list(first, digests)) return false;
+    this.#lister = null;
+    this.#askList();
+    if (this.#isListed) {
+      for (const other of this.#feeders.values()) this.#letGoIfCrowded(other);
+      this.#feedAll();
+    }
+    return true;
+  }
+
+  /** One that serves too many others gives the list and nothing else. */
+  #letGoIfCrowded({ source }: Feeder): void {
+    if (source?.isOpen !== true || source.offers !== 'list') return;
+    if (this.#isSwarm && !this.#isListed) return;
+    source.end(CLOSE.done, { code: 'mesh/overloaded', reason: 'too many transfers are under way' });
+  }
+
+  #feedAll(): void {
+    for (const feeder of this.#feeders.values()) this.#feed(feeder);
+  }
+
   #feed(feeder: Feeder): void {
     const { source, node } = feeder;
-    while (source?.isOpen && source.owed < DEPTH) {
-      const given = this.#plan.take(node, this.#options.clock.monoMs());
+    if (source?.offers === 'list' || (source?.offers === 'some' && !this.#isListed)) return;
+    // Each of many who ask one holder gets a whole chunk sooner, and can pass it on.
+    const depth = this.#isSwarm && source?.offers === 'all' ? 1 : DEPTH;
+    while (source?.isOpen && source.owed < depth) {
+      const now = this.#options.clock.monoMs();
+      const given = this.#plan.take(node, now, this.#choiceFor(feeder, source, now));
       if (given === null) return;
-      const { index, takenFrom } = given;
+      const { index, others, takenFrom } = given;
+      feeder.givenAtMono = now;
       if (takenFrom !== null) this.#feeders.get(takenFrom)?.source?.forsake(index);
-      source.want(index);
+      source.want(index, others);
     }
+  }
+
+  /** Alone, chunks come in order, so that the whole is hashed while they do; among others, each begins elsewhere. */
+  #choiceFor({ node, givenAtMono }: Feeder, source: Source, now: number): Choice | undefined {
+    if (!this.#isSwarm) return undefined;
+    const view = this.#view;
+    const isIdle = source.owed === 0 && now - givenAtMono > IDLE_MS;
+    const isAlone = now - this.#peersCameAtMono > PEERS_QUIET_MS;
+    const isFree = isIdle || isAlone || !this.#isListed;
+    const isOpen =
+      source.offers === 'some'
+        ? (index: number) => view.has(node, index)
+        : (index: number) =>
+            isFree || (view.spread(index) === 0 && this.#given.spread(index) === 0);
+    const most = source.isSwarm ? MAX_CHOICES : 1;
+    const random = this.#options.random ?? Math.random;
+    return { isOpen, spread: (index) => view.spread(index), most, random };
   }
 
   #write(position: number, bytes: Uint8Array): void {
@@ -174,6 +315,8 @@ class Fetch {
     if (this.#isEnded) return;
     const { clock, sink } = this.#options;
     feeder.failures = 0;
+    this.#cameAtMono = clock.monoMs();
+    if (feeder.source?.offers === 'some') this.#peersCameAtMono = this.#cameAtMono;
     if (this.#plan.came(feeder.node, index, clock.monoMs())) {
       if (!this.#guard(() => sink.verified(index, digest))) return;
       this.#progress();
@@ -203,27 +346,47 @@ class Fetch {
   #lost(feeder: Feeder, end: SourceEnd): void {
     if (this.#isEnded) return;
     const { node } = feeder;
-    const { onNotice, clock, timing } = this.#options;
+    const { onNotice, timing } = this.#options;
     feeder.source = null;
     this.#plan.drop(node);
-    feeder.failures++;
-    const isHopeless = !AGAIN.has(end.code) || feeder.failures >= MAX_FAILURES;
-    onNotice(`${node}: ${end.reason}${isHopeless ? '; not asked again' : ''}`);
-    if (isHopeless) {
-      this.#feeders.delete(node);
-      this.#dropped.push({ node, end });
-    } else {
-      const delayMs = timing.retryDelayMs * 4 ** (feeder.failures - 1);
-      const timer = clock.after(delayMs, () => this.#dial(feeder));
-      feeder.giveUp = () => timer.cancel();
+    this.#view.forget(node);
+    this.#given.forget(node);
+    if (this.#lister === feeder) this.#lister = null;
+    if (feeder.isPeer) this.#rest(feeder, end);
+    else if (this.#isSwarm && end.code === 'mesh/overloaded') this.#dialLater(feeder, PEER_REST_MS);
+    else {
+      feeder.failures++;
+      const isHopeless = !AGAIN.has(end.code) || feeder.failures >= MAX_FAILURES;
+      onNotice(`${node}: ${end.reason}${isHopeless ? '; not asked again' : ''}`);
+      if (isHopeless) {
+        this.#feeders.delete(node);
+        this.#dropped.push({ node, end });
+      } else this.#dialLater(feeder, timing.retryDelayMs * 4 ** (feeder.failures - 1));
     }
+    this.#askList();
     this.#recruit();
-    for (const other of this.#feeders.values()) this.#feed(other);
+    this.#feedAll();
+  }
+
+  #dialLater(feeder: Feeder, delayMs: number): void {
+    const timer = this.#options.clock.after(delayMs, () => this.#dial(feeder));
+    feeder.giveUp = () => timer.cancel();
+  }
+
+  /** Another peer has its turn; this one may have more by then. */
+  #rest({ node }: Feeder, end: SourceEnd): void {
+    const { clock, onNotice } = this.#options;
+    this.#feeders.delete(node);
+    if (end.code === 'image/damaged' || end.code === 'mesh/foreign-error') {
+      onNotice(`${node}: ${end.reason}; not asked again`);
+      this.#dropped.push({ node, end });
+    } else this.#resting.push({ node, fromMono: clock.monoMs() + PEER_REST_MS });
   }
 
   #look(): void {
     this.#tick = this.#options.clock.after(TICK_MS, () => {
-      for (const feeder of this.#feeders.values()) this.#feed(feeder);
+      this.#recruit();
+      this.#feedAll();
       if (!this.#isEnded) this.#look();
     });
   }

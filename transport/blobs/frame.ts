@@ -1,15 +1,21 @@
-// Frames of a blob transfer, protocol 1. One WebSocket, at the path /blobs, brings chunks of one blob from one node
+// Frames of a blob transfer, protocol 2. One WebSocket, at the path /blobs, brings chunks of one blob from one node
 // that holds it (the server) to one that wants it (the dialler). A binary WebSocket message is either a control
 // message, a MessagePack array that begins with its kind, or a part: bare bytes of the chunk that was announced.
 //
 //   who wants  hello   [0, protocolMin, protocolMax, cluster, node, blob, sha512, urgent]
 //                      urgent: true when somebody waits for it, so that no limit on copies holds it up; else left out
-//              want    [1, index]                  one chunk; MAX_WANTED at most that have not come yet
+//              want    [1, index, ...others]       one of these chunks; MAX_WANTED at most that have not come yet
 //              credit  [2, grantedBytes]           all the bytes of parts that may have been sent since hello
-//   who holds  hello   [0, protocolMin, protocolMax, cluster, node, sizeBytes, chunkBytes]
+//              list    [3, first]                  the digests of DIGESTS_PER_PAGE chunks (2)
+//   who holds  hello   [0, protocolMin, protocolMax, cluster, node, sizeBytes, chunkBytes, offers]
 //              chunk   [1, index, digest]          SHA-256 of the chunk; its parts follow, nothing in between
 //              refusal [3, code, message]          instead of hello; then it closes
+//              have    [4, first, bits]            these chunks too, bit 0 of byte 0 is the first; who has all:
+//                                                  these have been given to others (2)
+//              list    [5, first, digests]         of the chunks from there on (2)
 //
+// (2): only between two that both speak protocol 2.
+// offers: 2 all chunks; 1 those that it says it has; 0 none, only the list. Absent: 2.
 // F1  The socket enforces MAX_MESSAGE_BYTES (maxPayload) before a byte is decoded.
 // F2  decodeControl() never throws: a bad message closes one link, not the daemon.
 // F3  Fields are only ever appended, and extra ones ignored.
@@ -25,10 +31,19 @@ export const MAX_WANTED = 16;
 export const MAX_WINDOW_BYTES = 16 * 1024 * 1024;
 export const DIGEST_BYTES = 32;
 /** Protocols that this version speaks. */
-export const PROTOCOL = { protocolMin: 1, protocolMax: 1 } as const;
+export const PROTOCOL = { protocolMin: 1, protocolMax: 2 } as const;
 
-const [HELLO, WANT_OR_CHUNK, CREDIT, REFUSAL] = [0, 1, 2, 3];
-const MAX_CONTROL_BYTES = 4_096;
+/** From which on there are holders of a part, and lists. */
+export const SWARM_PROTOCOL = 2;
+/** Chunks that one want may name. */
+export const MAX_CHOICES = 64;
+/** Digests in one answer. */
+export const DIGESTS_PER_PAGE = 1_024;
+/** Bytes of bits in one message. */
+export const HAVE_BYTES = 4_096;
+
+const [HELLO, WANT_OR_CHUNK, CREDIT, REFUSAL_OR_LIST, HAVE, LIST] = [0, 1, 2, 3, 4, 5];
+const MAX_CONTROL_BYTES = 64 * 1024;
 const packr = new Packr({ useRecords: false, structuredClone: false, int64AsType: 'number' });
 
 interface Greeting {
@@ -47,22 +62,31 @@ export interface WanterHello extends Greeting {
   readonly isUrgent?: boolean;
 }
 
+/** What a holder is ready to send: all chunks, those that it says it has, or only the list of digests. */
+export type Offers = 'all' | 'some' | 'list';
+const OFFERS: readonly Offers[] = ['list', 'some', 'all'];
+
 /** What the server says first. */
 export interface HolderHello extends Greeting {
   readonly kind: 'hello';
   readonly sizeBytes: number;
   readonly chunkBytes: number;
+  readonly offers: Offers;
 }
 
 export type FromWanter =
   | WanterHello
-  | { readonly kind: 'want'; readonly index: number }
+  /** `others` would do as well: the holder chooses. */
+  | { readonly kind: 'want'; readonly index: number; readonly others?: readonly number[] }
+  | { readonly kind: 'list'; readonly first: number }
   | { readonly kind: 'credit'; readonly grantedBytes: number };
 
 export type FromHolder =
   | HolderHello
   | { readonly kind: 'chunk'; readonly index: number; readonly digest: Uint8Array }
-  | { readonly kind: 'refusal'; readonly code: string; readonly message: string };
+  | { readonly kind: 'refusal'; readonly code: string; readonly message: string }
+  | { readonly kind: 'have'; readonly first: number; readonly bits: Uint8Array }
+  | { readonly kind: 'list'; readonly first: number; readonly digests: Uint8Array };
 
 export type Decoded<T> =
   | { readonly ok: true; readonly message: T }
@@ -85,7 +109,9 @@ export function encodeWanter(message: FromWanter): Uint8Array {
       ]);
     }
     case 'want':
-      return packr.pack([WANT_OR_CHUNK, message.index]);
+      return packr.pack([WANT_OR_CHUNK, message.index, ...(message.others ?? [])]);
+    case 'list':
+      return packr.pack([REFUSAL_OR_LIST, message.first]);
     case 'credit':
       return packr.pack([CREDIT, message.grantedBytes]);
   }
@@ -95,12 +121,17 @@ export function encodeHolder(message: FromHolder): Uint8Array {
   switch (message.kind) {
     case 'hello': {
       const { protocolMin, protocolMax, cluster, node, sizeBytes, chunkBytes } = message;
-      return packr.pack([HELLO, protocolMin, protocolMax, cluster, node, sizeBytes, chunkBytes]);
+      const greeting = [HELLO, protocolMin, protocolMax, cluster, node, sizeBytes, chunkBytes];
+      return packr.pack([...greeting, OFFERS.indexOf(message.offers)]);
     }
     case 'chunk':
       return packr.pack([WANT_OR_CHUNK, message.index, message.digest]);
     case 'refusal':
-      return packr.pack([REFUSAL, message.code, message.message.slice(0, 1_000)]);
+      return packr.pack([REFUSAL_OR_LIST, message.code, message.message.slice(0, 1_000)]);
+    case 'have':
+      return packr.pack([HAVE, message.first, message.bits]);
+    case 'list':
+      return packr.pack([LIST, message.first, message.digests]);
   }
 }
 
@@ -108,7 +139,8 @@ export function decodeWanter(bytes: Uint8Array): Decoded<FromWanter> {
   const fields = unpackArray(bytes);
   const [kind, first] = fields;
   if (kind === HELLO) return wanterHello(fields);
-  if (kind === WANT_OR_CHUNK && isCount(first)) return ok({ kind: 'want', index: first });
+  if (kind === WANT_OR_CHUNK && isCount(first)) return want(first, fields.slice(2));
+  if (kind === REFUSAL_OR_LIST && isCount(first)) return ok({ kind: 'list', first });
   if (kind === CREDIT && isCount(first)) return ok({ kind: 'credit', grantedBytes: first });
   return malformed(kind);
 }
@@ -120,8 +152,14 @@ export function decodeHolder(bytes: Uint8Array): Decoded<FromHolder> {
   if (kind === WANT_OR_CHUNK && isCount(first) && isDigest(second)) {
     return ok({ kind: 'chunk', index: first, digest: Uint8Array.from(second) });
   }
-  if (kind === REFUSAL && isText(first) && isText(second)) {
+  if (kind === REFUSAL_OR_LIST && isText(first) && isText(second)) {
     return ok({ kind: 'refusal', code: first, message: second });
+  }
+  if (kind === HAVE && isCount(first) && isBytes(second) && second.length <= HAVE_BYTES) {
+    return ok({ kind: 'have', first, bits: Uint8Array.from(second) });
+  }
+  if (kind === LIST && isCount(first) && isBytes(second) && second.length % DIGEST_BYTES === 0) {
+    return ok({ kind: 'list', first, digests: Uint8Array.from(second) });
   }
   return malformed(kind);
 }
@@ -144,13 +182,20 @@ function wanterHello(fields: readonly unknown[]): Decoded<FromWanter> {
   return ok({ kind: 'hello', ...greeting, blobId, sha512, ...isUrgent });
 }
 
+/** Alternatives beyond MAX_CHOICES, and what is no number, are ignored: the first will do. */
+function want(index: number, rest: readonly unknown[]): Decoded<FromWanter> {
+  const others = rest.slice(0, MAX_CHOICES - 1).filter(isCount);
+  return ok({ kind: 'want', index, ...(others.length > 0 ? { others } : {}) });
+}
+
 function holderHello(fields: readonly unknown[]): Decoded<FromHolder> {
-  const [, , , , , sizeBytes, chunkBytes] = fields;
+  const [, , , , , sizeBytes, chunkBytes, said = 2] = fields;
   const greeting = greetingOf(fields);
-  if (greeting === undefined || !isCount(sizeBytes) || !isCount(chunkBytes)) {
+  const offers = isCount(said) ? OFFERS[said] : undefined;
+  if (greeting === undefined || !isCount(sizeBytes) || !isCount(chunkBytes) || !offers) {
     return malformed(HELLO);
   }
-  return ok({ kind: 'hello', ...greeting, sizeBytes, chunkBytes });
+  return ok({ kind: 'hello', ...greeting, sizeBytes, chunkBytes, offers });
 }
 
 function greetingOf([, min, max, cluster, node]: readonly unknown[]): Greeting | undefined {
@@ -187,6 +232,10 @@ function isText(value: unknown): value is string {
   return typeof value === 'string';
 }
 
+function isBytes(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array;
+}
+
 function isDigest(value: unknown): value is Uint8Array {
-  return value instanceof Uint8Array && value.byteLength === DIGEST_BYTES;
+  return isBytes(value) && value.byteLength === DIGEST_BYTES;
 }

@@ -5,6 +5,12 @@
 //     chunks at most, credit that only grows and does not run ahead by more than MAX_WINDOW_BYTES.
 // V3  Silence of SILENCE_MS ends it, so a peer that is gone keeps neither a file nor a buffer.
 // V4  Nothing is thrown: a blob that cannot be read ends this transfer with the reason.
+// V5  Of the chunks that a peer would take alike it gets the one that was sent least often from here (sent-counts.ts):
+//     many who fetch at once get different ones, and bring them to each other.
+// V6  A replica that is still coming in is served too, to who speaks protocol 2: the chunks that are here and verified,
+//     told when they have come. Its list of digests is not: that has to come from a complete one.
+//     A complete one tells in the same way which chunks it has given to others: those are best had from them.
+// V7  One transfer too many is still given the list: with it, the peer can take from the others.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import { codeOf, reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import { judgeHello } from '../mesh/hello.ts';
@@ -13,19 +19,34 @@ import {
   chunkCount,
   chunkLength,
   decodeWanter,
+  DIGEST_BYTES,
+  DIGESTS_PER_PAGE,
   encodeHolder,
+  HAVE_BYTES,
   MAX_WANTED,
   MAX_WINDOW_BYTES,
   PART_BYTES,
   PROTOCOL,
+  SWARM_PROTOCOL,
   type FromWanter,
+  type Offers,
   type WanterHello,
 } from './frame.ts';
 import type { RateLimit } from './rate-limit.ts';
+import type { SentCounts } from './sent-counts.ts';
 import { CLOSE, shortReason, type BlobWire } from './wire.ts';
 
-/** A complete, verified replica that is open for reading. */
+/** What is here, of a replica that is still coming in. */
+export interface PartlyHere {
+  /** Verified chunks; only grows. */
+  readonly count: number;
+  has(index: number): boolean;
+}
+
+/** A verified replica, or the verified chunks of one that is coming in, open for reading. */
 export interface HeldBlob {
+  /** Absent: it is complete. */
+  readonly partly?: PartlyHere;
   readonly sizeBytes: number;
   readonly sha512: string;
   /** SHA-256 of a chunk, as it was when the replica was verified. */
@@ -36,7 +57,7 @@ export interface HeldBlob {
 }
 
 export interface BlobHolder {
-  /** Errors: `image/missing` when there is no complete replica of a blob of this id, which may be any text. */
+  /** Errors: `image/missing` when nothing is here of a blob of this id, which may be any text. */
   open(blobId: string): Promise<HeldBlob>;
 }
 
@@ -57,11 +78,16 @@ export interface ServingOptions {
   readonly isWelcome: boolean;
   /** On what is sent. */
   readonly rate?: RateLimit;
+  /** Shared with the other transfers of this node. */
+  readonly counts: SentCounts;
   /** Once. */
   readonly onClosed: (reason: string) => void;
 }
 
 export const SILENCE_MS = 30_000;
+/** How often it is looked for chunks that have come, ms; rarer for a blob of many. */
+const HAVE_EVERY_MS = 25;
+const CHUNKS_LOOKED_AT_PER_MS = 100;
 
 /** The part being sent: a chunk, and how far it is. */
 interface Current {
@@ -72,7 +98,8 @@ interface Current {
 
 export class Serving {
   readonly #options: ServingOptions;
-  readonly #wanted: number[] = [];
+  /** Each: chunks of which one is wanted. */
+  readonly #wanted: (readonly number[])[] = [];
   readonly #free: Buffer[] = [];
   #blob: HeldBlob | null = null;
   #isGreeted = false;
@@ -82,7 +109,15 @@ export class Serving {
   #current: Current | null = null;
   #grantedBytes = 0;
   #sentBytes = 0;
+  #offers: Offers = 'all';
+  #isSwarm = false;
+  /** First chunk of a page of digests that is to be sent after the chunk that is on its way. */
+  #listAsked: number | null = null;
+  /** Of a replica that is coming in: which chunks the peer has been told of, and how many were there then. */
+  #told = new Uint8Array();
+  #toldCount = -1;
   #timer: Timer;
+  #look: Timer | null = null;
 
   constructor(options: ServingOptions) {
     this.#options = options;
@@ -122,7 +157,8 @@ export class Serving {
       return void this.#greet(message);
     }
     if (this.#blob === null) return this.end(CLOSE.protocol, `${message.kind} before hello`);
-    if (message.kind === 'want') this.#want(message.index, this.#blob);
+    if (message.kind === 'want') this.#want([message.index, ...(message.others ?? [])], this.#blob);
+    else if (message.kind === 'list') this.#list(message.first, this.#blob);
     else this.#grant(message.grantedBytes);
     if (!this.#isClosed) void this.#pump(this.#blob);
   }
@@ -132,18 +168,81 @@ export class Serving {
     const own = { ...PROTOCOL, ...self };
     const verdict = judgeHello(own, hello, name);
     if (!verdict.ok) return this.end(CLOSE.refused, verdict.reason);
+    this.#isSwarm = verdict.protocol >= SWARM_PROTOCOL;
     try {
-      if (!isWelcome) throw new TroupeError('mesh/overloaded', 'too many transfers are under way');
+      if (!isWelcome && !this.#isSwarm) throw tooMany();
       const blob = await holder.open(hello.blobId);
       // The peer may have gone while the file was opened.
       if (this.#isClosed) return void blob.close().catch(ignore);
       this.#blob = blob;
       if (blob.sha512 !== hello.sha512) throw otherContent(hello.blobId);
+      this.#offer(blob, isWelcome, hello.blobId);
       const { sizeBytes } = blob;
-      this.#send(encodeHolder({ kind: 'hello', ...own, sizeBytes, chunkBytes: CHUNK_BYTES }));
+      const hi = { ...own, sizeBytes, chunkBytes: CHUNK_BYTES, offers: this.#offers };
+      this.#send(encodeHolder({ kind: 'hello', ...hi }));
+      this.#announce(blob);
     } catch (error) {
       this.#refuse(error);
     }
+  }
+
+  #offer(blob: HeldBlob, isWelcome: boolean, blobId: string): void {
+    const { partly, sizeBytes } = blob;
+    if (partly === undefined) this.#offers = isWelcome ? 'all' : 'list';
+    else if (!isWelcome) throw tooMany();
+    else if (!this.#isSwarm) {
+      throw new TroupeError('image/missing', `the replica of blob ${blobId} here is not complete`);
+    } else this.#offers = 'some';
+    this.#told = new Uint8Array(Math.ceil(chunkCount(sizeBytes) / 8));
+    this.#options.counts.begin(blob.sha512, chunkCount(sizeBytes));
+  }
+
+  /** Tells of chunks that have come since; nothing may come between the parts of a chunk. */
+  #announce(blob: HeldBlob): void {
+    if (!this.#isSwarm || this.#offers === 'list' || this.#isClosed) return;
+    const here = blob.partly ?? this.#options.counts.given(blob.sha512);
+    const count = chunkCount(blob.sizeBytes);
+    if (this.#current === null && here.count !== this.#toldCount) {
+      this.#toldCount = here.count;
+      this.#tellOf(here, count);
+    }
+    if (this.#toldCount === count) return;
+    const everyMs = Math.max(HAVE_EVERY_MS, count / CHUNKS_LOOKED_AT_PER_MS);
+    this.#look?.cancel();
+    this.#look = this.#options.clock.after(everyMs, () => this.#announce(blob));
+  }
+
+  #tellOf(here: PartlyHere, count: number): void {
+    for (let at = 0; at < this.#told.length; at += HAVE_BYTES) {
+      const known = this.#told.subarray(at, at + HAVE_BYTES);
+      let isNews = false;
+      for (let bit = 0; bit < known.length * 8 && at * 8 + bit < count; bit++) {
+        const mask = 1 << (bit & 7);
+        if (((known[bit >> 3] ?? 0) & mask) !== 0 || !here.has(at * 8 + bit)) continue;
+        known[bit >> 3] = (known[bit >> 3] ?? 0) | mask;
+        isNews = true;
+      }
+      if (isNews) this.#send(encodeHolder({ kind: 'have', first: at * 8, bits: known }));
+    }
+  }
+
+  #list(first: number, blob: HeldBlob): void {
+    const count = chunkCount(blob.sizeBytes);
+    if (!this.#isSwarm || blob.partly !== undefined || first >= count) {
+      return this.end(CLOSE.protocol, `there are no digests from ${first} on`);
+    }
+    // Nothing may come between the parts of a chunk.
+    if (this.#current !== null) this.#listAsked = first;
+    else this.#sendList(first, blob);
+  }
+
+  #sendList(first: number, blob: HeldBlob): void {
+    const last = Math.min(chunkCount(blob.sizeBytes), first + DIGESTS_PER_PAGE);
+    const digests = new Uint8Array((last - first) * DIGEST_BYTES);
+    for (let at = first; at < last; at++) {
+      digests.set(blob.digestOf(at), (at - first) * DIGEST_BYTES);
+    }
+    this.#send(encodeHolder({ kind: 'list', first, digests }));
   }
 
   #refuse(error: unknown): void {
@@ -153,14 +252,16 @@ export class Serving {
     this.end(CLOSE.refused, message);
   }
 
-  #want(index: number, blob: HeldBlob): void {
-    if (index >= chunkCount(blob.sizeBytes)) {
-      return this.end(CLOSE.protocol, `there is no chunk ${index}`);
+  #want(choices: readonly number[], blob: HeldBlob): void {
+    const count = chunkCount(blob.sizeBytes);
+    const wrong = choices.find((index) => index >= count || blob.partly?.has(index) === false);
+    if (wrong !== undefined || this.#offers === 'list') {
+      return this.end(CLOSE.protocol, `there is no chunk ${wrong ?? 'for one transfer too many'}`);
     }
     if (this.#wanted.length >= MAX_WANTED) {
       return this.end(CLOSE.protocol, `more than ${MAX_WANTED} chunks are wanted at once`);
     }
-    this.#wanted.push(index);
+    this.#wanted.push(choices);
   }
 
   #grant(grantedBytes: number): void {
@@ -192,8 +293,9 @@ export class Serving {
     const credit = this.#grantedBytes - this.#sentBytes;
     if (this.#isClosed || credit <= 0) return null;
     if (this.#current !== null) return this.#current;
-    const index = this.#wanted.shift();
-    if (index === undefined) return null;
+    const choices = this.#wanted.shift();
+    if (choices === undefined) return null;
+    const index = this.#options.counts.choose(blob.sha512, choices);
     this.#send(encodeHolder({ kind: 'chunk', index, digest: blob.digestOf(index) }));
     const lengthBytes = chunkLength(blob.sizeBytes, index);
     return (this.#current = { index, lengthBytes, sentBytes: 0 });
@@ -209,8 +311,12 @@ export class Serving {
     if (this.#isClosed) return;
     this.#sentBytes += length;
     chunk.sentBytes += length;
-    if (chunk.sentBytes === chunk.lengthBytes) this.#current = null;
     this.#options.wire.send(part, () => this.#free.push(buffer));
+    if (chunk.sentBytes < chunk.lengthBytes) return;
+    this.#current = null;
+    if (this.#listAsked !== null) this.#sendList(this.#listAsked, blob);
+    this.#listAsked = null;
+    this.#announce(blob);
   }
 
   #send(bytes: Uint8Array): void {
@@ -225,6 +331,7 @@ export class Serving {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer.cancel();
+    this.#look?.cancel();
     if (!this.#isPumping) this.#closeBlob();
     this.#options.onClosed(reason);
   }
@@ -232,8 +339,13 @@ export class Serving {
   #closeBlob(): void {
     // It was only read: nothing is lost when the file system complains about the closing.
     void this.#blob?.close().catch(ignore);
+    if (this.#blob !== null && this.#told.length > 0) this.#options.counts.end(this.#blob.sha512);
     this.#blob = null;
   }
+}
+
+function tooMany(): TroupeError {
+  return new TroupeError('mesh/overloaded', 'too many transfers are under way');
 }
 
 function otherContent(blobId: string): TroupeError {

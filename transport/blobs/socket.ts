@@ -2,7 +2,8 @@
 //
 // T1  The node that wants the blob dials: a WebSocket client masks what it sends, in JavaScript, so the bulk comes from
 //     the server.
-// T2  MAX_SERVED transfers are served at once; one more is told so, and comes again later or asks another.
+// T2  MAX_SERVED transfers are served at once; one more gets the list of digests at most, and comes again later or asks
+//     others. More than MAX_LINKS are not let in at all.
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Clock } from '../../actors/kernel/clock.ts';
 import { reasonOf } from '../../actors/kernel/errors.ts';
@@ -20,11 +21,13 @@ import type { DialBlob } from './fetch.ts';
 import { MAX_MESSAGE_BYTES } from './frame.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { Serving, type BlobHolder, type BlobSelf } from './serving.ts';
+import { SentCounts } from './sent-counts.ts';
 import type { Source } from './source.ts';
 import { CLOSE, type BlobWire } from './wire.ts';
 
 export const BLOBS_PATH = '/blobs';
 export const MAX_SERVED = 32;
+const MAX_LINKS = 256;
 const LIMITS = { maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false, closeTimeout: CLOSE_MS };
 
 export interface BlobServerOptions {
@@ -41,6 +44,9 @@ export class BlobServer {
   readonly #options: BlobServerOptions;
   readonly #sockets = new WebSocketServer({ noServer: true, ...LIMITS });
   readonly #servings = new Set<Serving>();
+  readonly #counts = new SentCounts();
+  /** Those that were let in to chunks. */
+  readonly #welcome = new Set<Serving>();
   #isClosed = false;
 
   constructor(options: BlobServerOptions) {
@@ -49,7 +55,7 @@ export class BlobServer {
 
   /** For the mesh's server, at BLOBS_PATH. */
   readonly door: Door = (name, request, socket, head) => {
-    if (this.#isClosed) return void socket.destroy();
+    if (this.#isClosed || this.#servings.size >= MAX_LINKS) return void socket.destroy();
     this.#sockets.handleUpgrade(request, socket, head, (accepted) => this.#serve(name, accepted));
   };
 
@@ -66,6 +72,7 @@ export class BlobServer {
 
   #serve(name: string, socket: WebSocket): void {
     const { self, holder, clock, log, rate } = this.#options;
+    const isWelcome = this.#welcome.size < MAX_SERVED;
     const serving: Serving = new Serving({
       self,
       name,
@@ -73,13 +80,16 @@ export class BlobServer {
       clock,
       holder,
       ...(rate === undefined ? {} : { rate }),
-      isWelcome: this.#servings.size < MAX_SERVED,
+      isWelcome,
+      counts: this.#counts,
       onClosed: (reason) => {
         this.#servings.delete(serving);
+        this.#welcome.delete(serving);
         log('debug', 'a blob transfer has ended', { peer: name, bytes: serving.sentBytes, reason });
       },
     });
     this.#servings.add(serving);
+    if (isWelcome) this.#welcome.add(serving);
     join(socket, {
       received: (bytes) => serving.received(bytes),
       wireClosed: (reason) => serving.wireClosed(reason),

@@ -4,6 +4,7 @@
 // S2  Credit is given for what was taken in, so at most WINDOW_BYTES are on their way or wait in the socket.
 // S3  A source that owes something and sends nothing for STALL_MS is ended; so is one that does not say hello.
 // S4  What was not asked for ends the link.
+//     Where the list of digests is known (swarm-view.ts), the digest that is announced has to be the one listed.
 // S5  A chunk that another brings by now is taken in and checked, but goes nowhere, also when it is asked for again.
 import { createHash, type Hash } from 'node:crypto';
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
@@ -16,8 +17,10 @@ import {
   encodeWanter,
   PART_BYTES,
   PROTOCOL,
+  SWARM_PROTOCOL,
   type FromHolder,
   type HolderHello,
+  type Offers,
 } from './frame.ts';
 import type { BlobSelf } from './serving.ts';
 import type { RateLimit } from './rate-limit.ts';
@@ -59,6 +62,14 @@ export interface SourceOptions {
   /** On what is taken in. */
   readonly rate?: RateLimit;
   readonly onOpen: () => void;
+  /** The digest that a chunk has to have; null: not known, the holder's word counts if it has all chunks. */
+  readonly digestOf: (index: number) => Uint8Array | null;
+  /** It begins to send this chunk. False: the bytes are of no use. */
+  readonly onBegin: (index: number) => boolean;
+  /** It has these chunks too, or has given them to others if it has all; false: it cannot have. */
+  readonly onHave: (first: number, bits: Uint8Array) => boolean;
+  /** Digests that were asked for; false: not those. */
+  readonly onList: (first: number, digests: Uint8Array) => boolean;
   /** Bytes of a chunk, in order, not verified yet. */
   readonly onPart: (index: number, offset: number, bytes: Uint8Array) => void;
   /** All bytes of a chunk have come and are right. */
@@ -68,11 +79,13 @@ export interface SourceOptions {
 }
 
 interface Owed {
-  readonly index: number;
+  /** One of these. */
+  readonly choices: readonly number[];
   isForsaken: boolean;
 }
 
 interface Coming {
+  readonly index: number;
   readonly owed: Owed;
   readonly lengthBytes: number;
   readonly digest: Uint8Array;
@@ -86,6 +99,9 @@ export class Source {
   readonly #owed: Owed[] = [];
   #state: 'greeting' | 'open' | 'closed' = 'greeting';
   #coming: Coming | null = null;
+  #offers: Offers = 'all';
+  #isSwarm = false;
+  #isListAsked = false;
   #takenBytes = 0;
   #grantedBytes = 0;
   #timer: Timer;
@@ -109,16 +125,39 @@ export class Source {
     return this.#owed.length;
   }
 
-  want(index: number): void {
+  /** What it is ready to send. */
+  get offers(): Offers {
+    return this.#offers;
+  }
+
+  /** It knows of lists, parts and choices. */
+  get isSwarm(): boolean {
+    return this.#isSwarm;
+  }
+
+  /** `others` would do as well; it may be named only to one that knows of choices. */
+  want(index: number, others: readonly number[] = []): void {
     if (this.#state !== 'open') return;
-    this.#owed.push({ index, isForsaken: false });
+    this.#owed.push({ choices: [index, ...others], isForsaken: false });
     if (this.#owed.length === 1) this.#watch();
-    this.#send(encodeWanter({ kind: 'want', index }));
+    this.#send(encodeWanter({ kind: 'want', index, others }));
+  }
+
+  /** Asks for digests, from this chunk on; one answer at a time. */
+  askList(first: number): void {
+    if (this.#state !== 'open') return;
+    this.#isListAsked = true;
+    if (this.#owed.length === 0) this.#watch();
+    this.#send(encodeWanter({ kind: 'list', first }));
   }
 
   /** Another brings this chunk now. */
   forsake(index: number): void {
-    for (const owed of this.#owed) if (owed.index === index) owed.isForsaken = true;
+    for (const owed of this.#owed) {
+      const [first, ...others] = owed.choices;
+      const isIt = others.length === 0 ? first === index : this.#coming?.owed === owed;
+      if (isIt && (others.length === 0 || this.#coming?.index === index)) owed.isForsaken = true;
+    }
   }
 
   received(bytes: Uint8Array): void {
@@ -146,6 +185,12 @@ export class Source {
         return this.#greet(message);
       case 'chunk':
         return this.#begin(message.index, message.digest);
+      case 'have': {
+        const isGood = this.#state === 'open' && this.#options.onHave(message.first, message.bits);
+        return isGood ? undefined : this.#broken(`it cannot have chunks from ${message.first} on`);
+      }
+      case 'list':
+        return this.#takeList(message.first, message.digests);
       case 'refusal': {
         const { code, message: reason } = message;
         // A peer of a newer version may know codes that we don't.
@@ -167,25 +212,41 @@ export class Source {
       return this.end(CLOSE.protocol, { code: 'image/damaged', reason });
     }
     this.#state = 'open';
+    this.#offers = hello.offers;
+    this.#isSwarm = verdict.protocol >= SWARM_PROTOCOL;
     this.#timer.cancel();
     this.#grant();
     onOpen();
   }
 
+  #takeList(first: number, digests: Uint8Array): void {
+    if (this.#state !== 'open' || !this.#isListAsked) return this.#broken('a list not asked for');
+    this.#isListAsked = false;
+    this.#watch();
+    if (!this.#options.onList(first, digests)) this.#broken('not the digests that were asked for');
+  }
+
   #begin(index: number, digest: Uint8Array): void {
+    const { blob, digestOf, onBegin } = this.#options;
     const [owed] = this.#owed;
-    if (owed?.index !== index) return this.#broken(`chunk ${index} was not asked for`);
-    const lengthBytes = chunkLength(this.#options.blob.sizeBytes, index);
-    this.#coming = { owed, lengthBytes, digest, hash: createHash('sha256'), gotBytes: 0 };
+    if (!owed?.choices.includes(index)) return this.#broken(`chunk ${index} was not asked for`);
+    const known = digestOf(index);
+    const isRight =
+      known === null ? this.#offers === 'all' : known.every((b, i) => b === digest[i]);
+    if (!isRight) {
+      const reason = `chunk ${index} is damaged: it has another digest there than listed`;
+      return this.end(CLOSE.protocol, { code: 'image/damaged', reason });
+    }
+    const lengthBytes = chunkLength(blob.sizeBytes, index);
+    this.#coming = { index, owed, lengthBytes, digest, hash: createHash('sha256'), gotBytes: 0 };
+    if (!onBegin(index)) owed.isForsaken = true;
   }
 
   #takePart(bytes: Uint8Array, chunk: Coming): void {
-    const { owed, lengthBytes, gotBytes: offset } = chunk;
+    const { index, owed, lengthBytes, gotBytes: offset } = chunk;
     const isTooLong = bytes.byteLength > Math.min(PART_BYTES, lengthBytes - offset);
     if (isTooLong || bytes.byteLength === 0) {
-      return this.#broken(
-        `a part of ${bytes.byteLength} bytes at ${offset} of chunk ${owed.index}`,
-      );
+      return this.#broken(`a part of ${bytes.byteLength} bytes at ${offset} of chunk ${index}`);
     }
     if (this.#takenBytes + bytes.byteLength > this.#grantedBytes) {
       return this.#broken('it sent more than it had credit for');
@@ -193,7 +254,7 @@ export class Source {
     chunk.hash.update(bytes);
     chunk.gotBytes += bytes.byteLength;
     this.#takenBytes += bytes.byteLength;
-    if (!owed.isForsaken) this.#options.onPart(owed.index, offset, bytes);
+    if (!owed.isForsaken) this.#options.onPart(index, offset, bytes);
     if (chunk.gotBytes === lengthBytes) this.#complete(chunk);
     if (this.#state !== 'open') return;
     this.#watch();
@@ -202,8 +263,8 @@ export class Source {
     }
   }
 
-  #complete({ owed, hash, digest }: Coming): void {
-    const { index, isForsaken } = owed;
+  #complete({ index, owed, hash, digest }: Coming): void {
+    const { isForsaken } = owed;
     this.#coming = null;
     this.#owed.shift();
     if (!hash.digest().equals(digest)) {
@@ -234,7 +295,7 @@ export class Source {
   #watch(): void {
     const { clock, timing } = this.#options;
     this.#timer.cancel();
-    if (this.#owed.length === 0) return;
+    if (this.#owed.length === 0 && !this.#isListAsked) return;
     const { stallMs } = timing;
     this.#timer = clock.after(stallMs, () => this.#stalled(`stalled: nothing for ${stallMs} ms`));
   }

@@ -10,6 +10,7 @@ import { closeSync, constants, fdatasync, fdatasyncSync, ftruncateSync, openSync
 import { readFileSync, renameSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { CHUNK_BYTES, chunkCount, DIGEST_BYTES } from './chunk-digests.ts';
+import { SharedChunks } from './coming-replicas.ts';
 import { Frontier } from './follow-hash.ts';
 
 const HEAD_BYTES = 64;
@@ -23,6 +24,8 @@ export interface ChunkFileOptions {
   readonly sha512: string;
   /** Of Frontier.make(). */
   readonly frontier: SharedArrayBuffer;
+  /** Of SharedChunks.make(): told of each chunk, for who serves them meanwhile. */
+  readonly shared?: SharedArrayBuffer;
 }
 
 export class ChunkFile {
@@ -31,6 +34,7 @@ export class ChunkFile {
   readonly #frontier: Frontier;
   readonly #digests: Buffer;
   readonly #count: number;
+  readonly #shared: SharedChunks | null;
   /** First chunk that is not here. */
   #firstMissing = 0;
   #sinceCheckpoint = 0;
@@ -48,6 +52,8 @@ export class ChunkFile {
     const fresh = map === undefined ? constants.O_TRUNC : 0;
     this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT | fresh, 0o600);
     ftruncateSync(this.#fd, sizeBytes);
+    this.#shared = options.shared ? new SharedChunks(options.shared, sizeBytes) : null;
+    for (let at = 0; at < this.#count; at++) if (this.#has(at)) this.#share(at);
     this.#moveFrontier();
   }
 
@@ -73,6 +79,7 @@ export class ChunkFile {
 
   verified(index: number, digest: Uint8Array): void {
     this.#digests.set(digest, index * DIGEST_BYTES);
+    this.#share(index);
     this.#moveFrontier();
     this.#sinceCheckpoint++;
     if (this.#sinceCheckpoint < CHECKPOINT_CHUNKS || this.#checkpoint !== null) return;
@@ -103,6 +110,13 @@ export class ChunkFile {
     } finally {
       this.#checkpoint = null;
     }
+  }
+
+  #share(index: number): void {
+    this.#shared?.add(
+      index,
+      this.#digests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES),
+    );
   }
 
   #has(index: number): boolean {

@@ -184,6 +184,11 @@ export class ImageDriver implements BlobStore, DiskStore {
     return this.#replicas.open(blobId);
   }
 
+  /** The same for another node, which may have the chunks of one that is coming too. */
+  openForPeer(blobId: string): Promise<HeldReplica> {
+    return this.#replicas.openForPeer(blobId);
+  }
+
   /** From then on nothing is fetched from these: the cluster's own services, wherever its members are. */
   refuseServices(services: () => readonly Endpoint[]): void {
     this.#services = services;

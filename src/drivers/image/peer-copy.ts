@@ -3,12 +3,14 @@
 // E1  All work is in the blob's own directory under .partial, as for every replica (ingest.ts, N1).
 // E2  What has come and is verified stays when it is broken off (chunk-file.ts); only damage as a whole throws it away.
 // E3  The whole is hashed while it comes, from the file and not from the network, and counts only when it is right.
+// E4  While it comes, what has come is served to others who copy it (coming-replicas.ts).
 import { chmod, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PeersSource, ReplicaProgress, ReplicaReport } from '../../../actors/blob/ports.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
 import { mapPath } from './chunk-file.ts';
+import { SharedChunks, type ComingReplicas } from './coming-replicas.ts';
 import { requireSpace } from './disk-space.ts';
 import { sync } from './durable.ts';
 import { Frontier } from './follow-hash.ts';
@@ -21,6 +23,8 @@ import { followApart, type JobShell } from './worker-job.ts';
 export interface PeerRequest {
   readonly blobId: string;
   readonly nodes: readonly string[];
+  /** That are copying it too. */
+  readonly peers: readonly string[];
   readonly sizeBytes: number;
   readonly sha512: string;
   /** Where a ChunkFile (chunk-file.ts) of the copy is, or is to be. */
@@ -28,6 +32,8 @@ export interface PeerRequest {
   readonly frontier: SharedArrayBuffer;
   /** Somebody waits for it. */
   readonly isUrgent?: boolean;
+  /** Of SharedChunks.make(). */
+  readonly shared: SharedArrayBuffer;
 }
 
 /** How bytes of replicas come from other nodes; the daemon joins it with the mesh (src/daemon/blobs.ts). */
@@ -44,6 +50,7 @@ export interface PeerCopyTools {
   readonly log: Log;
   readonly minFreeBytes: number;
   readonly peers: Peers;
+  readonly coming: ComingReplicas;
 }
 
 export interface PeerCopySpec {
@@ -80,6 +87,14 @@ export class PeerCopy {
   }
 
   async run(): Promise<ReplicaReport> {
+    try {
+      return await this.#run();
+    } finally {
+      this.#tools.coming.end(this.#spec.blobId);
+    }
+  }
+
+  async #run(): Promise<ReplicaReport> {
     const { blobId, source } = this.#spec;
     const { layout } = this.#tools;
     const { signal } = this.#request;
@@ -117,9 +132,13 @@ export class PeerCopy {
     }
     await requireSpace(this.#dir, sizeBytes - (await this.#hereBytes()), minFreeBytes);
     const frontier = Frontier.make();
+    const shared = SharedChunks.make(sizeBytes);
+    const chunks = new SharedChunks(shared, sizeBytes);
+    const report = this.#spec.source.content;
+    this.#tools.coming.begin(blobId, { path: this.#path, report, chunks });
     const [digests, found] = await together(
       this.#request.signal,
-      (signal) => this.#bring({ sizeBytes, sha512, frontier }, signal),
+      (signal) => this.#bring({ sizeBytes, sha512, frontier, shared }, signal),
       (signal) => this.#hash({ sizeBytes, frontier }, signal),
     );
     if (found === sha512) return digests;
@@ -131,7 +150,7 @@ export class PeerCopy {
   }
 
   #bring(
-    request: Pick<PeerRequest, 'sizeBytes' | 'sha512' | 'frontier'>,
+    request: Pick<PeerRequest, 'sizeBytes' | 'sha512' | 'frontier' | 'shared'>,
     signal: AbortSignal,
   ): Promise<Uint8Array> {
     const { blobId, source } = this.#spec;
@@ -140,8 +159,8 @@ export class PeerCopy {
     const onProgress = (doneBytes: number, totalBytes: number | null) =>
       this.#onProgress({ step: 'copying', doneBytes, totalBytes });
     const onNotice = (text: string) => log('warn', text, { trace, kind: 'blob', id: blobId });
-    const { nodes, isUrgent = false } = source;
-    const whole = { blobId, nodes, isUrgent, path: this.#path, ...request };
+    const { nodes, peers: also = [], isUrgent = false } = source;
+    const whole = { blobId, nodes, peers: also, isUrgent, path: this.#path, ...request };
     return peers.fetch(whole, { signal, onProgress, onNotice });
   }
 

@@ -21,6 +21,7 @@ import type { WantedBy } from '../../../actors/network/ports.ts';
 import type { Ledger } from '../ledger.ts';
 import { calledOff } from './called-off.ts';
 import { readChunkDigests, writeChunkDigests } from './chunk-digests.ts';
+import { ComingReplicas } from './coming-replicas.ts';
 import { asDiskFull } from './disk-space.ts';
 import { HeldReplica } from './held-replica.ts';
 import { Ingest, NOTE, type IngestTools } from './ingest.ts';
@@ -54,6 +55,7 @@ export class Replicas implements BlobStore {
   readonly #closing = new AbortController();
   /** Hashing of chunks that runs, by blob. */
   readonly #hashings = new Map<string, Promise<void>>();
+  readonly #coming = new ComingReplicas();
   #peers: Peers = NO_PEERS;
 
   constructor(options: ReplicasOptions) {
@@ -139,6 +141,17 @@ export class Replicas implements BlobStore {
     return await HeldReplica.open(layout.replicaImage(blobId, report.format), report, digests);
   }
 
+  /** The same for another node, which may have the chunks of one that is coming too. */
+  async openForPeer(blobId: string): Promise<HeldReplica> {
+    try {
+      return await this.open(blobId);
+    } catch (error) {
+      const coming = codeOf(error) === 'image/missing' ? await this.#coming.open(blobId) : null;
+      if (coming === null) throw error;
+      return coming;
+    }
+  }
+
   checkedAt(): Promise<ReadonlyMap<string, number>> {
     return checkedAt(this.#options.layout);
   }
@@ -197,9 +210,14 @@ export class Replicas implements BlobStore {
     onProgress: (progress: ReplicaProgress) => void,
   ): Ingest | PeerCopy {
     const tools = this.#options;
-    const peers = this.#peers;
+    const [peers, coming] = [this.#peers, this.#coming];
     return source.kind === 'peers'
-      ? new PeerCopy({ ...tools, peers }, { blobId, source, maxSizeBytes }, request, onProgress)
+      ? new PeerCopy(
+          { ...tools, peers, coming },
+          { blobId, source, maxSizeBytes },
+          request,
+          onProgress,
+        )
       : new Ingest(tools, { blobId, source, maxSizeBytes, sha512 }, request, onProgress);
   }
 

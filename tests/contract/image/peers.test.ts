@@ -79,8 +79,9 @@ function copy(
   nodes: readonly string[],
   content: ReplicaReport,
   signal?: AbortSignal,
+  peers: readonly string[] = [],
 ): Promise<ReplicaReport> {
-  const source = { kind: 'peers', nodes, content } as const;
+  const source = { kind: 'peers', nodes, peers, content } as const;
   const by = wantedBy('blob/blob-1', signal === undefined ? {} : { signal });
   return rig.ensure('blob-1', '/unused', { source, sha512: content.sha512 }, by);
 }
@@ -281,6 +282,27 @@ test('a daemon without a mesh says so', () =>
     await rejects(copy(node, ['a'], content), failure('image/unreachable', /no mesh/));
     await lone.close();
     await closeAll(a);
+  }));
+
+test('four that copy at once bring chunks to each other', () =>
+  inCluster(async (cluster) => {
+    const a = await start(cluster, 'a');
+    const content = await hold(a);
+    const names = ['b', 'c', 'd', 'e'];
+    const takers: Node[] = [];
+    for (const name of names) takers.push(await start(cluster, name));
+    const all = takers.map((node) => {
+      const others = names.filter((name) => name !== node.name);
+      return copy(node, ['a'], content, undefined, others);
+    });
+    for (const report of await Promise.all(all)) assert.equal(report, content);
+    for (const node of takers) assert.ok(readFileSync(imageOf(node)).equals(bytes), node.name);
+    const total = () => [a, ...takers].reduce((sum, node) => sum + node.sentBytes(), 0);
+    await until(() => total() >= 4 * SIZE, 'all transfers have been logged');
+    const copies = a.sentBytes() / SIZE;
+    assert.ok(copies >= 1 && copies < 3, `the source sent ${copies} copies`);
+    console.log(`  4 nodes on sockets: ${copies.toFixed(2)} copies from the source`);
+    await closeAll(a, ...takers);
   }));
 
 test.after(() => lab.close());

@@ -30,13 +30,17 @@ test('what one side says, the other reads', () => {
   const wanter: FromWanter[] = [
     { ...greeting, blobId: 'b', sha512: 'abc' },
     { kind: 'want', index: 7 },
+    { kind: 'want', index: 7, others: [3, 9] },
+    { kind: 'list', first: 1_024 },
     { kind: 'credit', grantedBytes: 2 ** 40 },
   ];
   for (const message of wanter) {
     assert.equal(decodeWanter(encodeWanter(message)), { ok: true, message });
   }
   const holder: FromHolder[] = [
-    { ...greeting, sizeBytes: 2 ** 40, chunkBytes: CHUNK_BYTES },
+    { ...greeting, sizeBytes: 2 ** 40, chunkBytes: CHUNK_BYTES, offers: 'some' },
+    { kind: 'have', first: 32_768, bits: Uint8Array.of(1, 128) },
+    { kind: 'list', first: 1_024, digests: Uint8Array.from(randomBytes(64)) },
     { kind: 'refusal', code: 'image/missing', message: 'not here' },
   ];
   for (const message of holder) {

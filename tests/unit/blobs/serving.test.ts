@@ -12,6 +12,7 @@ import {
   type FromWanter,
 } from '../../../transport/blobs/frame.ts';
 import { Serving, SILENCE_MS, type ServingOptions } from '../../../transport/blobs/serving.ts';
+import { SentCounts } from '../../../transport/blobs/sent-counts.ts';
 import { CLOSE, type BlobWire } from '../../../transport/blobs/wire.ts';
 import { MemoryHolder, sampleBytes, wantedOf } from '../../support/blob-lab.ts';
 import { ManualClock, settle } from '../../support/kernel.ts';
@@ -64,6 +65,7 @@ async function begin(changes: Partial<ServingOptions> = {}, ...said: FromWanter[
     clock,
     holder,
     isWelcome: true,
+    counts: new SentCounts(),
     onClosed: () => {},
     ...changes,
   });

@@ -26,6 +26,7 @@ const hello = (changes: object = {}): FromHolder => ({
   node: 'holder',
   sizeBytes: BLOB.sizeBytes,
   chunkBytes: CHUNK_BYTES,
+  offers: 'all',
   ...changes,
 });
 
@@ -52,6 +53,10 @@ function begin() {
     clock,
     timing: { greetingMs: 1_000, stallMs: 2_000 },
     onOpen: () => said.push('opened'),
+    digestOf: () => null,
+    onBegin: () => true,
+    onHave: () => true,
+    onList: () => true,
     onPart: (_index, _offset, bytes) => (partBytes += bytes.byteLength),
     onChunk: (index) => chunks.push(index),
     onEnd: (end) => ends.push(end),

@@ -1,7 +1,12 @@
 // Where copies are to be: by table, and that it comes to rest.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { planCopies, sourcesFor, type CopiesView } from '../../../../actors/blob/copies.ts';
+import {
+  copyingBeside,
+  planCopies,
+  sourcesFor,
+  type CopiesView,
+} from '../../../../actors/blob/copies.ts';
 import type { Replica } from '../../../../actors/blob/state.ts';
 import { seededRandom } from '../../../support/kernel.ts';
 
@@ -222,6 +227,18 @@ test('targets begin with different holders, and with those in reach', () => {
   }
   assert.equal([...firsts].toSorted(), ['a', 'b']);
   assert.equal(sourcesFor('a', 'blob', { a: replica(good) }), []);
+});
+
+test('those that copy beside a target are its peers, if they are in reach', () => {
+  const replicas = {
+    a: replica(good),
+    b: replica(coming),
+    c: replica({ ...coming, ...AWAY }),
+    d: replica(coming),
+    e: replica({ phase: 'failed' }),
+  };
+  assert.equal(copyingBeside('b', 'blob', replicas), ['d']);
+  assert.equal(copyingBeside('x', 'blob', replicas).toSorted(), ['b', 'd']);
 });
 
 test('what was decided is not decided again', () => {
