@@ -18,19 +18,11 @@ import {
   restartThenPark,
   STANDING,
 } from '../kernel/kind.ts';
-import type { EffectPolicy, KernelMessage, Passing, Step, Turn, Wanted } from '../kernel/kind.ts';
+import type { EffectPolicy, KernelMessage, Passing, Step, Turn } from '../kernel/kind.ts';
 import { failure, isForgettable, newLife, type Failure } from '../kernel/object.ts';
 import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
-import {
-  INSISTENT,
-  isPaused,
-  isWanted,
-  setBack,
-  timerOf,
-  tryAgain,
-  withSetback,
-} from '../kernel/setback.ts';
+import { INSISTENT, isWanted, setBack, timerOf, tryAgain, withSetback } from '../kernel/setback.ts';
 import {
   fetcherAt,
   fetcherFull,
@@ -39,7 +31,7 @@ import {
   fetcherSeen,
   fetcherTimer,
 } from './fetcher.ts';
-import { progressed, progressEffect } from './progress.ts';
+import { progressed } from './progress.ts';
 import { copyDamaged, copyGood } from './damage.ts';
 import {
   replicasByNode,
@@ -53,7 +45,6 @@ import { sourcesFor } from './copies.ts';
 import {
   copied,
   copyFailed,
-  copyKey,
   copyRemoved,
   copyToNeeded,
   neededOn,
@@ -65,35 +56,20 @@ import {
   replicaTimer,
 } from './replicas.ts';
 import { BlobState, decodeBlobMessage, type BlobMessage } from './state.ts';
-import { toBeTold, withPatience } from './told.ts';
-import { describeEffect, described } from './facts.ts';
-import { parentEffect, parentOf } from './parent.ts';
+import { withPatience } from './told.ts';
+import { effects, isRemovable, type BlobEffect } from './wanted.ts';
+import { described } from './facts.ts';
+import { parentOf } from './parent.ts';
 import {
   transcodeAt,
   transcodeChanged,
   transcodeDropped,
-  transcodeEffect,
   transcodeFailed,
   transcodeIdle,
   transcodeTimer,
   wantedAsDisk,
   withTranscode,
 } from './transcode.ts';
-
-export type BlobEffect =
-  | 'hold-parent'
-  | 'fetch'
-  | 'tell-users'
-  | 'tell-progress'
-  | 'place-copies'
-  | 'copy'
-  | 'remove-copy'
-  | 'make-transcode'
-  | 'time-transcode'
-  | 'drop-transcode'
-  | 'describe'
-  | 'remove-replicas'
-  | 'forget';
 
 type Of<K extends BlobMessage['kind']> = Extract<BlobMessage, { kind: K }>;
 
@@ -145,32 +121,21 @@ function taken(
     case 'create':
       return create(state, message, turn);
     case 'progressed':
-      return progressed(state, message);
     case 'parent-held':
-      return next(state.phase === 'initial' ? { ...state, isParentHeld: true } : state);
     case 'fetched':
-      return fetched(state, message, turn);
     case 'no-room':
-      return next(fetcherFull(state, message, turn));
+      return ofFetch(state, message, turn);
     case 'use':
       return use(state, message.user, turn);
     case 'need':
       return need(state, message, turn);
     case 'nodes-changed':
-      return state.phase === 'initial'
-        ? seen(state, message, turn)
-        : nodesChanged(state, message, turn);
     case 'node-gone':
-      if (state.phase !== 'initial') return nodeGone(state, message, turn);
-      return next(fetcherGone(state, message.node));
     case 'copied':
-      return copied(state, message);
     case 'copy-removed':
-      return copyRemoved(state, message);
     case 'copy-damaged':
-      return copyDamaged(state, message);
     case 'copy-good':
-      return copyGood(state, message);
+      return ofReplicas(state, message, turn);
     case 'describe':
       return next(state, [], state.content);
     case 'described':
@@ -199,6 +164,51 @@ function taken(
       return effectFailed(state, message, turn);
     case 'time-reached':
       return timeReached(state, turn);
+  }
+}
+
+function ofFetch(
+  state: BlobState,
+  message: Of<'progressed' | 'parent-held' | 'fetched' | 'no-room'>,
+  turn: Turn,
+): Step<BlobState> {
+  switch (message.kind) {
+    case 'progressed':
+      return progressed(state, message);
+    case 'parent-held':
+      return next(state.phase === 'initial' ? { ...state, isParentHeld: true } : state);
+    case 'fetched':
+      return fetched(state, message, turn);
+    case 'no-room':
+      return next(fetcherFull(state, message, turn));
+  }
+}
+
+type OfReplicas =
+  | 'nodes-changed'
+  | 'node-gone'
+  | 'copied'
+  | 'copy-removed'
+  | 'copy-damaged'
+  | 'copy-good';
+
+function ofReplicas(state: BlobState, message: Of<OfReplicas>, turn: Turn): Step<BlobState> {
+  switch (message.kind) {
+    case 'nodes-changed':
+      return state.phase === 'initial'
+        ? seen(state, message, turn)
+        : nodesChanged(state, message, turn);
+    case 'node-gone':
+      if (state.phase !== 'initial') return nodeGone(state, message, turn);
+      return next(fetcherGone(state, message.node));
+    case 'copied':
+      return copied(state, message);
+    case 'copy-removed':
+      return copyRemoved(state, message);
+    case 'copy-damaged':
+      return copyDamaged(state, message);
+    case 'copy-good':
+      return copyGood(state, message);
   }
 }
 
@@ -376,65 +386,6 @@ function fail(state: BlobState, why: Failure, turn: Turn): Step<BlobState> {
   return next({ ...state, ...failed, sinceMs: turn.now, failure: why }, [
     { type: 'audit', message: 'fetch failed', extra: { ...why } },
   ]);
-}
-
-function effects(state: BlobState): Wanted<BlobEffect>[] {
-  if (state.phase === 'created') return keepingEffects(state);
-  if (isPaused(state)) return [];
-  const remove = { name: 'remove-replicas', key: String(state.generation) } as const;
-  switch (state.phase) {
-    case 'none':
-      return [];
-    case 'initial':
-      return [parentEffect(state) ?? fetchEffect(state), ...progressEffect(state)];
-    case 'error': {
-      const isRemoved = Object.keys(state.replicas).length === 0 || !isRemovable(state);
-      return isRemoved ? tellEffect(state) : [...tellEffect(state), remove];
-    }
-    case 'delete-wait':
-      return [remove];
-    case 'deleted':
-      return state.forgetting ? [{ name: 'forget', key: '' }] : [];
-  }
-}
-
-/** On its node; or the nodes are looked at, for one that takes over. */
-function fetchEffect(state: BlobState): Wanted<BlobEffect> {
-  const key = String(state.generation);
-  return { name: fetcherOf(state) === null ? 'place-copies' : 'fetch', key };
-}
-
-/** A user that cannot be told, and pauses, holds up no copy. */
-function keepingEffects(state: BlobState): Wanted<BlobEffect>[] {
-  const replicas = Object.entries(state.replicas).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  const copies = replicas.flatMap(([node, replica]): Wanted<BlobEffect>[] => {
-    if (replica.awayUntilMs !== null || replica.retryAtMs !== null) return [];
-    const key = copyKey(node, replica);
-    // Side by side: one node that is slow does not hold up another that somebody waits for.
-    if (replica.phase === 'copying') return [{ name: 'copy', key, lane: node }];
-    return replica.phase === 'removing' ? [{ name: 'remove-copy', key, lane: node }] : [];
-  });
-  const known = replicas.map(([node, { phase, generation, retryAtMs, isInUse }]) =>
-    [node, phase, generation, retryAtMs === null, isInUse].join(),
-  );
-  const place = { name: 'place-copies', key: `${state.generation} ${known.join(' ')}` } as const;
-  const others = [...progressEffect(state), ...transcodeEffect(state), ...describeEffect(state)];
-  const work = [...copies, ...others];
-  return isPaused(state) ? work : [...tellEffect(state), place, ...work];
-}
-
-/** A new one to be told is told at once; the ones told before hear it again, harmlessly. */
-function tellEffect(state: BlobState): Wanted<BlobEffect>[] {
-  const told = toBeTold(state).map(({ user, failed, isOnItsWay }) => {
-    if (failed !== null) return `${user} failed`;
-    return isOnItsWay === true ? `${user} early` : user;
-  });
-  return told.length > 0 ? [{ name: 'tell-users', key: `${state.departures} ${told.join()}` }] : [];
-}
-
-/** Half made, or needed by nobody. */
-function isRemovable(state: BlobState): boolean {
-  return state.content === null || state.users.length === 0;
 }
 
 function passing(state: BlobState): Passing<BlobMessage> | null {

@@ -8,7 +8,7 @@ import { artifactRef } from '../artifact/state.ts';
 import { instanceRef } from '../instance/state.ts';
 import { want } from '../node/executor-message.ts';
 import { machineRef } from '../node/machine-message.ts';
-import type { BlobEffect } from './blob.ts';
+import type { BlobEffect } from './wanted.ts';
 import { copyingBeside, sourcesFor, type NodeView } from './copies.ts';
 import { parentOf } from './parent.ts';
 import { describe, giveBackRelated, relatedPerformers } from './related.ts';
@@ -39,27 +39,7 @@ export function blobPerformers(options: {
 }): Performers<BlobState, BlobMessage, BlobEffect> {
   return {
     ...relatedPerformers(options),
-    fetch: async (state, context) => {
-      const { maxSizeBytes, fetchTimeoutMs } = options;
-      const spec = { source: state.source, maxSizeBytes, sha512: null };
-      const node = fetcherOf(state) ?? '';
-      const { generation } = state;
-      const wish = {
-        node,
-        resource: 'replica',
-        generation,
-        spec,
-        timeoutMs: fetchTimeoutMs,
-      } as const;
-      try {
-        return { kind: 'fetched', node, content: decodeContent(await want(context, wish)) };
-      } catch (error) {
-        const isFull = codeOf(error) === 'host/disk-full';
-        if (isFull && context.attempt >= FULL_TRIES)
-          return { kind: 'no-room', node, reason: reasonOf(error) };
-        throw neverReached(state, context.attempt, error) ?? error;
-      }
-    },
+    fetch: (state, context) => fetch(state, context, options),
     'place-copies': (state) =>
       Promise.resolve({
         kind: 'nodes-changed',
@@ -94,6 +74,32 @@ export function blobPerformers(options: {
     },
     forget: () => Promise.resolve({ kind: 'forgotten' }),
   };
+}
+
+async function fetch(
+  state: BlobState,
+  context: Context,
+  options: { readonly maxSizeBytes: number; readonly fetchTimeoutMs: number },
+): Promise<BlobMessage> {
+  const { maxSizeBytes, fetchTimeoutMs } = options;
+  const spec = { source: state.source, maxSizeBytes, sha512: null };
+  const node = fetcherOf(state) ?? '';
+  const { generation } = state;
+  const wish = {
+    node,
+    resource: 'replica',
+    generation,
+    spec,
+    timeoutMs: fetchTimeoutMs,
+  } as const;
+  try {
+    return { kind: 'fetched', node, content: decodeContent(await want(context, wish)) };
+  } catch (error) {
+    const isFull = codeOf(error) === 'host/disk-full';
+    if (isFull && context.attempt >= FULL_TRIES)
+      return { kind: 'no-room', node, reason: reasonOf(error) };
+    throw neverReached(state, context.attempt, error) ?? error;
+  }
 }
 
 const decodeWaiters = decoder('waiters', nullable(Type.Array(Type.String())), 'actor/bad-message');

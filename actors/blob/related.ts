@@ -5,7 +5,7 @@ import { formatAddress } from '../kernel/kind.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
 import { decoder } from '../kernel/schema.ts';
 import { machineRef } from '../node/machine-message.ts';
-import type { BlobEffect } from './blob.ts';
+import type { BlobEffect } from './wanted.ts';
 import { parentOf } from './parent.ts';
 import { blobRef, Facts, type BlobMessage, type BlobState } from './state.ts';
 

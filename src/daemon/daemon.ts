@@ -2,11 +2,9 @@
 // takes them apart in the reverse order.
 //
 // Guests and networks are the machine's, not the daemon's: stop() leaves them as they are.
-import type { Server } from 'node:http';
-import { once } from 'node:events';
 import { systemClock } from '../../actors/kernel/clock.ts';
 import { codeOf } from '../../actors/kernel/errors.ts';
-import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
+import type { Router } from '../../actors/kernel/ports.ts';
 import { localRouter } from '../../actors/kernel/router.ts';
 import { Runtime } from '../../actors/kernel/runtime.ts';
 import { domainConverger } from '../../actors/node/domain.ts';
@@ -20,24 +18,12 @@ import type { Member } from '../../transport/sharding/member.ts';
 import { StoreClaims, StoreJournal } from '../../transport/sharding/journal.ts';
 import { EtcdStore } from '../../transport/store/etcd-store.ts';
 import { GroupCommit } from '../../transport/store/group-commit.ts';
-import { clusterKeys, type Keys } from '../../transport/store/keys.ts';
-import type { Store } from '../../transport/store/store.ts';
-import { monitoringRoutes } from '../api/nodes/monitoring.ts';
-import { apiRoutes } from '../api/routes.ts';
-import { Hub } from '../api/stream/hub.ts';
+import { clusterKeys } from '../../transport/store/keys.ts';
 import { TicketBooth } from '../api/stream/tickets.ts';
-import { apiServer, closeServer } from '../api/http/server.ts';
 import { publicKeyOf, readIdentity } from '../cluster/files.ts';
-import type { Config } from '../config.ts';
-import type { EtcdAccess } from '../embedded/etcd-health.ts';
-import { listenFailure } from '../embedded/preflight.ts';
-import type { Probed } from '../drivers/hypervisor/probe.ts';
 import { ReadModel } from '../read/read-model.ts';
-import { apiServices, type ApiParts } from './api.ts';
 import { ARCHIVE } from '../archive/archive-message.ts';
 import { archivePath, NodeHistory } from './archive.ts';
-import { Audits } from './audits.ts';
-import { TokenKeeper } from './token-keeper.ts';
 import { bootstrap, checkPool, type Login } from './bootstrap.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
 import { channelOpener } from './cluster-wide.ts';
@@ -48,47 +34,25 @@ import {
   ensureConsoleCertificate,
   type ConsoleAuthority,
 } from './console-tls.ts';
-import { evictCopies } from './copy-eviction.ts';
 import { crashAt } from './crash-point.ts';
 import { feedReadModel } from './feed.ts';
-import { FenceSweep } from './fence-sweep.ts';
 import { openHost, type Host } from './host.ts';
 import { guestsOf } from './guests.ts';
 import { identityOf } from './identity.ts';
-import { Inventory } from './inventory.ts';
 import { registerKinds, STORED_FORMAT } from './kinds.ts';
 import { measuredStore } from './measured-store.ts';
-import { Metrics, monitoringOf, type Measured } from './metrics.ts';
-import { machineFacts, type MachineFacts } from './machine-facts.ts';
+import { Metrics } from './metrics.ts';
+import { machineFacts } from './machine-facts.ts';
 import { clusterServices } from './cluster-services.ts';
 import { readReplicas } from './replica-reads.ts';
-import { reportResources } from './resource-reports.ts';
 import { machineService } from './machine-service/service.ts';
 import { openAmong } from './mesh.ts';
-import { Presence } from './presence.ts';
-import { Measuring } from './gauges.ts';
 import { describeMachine, readGauges } from './machine.ts';
-import { Repeating } from './repeating.ts';
-import { ReservationAudit } from './reservation-audit.ts';
 import { unwind, type Undo } from './undo.ts';
-import { Scrub } from './scrub.ts';
 import { UsageSamples } from './usage-samples.ts';
-import { WebSockets } from './web-sockets.ts';
-
-export interface DaemonOptions {
-  readonly config: Config;
-  readonly etcd: EtcdAccess;
-  readonly libvirtSocket: string;
-  /** How this machine runs guests. */
-  readonly probed: Probed;
-  readonly random: Random;
-  readonly log: Log;
-  readonly trace: string;
-  /** Aborted when the daemon is to stop, also while it starts. */
-  readonly signal: AbortSignal;
-  /** The daemon cannot go on: stop the process. */
-  readonly onFatal: (error: unknown) => void;
-}
+import { VERSION, type DaemonOptions, type Parts } from './parts.ts';
+import { serveApi } from './serving.ts';
+import { startMeasuring, startWatching } from './watching.ts';
 
 export interface Daemon {
   readonly login: Login;
@@ -98,12 +62,6 @@ export interface Daemon {
   /** Stops serving and deciding; guests and networks stay. Close the host afterwards. */
   stop(): Promise<void>;
 }
-
-const VERSION = '0.1.0';
-/** Requests under way when the daemon stops. */
-const API_GRACE_MS = 5_000;
-/** Between looks for old files of the spool. */
-const SWEEP_MS = 3_600_000;
 
 /** Errors: what the machine or the services lack, each with the way out. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
@@ -132,16 +90,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     await stop();
     throw error;
   }
-}
-
-interface Parts {
-  readonly store: Store;
-  readonly keys: Keys;
-  readonly read: ReadModel;
-  readonly host: Host;
-  readonly metrics: Metrics;
-  /** PEM. */
-  readonly consoleAuthority: string;
 }
 
 /** What our libvirtd needs before a guest's screen is shown by TLS; another's is its operator's to see to. */
@@ -249,44 +197,6 @@ async function joinOrGiveUp(
     if (codeOf(error) === 'node/removed') await giveUp();
     throw error;
   }
-}
-
-async function serveApi(
-  options: DaemonOptions,
-  parts: Parts &
-    Pick<ApiParts, 'journal' | 'past' | 'router' | 'cluster' | 'booth' | 'channels'> &
-    Pick<Measured, 'runtime' | 'cluster' | 'peers'>,
-  undo: Undo,
-): Promise<void> {
-  const { config, random, log } = options;
-  const tokenSecrets = await TokenKeeper.open({
-    ...parts,
-    clock: systemClock,
-    random: Math.random,
-    log,
-    trace: () => random.uuid(),
-    rotateDays: config.tokenRotateDays,
-  });
-  undo.push(() => tokenSecrets.close());
-  const usage = () => parts.host.hypervisor.usage();
-  const facts = { node: config.node, version: VERSION, clock: systemClock };
-  const measured = { ...parts, ...facts, usage, log };
-  const monitoring = {
-    ...monitoringOf(measured, parts.metrics),
-    access: () => config.metricsAccess,
-  };
-  const { host, past } = parts;
-  const hub = new Hub({ ...facts, history: past.history });
-  const sockets = new WebSockets(systemClock);
-  const made = { tokenSecrets, monitoring, hub, sockets, here: host.hypervisor };
-  const services = apiServices({ ...options, ...parts, ...made });
-  // Without the role it says how it is, and nothing else.
-  const routes = config.roles.includes('api') ? apiRoutes(services) : monitoringRoutes(services);
-  await serve(config.api, apiServer(services, routes), undo);
-  undo.push(() => {
-    hub.close();
-    return sockets.close();
-  });
 }
 
 /** What has happened, and the journal that adds to it. The role decides whether the archive is the cluster's. */
@@ -412,102 +322,4 @@ function sampleUsage(
   const samples = new UsageSamples({ node, usage, clock: systemClock, random, log });
   undo.push(() => samples.stop());
   return samples;
-}
-
-interface Watched {
-  readonly host: Host;
-  readonly journal: StoreJournal;
-  readonly executors: Executors;
-  readonly router: Router;
-  readonly cluster: Cluster;
-  readonly read: ReadModel;
-  readonly metrics: Metrics;
-}
-
-/** Looks after this machine, and at the others. */
-function startWatching(
-  { config, random, log }: DaemonOptions,
-  { host, journal, executors, router, cluster, read, metrics }: Watched,
-  undo: Undo,
-): void {
-  const clock = systemClock;
-  const lostAfterMs = config.missingAfterMs;
-  const { copies, copyAfterMs: patienceMs } = config.image;
-  const blobs = { copies, patienceMs };
-  const presence = new Presence({ cluster, read, router, clock, random, log, lostAfterMs, blobs });
-  undo.push(() => presence.stop());
-  watchCopies({ config, random, log }, { host, router, cluster, read }, undo);
-  const isWanted = (owner: string) => executors.isWanted(owner);
-  const audits = new Audits({
-    node: config.node,
-    host,
-    inventory: new Inventory({ node: config.node, ledger: host.ledger, executors, router, log }),
-    fences: new FenceSweep({ ledger: host.ledger, journal }),
-    router,
-    clock,
-    random,
-    log,
-    isWanted,
-    onFound: (drifts) => metrics.audited(drifts),
-  });
-  undo.push(() => audits.stop());
-  const sweeping = new Repeating({
-    clock,
-    log,
-    everyMs: SWEEP_MS,
-    run: () => host.images.spool.sweep(),
-    trace: () => random.uuid(),
-    failed: 'old files of the spool were not removed',
-  });
-  undo.push(() => sweeping.stop());
-}
-
-/** Looks after the replicas on this machine's disk. */
-function watchCopies(
-  { config, random, log }: Pick<DaemonOptions, 'config' | 'random' | 'log'>,
-  { host, router, cluster, read }: Pick<Watched, 'host' | 'router' | 'cluster' | 'read'>,
-  undo: Undo,
-): void {
-  const { node, dataDir, image } = config;
-  const { copies, copyAfterMs: patienceMs, checkEveryMs: intervalMs, checkRate } = image;
-  const parts = { node, read, router, clock: systemClock, random, log };
-  const scrub = new Scrub({ ...parts, files: host.images, intervalMs, bytesPerSecond: checkRate });
-  const isUp = (name: string) => cluster.isMember(name);
-  const gauges = () => readGauges(dataDir);
-  const eviction = evictCopies({ ...parts, isUp, copies, patienceMs, gauges });
-  undo.push(
-    () => scrub.stop(),
-    () => eviction.stop(),
-  );
-}
-
-function startMeasuring(
-  { config, random, log }: DaemonOptions,
-  { read, router, facts }: Pick<Watched, 'read' | 'router'> & { readonly facts: MachineFacts },
-  undo: Undo,
-): void {
-  const { node, dataDir } = config;
-  const parts = { node, read, router, clock: systemClock, random, log };
-  const measuring = new Measuring({ ...parts, gauges: () => readGauges(dataDir) });
-  const reservations = new ReservationAudit(parts);
-  const reports = reportResources({ ...parts, ...facts });
-  undo.push(
-    () => measuring.stop(),
-    () => reservations.stop(),
-    () => reports.stop(),
-  );
-}
-
-async function serve({ address, port }: Config['api'], server: Server, undo: Undo): Promise<void> {
-  const listening = once(server, 'listening');
-  server.listen(port, address);
-  try {
-    await listening;
-  } catch (error) {
-    throw listenFailure(
-      { what: 'the API', setting: 'api', address, port },
-      error as NodeJS.ErrnoException,
-    );
-  }
-  undo.push(() => closeServer(server, API_GRACE_MS));
 }
