@@ -81,10 +81,20 @@ async function endCopy({ libvirt, ledger, clock }: EndTools, ref: DomainRef): Pr
   const isThere = (await libvirt.domains.find(ref.uuid)) !== undefined;
   // With QEMU its jobs are gone, and whoever was frozen.
   if (isThere && !(await isOff({ libvirt }, ref))) {
-    await endJob({ libvirt, clock }, ref);
-    await thaw(libvirt, ref).catch(unlessAbsent);
+    await endAndThaw({ libvirt, clock }, ref).catch(async (error: unknown) => {
+      // It may have gone off just now.
+      if (!(await isOff({ libvirt }, ref))) throw error;
+    });
   }
   ledger.forget(RESOURCE, ref.uuid);
+}
+
+async function endAndThaw(
+  { libvirt, clock }: Pick<CopyTools, 'libvirt' | 'clock'>,
+  ref: DomainRef,
+): Promise<void> {
+  await endJob({ libvirt, clock }, ref);
+  await thaw(libvirt, ref).catch(unlessAbsent);
 }
 
 /** A job that is called off takes a moment to end. */
