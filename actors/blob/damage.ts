@@ -30,7 +30,7 @@ export function copyDamaged(state: BlobState, message: Of<'copy-damaged'>): Step
   const raised = state.generation + 1;
   const found: EventDraft = { type: 'audit', message: FOUND[problem], extra: { node, reason } };
   if (Object.values(others).some(isGood)) {
-    const again = { ...newReplica(raised, replica), isInUse: replica.isInUse };
+    const again = { ...newReplica(raised, replica), isWhole: false, isInUse: replica.isInUse };
     return changed(state, { ...others, [node]: again }, [found]);
   }
   const why = failure(

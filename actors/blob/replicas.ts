@@ -30,14 +30,15 @@ const LONGEST_RETRY_MS = 86_400_000;
 /** One that is to be made, after so many failures in a row. */
 export function newReplica(
   generation: number,
-  { failures = 0, usedAtMs = 0 }: Partial<Pick<Replica, 'failures' | 'usedAtMs'>> = {},
+  about: Partial<Pick<Replica, 'failures' | 'isWhole' | 'usedAtMs'>> = {},
 ): Replica {
+  const { failures = 0, isWhole = false, usedAtMs = 0 } = about;
   return {
     phase: 'copying',
     generation,
     awayUntilMs: null,
     isInUse: false,
-    isWhole: false,
+    isWhole,
     usedAtMs,
     failure: null,
     failures,
@@ -83,7 +84,7 @@ export function nodesChanged(
 function madeAgain(generation: number, before: Replica | undefined): Replica {
   const { isInUse = false, phase } = before ?? {};
   const made = newReplica(generation, before);
-  return phase === 'damaged' ? { ...made, isInUse } : made;
+  return phase === 'damaged' ? { ...made, isInUse, isWhole: false } : made;
 }
 
 /** Its node is there: what was out of reach is asked for again (D2). */
@@ -132,7 +133,9 @@ export function neededOn(
   }
   // One that was made for nobody in particular is asked for again: what somebody waits for goes first.
   const generation = state.generation + 1;
-  const made = newReplica(generation, { usedAtMs: now });
+  // What may be whole there is confirmed by that, and not begun anew.
+  const isWhole = there?.phase === 'lost' || there?.isWhole === true;
+  const made = newReplica(generation, { usedAtMs: now, isWhole });
   return { ...state, needs, generation, replicas: { ...state.replicas, [node]: made } };
 }
 
