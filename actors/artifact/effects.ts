@@ -64,6 +64,11 @@ export function artifactPerformers(
     },
     'release-blobs': async (state, context) => {
       await Promise.all(blobsOf(state).map((blobId) => unuse(blobId, context)));
+      // What has not become a blob by now never will; a node that does not hear it clears it away by age (spool.ts).
+      for (const { source, node } of state.adding) {
+        if (source?.kind !== 'spool' || node === null) continue;
+        context.tell(machineRef(node), { kind: 'spool-remove', id: source.id });
+      }
       return { kind: 'released' };
     },
     forget: () => Promise.resolve({ kind: 'forgotten' }),

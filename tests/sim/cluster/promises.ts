@@ -251,9 +251,14 @@ function replayed(archive: ArchiveFile): HistoryItem[] {
   }
 }
 
+/** But for what a word that was lost has left in the spool, which goes by its age (spool.ts). */
+function leftoversOf({ machine }: SimNode): string[] {
+  return machine.leftovers().filter((thing) => !thing.startsWith('spooled '));
+}
+
 /** Whether everything that was asked to go has gone. */
 export function isGone({ site, nodes }: Checked): boolean {
-  const isClean = nodes.every(({ machine }) => machine.leftovers().length === 0);
+  const isClean = nodes.every((node) => leftoversOf(node).length === 0);
   return isClean && remaining(site).length === 0;
 }
 
@@ -269,8 +274,8 @@ function remaining({ view }: Site): string[] {
 /** 5 and 6: everything has gone, and nothing is left on any machine. */
 export function checkGone({ site, nodes, watch }: Checked): void {
   for (const one of remaining(site)) watch.broken(5, one.split(' ')[0] ?? one, `is left: ${one}`);
-  for (const { name, machine } of nodes)
-    for (const thing of machine.leftovers()) watch.broken(6, thing, `is left on ${name}`);
+  for (const node of nodes)
+    for (const thing of leftoversOf(node)) watch.broken(6, thing, `is left on ${node.name}`);
 }
 
 /** 3 and 6: after the time that deleted objects stay readable, nothing of them is stored any more. */
