@@ -215,7 +215,7 @@ export class Source {
     this.#offers = hello.offers;
     this.#isSwarm = verdict.protocol >= SWARM_PROTOCOL;
     this.#timer.cancel();
-    this.#grant();
+    this.#grant(WINDOW_BYTES);
     onOpen();
   }
 
@@ -278,18 +278,20 @@ export class Source {
   #grantInTime(): void {
     const { rate, blob, clock } = this.#options;
     if (this.#later !== null) return;
-    const newBytes = this.#takenBytes + WINDOW_BYTES - this.#grantedBytes;
-    const waitMs = rate?.take(newBytes, blob.isUrgent === true) ?? 0;
-    if (waitMs === 0) return this.#grant();
+    const upTo = this.#takenBytes + WINDOW_BYTES;
+    const waitMs = rate?.take(upTo - this.#grantedBytes, blob.isUrgent === true) ?? 0;
+    if (waitMs === 0) return this.#grant(upTo);
     this.#later = clock.after(waitMs, () => {
       this.#later = null;
-      this.#grant();
+      this.#grant(upTo);
+      // What has come meanwhile makes room for more, and nothing may be left to say so.
+      if (this.#takenBytes + WINDOW_BYTES > upTo) this.#grantInTime();
     });
   }
 
-  #grant(): void {
-    this.#grantedBytes = this.#takenBytes + WINDOW_BYTES;
-    this.#send(encodeWanter({ kind: 'credit', grantedBytes: this.#grantedBytes }));
+  #grant(upTo: number): void {
+    this.#grantedBytes = upTo;
+    this.#send(encodeWanter({ kind: 'credit', grantedBytes: upTo }));
   }
 
   #watch(): void {
