@@ -14,10 +14,10 @@ import { openApiWorld } from '../../support/api-world.ts';
 
 const test = suite('api: bodies of any size');
 const MIB = 2 ** 20;
-const BODY_BYTES = 256 * MIB;
+const BODY_BYTES = 512 * MIB;
 const CHUNK = Buffer.alloc(MIB, 7);
 /** What garbage may stand around at the worst moment, and far below the body. */
-const MOST_BYTES = 96 * MIB;
+const MOST_BYTES = 256 * MIB;
 
 const world = await openApiWorld();
 let stored = 0;
