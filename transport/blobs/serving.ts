@@ -33,6 +33,7 @@ import {
   type WanterHello,
 } from './frame.ts';
 import type { RateLimit } from './rate-limit.ts';
+import type { SendSlots } from './send-slots.ts';
 import type { SentCounts } from './sent-counts.ts';
 import { CLOSE, shortReason, type BlobWire } from './wire.ts';
 
@@ -80,6 +81,8 @@ export interface ServingOptions {
   readonly rate?: RateLimit;
   /** Shared with the other transfers of this node. */
   readonly counts: SentCounts;
+  /** Likewise: those of transfers that somebody waits for, and of the others. */
+  readonly slots: { readonly urgent: SendSlots; readonly usual: SendSlots };
   /** Once. */
   readonly onClosed: (reason: string) => void;
 }
@@ -107,6 +110,9 @@ export class Serving {
   #isPumping = false;
   #isClosed = false;
   #current: Current | null = null;
+  /** Gives back the slot that the chunk is sent in. */
+  #release: (() => void) | null = null;
+  #isQueued = false;
   #grantedBytes = 0;
   #sentBytes = 0;
   #offers: Offers = 'all';
@@ -293,12 +299,23 @@ export class Serving {
     const credit = this.#grantedBytes - this.#sentBytes;
     if (this.#isClosed || credit <= 0) return null;
     if (this.#current !== null) return this.#current;
-    const choices = this.#wanted.shift();
-    if (choices === undefined) return null;
+    if (this.#wanted.length === 0 || !this.#hasSlot(blob)) return null;
+    const choices = this.#wanted.shift() ?? [];
     const index = this.#options.counts.choose(blob.sha512, choices);
     this.#send(encodeHolder({ kind: 'chunk', index, digest: blob.digestOf(index) }));
     const lengthBytes = chunkLength(blob.sizeBytes, index);
     return (this.#current = { index, lengthBytes, sentBytes: 0 });
+  }
+
+  #hasSlot(blob: HeldBlob): boolean {
+    if (this.#isQueued) return false;
+    const { urgent, usual } = this.#options.slots;
+    this.#release = (this.#isUrgent ? urgent : usual).take(() => {
+      this.#isQueued = false;
+      if (!this.#isClosed) void this.#pump(blob);
+    });
+    this.#isQueued = this.#release === null;
+    return !this.#isQueued;
   }
 
   async #sendPart(blob: HeldBlob, chunk: Current): Promise<void> {
@@ -311,8 +328,13 @@ export class Serving {
     if (this.#isClosed) return;
     this.#sentBytes += length;
     chunk.sentBytes += length;
-    this.#options.wire.send(part, () => this.#free.push(buffer));
-    if (chunk.sentBytes < chunk.lengthBytes) return;
+    const isLast = chunk.sentBytes === chunk.lengthBytes;
+    const release = isLast ? this.#release : null;
+    this.#options.wire.send(part, () => {
+      this.#free.push(buffer);
+      release?.();
+    });
+    if (!isLast) return;
     this.#current = null;
     if (this.#listAsked !== null) this.#sendList(this.#listAsked, blob);
     this.#listAsked = null;
@@ -332,6 +354,7 @@ export class Serving {
     this.#isClosed = true;
     this.#timer.cancel();
     this.#look?.cancel();
+    this.#release?.();
     if (!this.#isPumping) this.#closeBlob();
     this.#options.onClosed(reason);
   }

@@ -21,6 +21,7 @@ import type { DialBlob } from './fetch.ts';
 import { MAX_MESSAGE_BYTES } from './frame.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { Serving, type BlobHolder, type BlobSelf } from './serving.ts';
+import { SendSlots, SLOTS } from './send-slots.ts';
 import { SentCounts } from './sent-counts.ts';
 import type { Source } from './source.ts';
 import { CLOSE, type BlobWire } from './wire.ts';
@@ -49,8 +50,12 @@ export class BlobServer {
   readonly #welcome = new Set<Serving>();
   #isClosed = false;
 
+  readonly #slots: { readonly urgent: SendSlots; readonly usual: SendSlots };
+
   constructor(options: BlobServerOptions) {
+    const { clock } = options;
     this.#options = options;
+    this.#slots = { urgent: new SendSlots(SLOTS, clock), usual: new SendSlots(SLOTS, clock) };
   }
 
   /** For the mesh's server, at BLOBS_PATH. */
@@ -82,6 +87,7 @@ export class BlobServer {
       ...(rate === undefined ? {} : { rate }),
       isWelcome,
       counts: this.#counts,
+      slots: this.#slots,
       onClosed: (reason) => {
         this.#servings.delete(serving);
         this.#welcome.delete(serving);

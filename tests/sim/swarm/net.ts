@@ -3,6 +3,7 @@
 import { createHash, hash } from 'node:crypto';
 import { fetchBlob, type ChunkSink, type DialBlob } from '../../../transport/blobs/fetch.ts';
 import { CHUNK_BYTES, chunkCount, PART_BYTES } from '../../../transport/blobs/frame.ts';
+import { SendSlots, SLOTS } from '../../../transport/blobs/send-slots.ts';
 import { SentCounts } from '../../../transport/blobs/sent-counts.ts';
 import { Serving, type HeldBlob } from '../../../transport/blobs/serving.ts';
 import { MAX_SERVED } from '../../../transport/blobs/socket.ts';
@@ -35,6 +36,7 @@ export class SwarmNode implements ChunkSink {
   readonly here = new Set<number>();
   readonly digests = new Map<number, Uint8Array>();
   readonly counts = new SentCounts();
+  slots: { readonly urgent: SendSlots; readonly usual: SendSlots } | null = null;
   readonly abort = new AbortController();
   /** Chunks of which this node has sent the last byte. */
   readonly given = new Set<number>();
@@ -142,6 +144,12 @@ export class Swarm {
     for (const link of this.#links) if (link.ends.includes(node)) link.close('the machine is gone');
   }
 
+  #slotsOf(holder: SwarmNode): { readonly urgent: SendSlots; readonly usual: SendSlots } {
+    const { clock } = this;
+    holder.slots ??= { urgent: new SendSlots(SLOTS, clock), usual: new SendSlots(SLOTS, clock) };
+    return holder.slots;
+  }
+
   /** Until all that live have ended, for `mostMs` of the clock. */
   async run(mostMs: number): Promise<void> {
     const isOver = () =>
@@ -238,6 +246,7 @@ export class Swarm {
       holder: { open: () => this.#open(holder) },
       isWelcome,
       counts: holder.counts,
+      slots: this.#slotsOf(holder),
       onClosed: () => void (isWelcome && holder.welcome--),
     });
     const source: Source = make({

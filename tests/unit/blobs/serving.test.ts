@@ -12,6 +12,7 @@ import {
   type FromWanter,
 } from '../../../transport/blobs/frame.ts';
 import { Serving, SILENCE_MS, type ServingOptions } from '../../../transport/blobs/serving.ts';
+import { SendSlots, SLOTS } from '../../../transport/blobs/send-slots.ts';
 import { SentCounts } from '../../../transport/blobs/sent-counts.ts';
 import { CLOSE, type BlobWire } from '../../../transport/blobs/wire.ts';
 import { MemoryHolder, sampleBytes, wantedOf } from '../../support/blob-lab.ts';
@@ -66,6 +67,7 @@ async function begin(changes: Partial<ServingOptions> = {}, ...said: FromWanter[
     holder,
     isWelcome: true,
     counts: new SentCounts(),
+    slots: { urgent: new SendSlots(SLOTS, clock), usual: new SendSlots(SLOTS, clock) },
     onClosed: () => {},
     ...changes,
   });
