@@ -26,6 +26,7 @@ const test = suite('replicas that rot');
 const dir = scratch();
 const lab = meshLab();
 const { inCluster } = lab;
+test.after(() => lab.close());
 const SIZE = 8 * MIB;
 const { signal } = new AbortController();
 
