@@ -16,6 +16,7 @@ import { namespace } from '../../actors/namespace/namespace.ts';
 import { network } from '../../actors/network/network.ts';
 import { node } from '../../actors/node/node.ts';
 import { upload } from '../../actors/upload/upload.ts';
+import { HASH_KEYS, type HashName } from './blob-hashes.ts';
 import {
   Collection,
   type Keys,
@@ -41,7 +42,7 @@ const REVISION = '';
 export class ReadModel {
   readonly agentOperations: Collection<StateOf<typeof agentOperation>, 'instance'>;
   readonly artifacts: Collection<StateOf<typeof artifact>, 'sourceUrl' | 'shared'>;
-  readonly blobs: Collection<StateOf<typeof blob>>;
+  readonly blobs: Collection<StateOf<typeof blob>, HashName>;
   readonly diskSnapshots: Collection<StateOf<typeof diskSnapshot>>;
   readonly instances: Collection<StateOf<typeof instance>>;
   readonly interfaces: Collection<StateOf<typeof interfaceKind>, 'network'>;
@@ -66,7 +67,7 @@ export class ReadModel {
       sourceUrl: (state) => state.sourceUrl,
       shared: (state) => (state.shared ? 'shared' : null),
     });
-    this.blobs = this.#collect(blob, {});
+    this.blobs = this.#collect(blob, HASH_KEYS);
     this.diskSnapshots = this.#collect(diskSnapshot, {});
     this.instances = this.#collect(instance, {});
     this.interfaces = this.#collect(interfaceKind, { network: (state) => state.networkId });

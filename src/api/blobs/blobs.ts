@@ -2,6 +2,7 @@
 import { blobRef, type BlobState } from '../../../actors/blob/state.ts';
 import { nullable, Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
+import { HASHES } from '../../read/blob-hashes.ts';
 import { finding, json, optional, route, type Finder, type Route } from '../http/route.ts';
 import { eventList, eventsBody, EventView } from '../objects/events.ts';
 import { wholeNumber } from '../objects/whole-number.ts';
@@ -15,18 +16,6 @@ const DATA_TYPE = 'text/plain; charset=utf-8';
 const EXTENT = {
   offset: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
   limit: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
-};
-
-type HashOf = (state: BlobState) => string | undefined;
-/** Hashes that blobs are known by: of the bytes as they are kept. */
-const HASHES: Readonly<Record<string, HashOf>> = {
-  sha512: ({ content }) => content?.sha512,
-  sha1: ({ content }) => content?.facts?.sha1,
-  xxh128: ({ content }) => content?.facts?.xxh128,
-  // Of one of an older version, that of what came, which is what is kept unless it was converted.
-  sha256: ({ content }) =>
-    content?.facts?.sha256 ??
-    (content?.sourceSizeBytes === content?.sizeBytes ? content?.sourceSha256 : undefined),
 };
 
 export function blobFinder({ read }: ApiServices): Finder<ReadObject<BlobState>> {
@@ -107,15 +96,11 @@ function hashRoute({ read, clock }: ApiServices): Route {
     answer: { json: nullable(BlobView) },
     handle: ({ params }) => {
       const algorithm = params['algorithm'] ?? '';
-      const hashOf = Object.hasOwn(HASHES, algorithm) ? HASHES[algorithm] : undefined;
-      if (hashOf === undefined) throw badRequest('unknown hash algorithm');
-      const wanted = params['hash'];
-      for (const one of read.blobs.all()) {
-        if (one.state.phase === 'created' && hashOf(one.state) === wanted) {
-          return json(blobView(one, clock.nowMs(), true));
-        }
-      }
-      return json(null);
+      const name = HASHES.find((one) => one === algorithm);
+      if (name === undefined) throw badRequest('unknown hash algorithm');
+      const known = read.blobs.by(name, params['hash'] ?? '');
+      const found = known.find(({ state }) => state.phase === 'created');
+      return json(found === undefined ? null : blobView(found, clock.nowMs(), true));
     },
   });
 }

@@ -10,7 +10,7 @@ import { isPathSafe, type Layout } from './layout.ts';
 import { readReport } from './replica-report.ts';
 import { hashApart } from './worker-job.ts';
 
-/** By blob; ms since the epoch, 0 for one without a report. */
+/** By blob; ms since the epoch. 0 for one whose report cannot be looked at: its reading is due, and says why. */
 export async function checkedAt(layout: Layout): Promise<ReadonlyMap<string, number>> {
   const names = (await readdir(layout.blobs)).filter(isPathSafe);
   const entries = names.map(async (blobId): Promise<[string, number]> => {
