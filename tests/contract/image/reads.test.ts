@@ -331,6 +331,19 @@ test('what is read ahead of a disk is kept until that comes, and not for ever', 
     assert.equal(b.daemons.running(), []);
   }));
 
+test('what is read ahead of a disk ends once the copy is here: the disk will be made of that', () =>
+  inLab(async (lab) => {
+    await lab.holder('a');
+    const b = await lab.node('b');
+    await b.rig.driver.reads.announce('base', TRACE);
+    await b.rig.ensure('base', image);
+    await b.rig.driver.tendReads(TRACE);
+    assert.equal(b.daemons.running(), []);
+    const { path } = await disk(b);
+    assert.is(baseIn(path), b.rig.driver.layout.replicaImage('base', 'qcow2'));
+    assert.equal(b.daemons.running(), []);
+  }));
+
 test('the machine reboots in the middle: the next start reads through again, or takes the copy', () =>
   inLab(async (lab) => {
     await lab.holder('a');

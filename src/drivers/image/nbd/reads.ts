@@ -112,7 +112,7 @@ export class Reads {
     });
   }
 
-  /** The same ahead of a disk that is to come: kept for a minute without one. */
+  /** The same ahead of a disk that is to come: kept for a minute without one, or until our replica is there. */
   announce(blobId: string, trace: string): Promise<LazyBase> {
     this.#promised.set(blobId, this.#options.clock.nowMs() + PROMISED_MS);
     return this.ensure(blobId, trace);
@@ -123,7 +123,7 @@ export class Reads {
     for (const { name: blobId } of this.#entries()) {
       await this.#turns.run(blobId, async () => {
         try {
-          if (this.#isNeeded(blobId)) await this.#keepUp(blobId, trace);
+          if (await this.#isNeeded(blobId)) await this.#keepUp(blobId, trace);
           else await this.#end(blobId);
           this.#troubled.delete(blobId);
         } catch (error) {
@@ -229,9 +229,11 @@ export class Reads {
     ledger.forget(READER, blobId);
   }
 
-  #isNeeded(blobId: string): boolean {
-    const { ledger, clock } = this.#options;
-    if ((this.#promised.get(blobId) ?? 0) > clock.nowMs()) return true;
+  async #isNeeded(blobId: string): Promise<boolean> {
+    const { ledger, clock, report } = this.#options;
+    const isPromised = (this.#promised.get(blobId) ?? 0) > clock.nowMs();
+    // A disk that is still to come will be made of our replica.
+    if (isPromised && (await report(blobId)) === null) return true;
     this.#promised.delete(blobId);
     return ledger
       .list({ resource: DISK })
