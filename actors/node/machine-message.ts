@@ -78,7 +78,7 @@ const MESSAGES = {
   },
   /** Replies what clients are told of its replica of a blob (Facts). Errors: `image/missing`, `image/unreachable` (come again). */
   'describe-replica': { blobId: Type.String() },
-  /** Has its replica of a blob served for the next minute, block by block; replies where. Error: `image/missing`. */
+  /** Has its replica of a blob served for the next 20 s, block by block; replies where. Error: `image/missing`. */
   'serve-replica': { blobId: Type.String() },
   /** Replies whether it reads the blob from another node now, so that a disk can start from it before its copy is here. */
   'read-through': { blobId: Type.String() },

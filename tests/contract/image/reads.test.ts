@@ -252,7 +252,7 @@ test('the copy is here: reads go to it at once, the disk names it when no guest 
     // Nobody is connected to the other node any more: its export ends after a while, and not before.
     await a.rig.driver.tendReads(TRACE);
     assert.is(a.daemons.running().length, 1);
-    nowMs += 61_000;
+    nowMs += 21_000;
     await a.rig.driver.tendReads(TRACE);
     assert.equal(a.daemons.running(), []);
     assert.equal(a.rig.ledger.list({ resource: 'export' }), []);

@@ -35,7 +35,8 @@ export interface ExportsOptions {
 }
 
 const EXPORT_ENTRY = 'export';
-const IDLE_MS = 60_000;
+// Who reads asks again every few seconds, until its own replica is there.
+const IDLE_MS = 20_000;
 const PORT_TRIES = 5;
 
 /** Call start() first. */
@@ -63,7 +64,7 @@ export class Exports {
   }
 
   /**
-   * Where the bytes of the replica are served, from now for a minute at least. Errors: `image/missing`,
+   * Where the bytes of the replica are served, from now for 20 s at least. Errors: `image/missing`,
    * `image/unreachable` (no mesh, no free port), `host/tool-missing`, `host/tool-failed`.
    */
   serve(blobId: string, trace: string): Promise<{ host: string; port: number }> {

@@ -28,7 +28,7 @@ import type { StorageDaemons } from './storage-daemons.ts';
 export interface Holders {
   /** What the blob is, and who holds it, the nearest to be asked first. Error: `image/missing` when nothing is known of it. */
   of(blobId: string, trace: string): Promise<{ content: ReplicaReport; nodes: readonly string[] }>;
-  /** Has the node serve its replica for the next minute; resolves to where. */
+  /** Has the node serve its replica for the next 20 s; resolves to where. */
   open(node: string, blobId: string, trace: string): Promise<{ host: string; port: number }>;
 }
 
