@@ -12,6 +12,11 @@ mkdir '/run/netns';
 mkdir '/run/lock';
 must('mount', '-t', 'sysfs', 'sysfs', '/sys');
 must('hostname', $name);
+# As Debian's installer writes it: without, libvirt asks a DNS that is not there for the name at each start of a domain.
+open my $hosts, '>', '/run/hosts' or die "hosts: $!";
+print $hosts "127.0.0.1 localhost\n127.0.1.1 $name\n";
+close $hosts;
+must('mount', '--bind', '/run/hosts', '/etc/hosts');
 must('ip', 'link', 'set', 'lo', 'up');
 POSIX::setsid();
 $SIG{TERM} = sub { POSIX::_exit(0) };

@@ -32,6 +32,8 @@ export interface JobShell {
 }
 
 const GRACE_MS = 5_000;
+/** Bytes that pass through are freed sooner by many small collections than by few that look at everything. */
+const LIMITS = { maxYoungGenerationSizeMb: 2 };
 
 /** Downloads on a thread of its own; see download() for what it refuses. */
 export async function downloadApart(
@@ -66,7 +68,7 @@ export function runJob(
   const { signal, onProgress, onNotice } = shell;
   if (signal.aborted) return Promise.reject(calledOff());
   return new Promise((resolve, reject) => {
-    const worker = new Worker(entry, { workerData: job });
+    const worker = new Worker(entry, { workerData: job, resourceLimits: LIMITS });
     let settle = () => reject(new TroupeError('host/tool-failed', `the ${job.kind} thread died`));
     let cutOff: NodeJS.Timeout | undefined;
     const onAbort = () => {
