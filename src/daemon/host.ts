@@ -16,6 +16,7 @@ import { NetworkDriver } from '../drivers/network/network-driver.ts';
 import { probeHost } from '../drivers/network/probe.ts';
 import type { Underlay } from '../drivers/network/segment-wanted.ts';
 import { findUnderlay } from './machine.ts';
+import { nameTrouble } from './own-name.ts';
 
 /** Our own libvirtd takes 64 requests of a client at a time (libvirtd-settings.ts); a foreign one may take five. */
 const OWN_LIBVIRTD_CALLS = 32;
@@ -48,8 +49,10 @@ export interface HostOptions {
 
 /** Errors: what the machine lacks (`host/*`), `hypervisor/unavailable`, `config/invalid`. */
 export async function openHost(options: HostOptions): Promise<Host> {
-  const { config, log, trace } = options;
+  const { config, clock, log, trace } = options;
   await checkNetworking(log, trace);
+  // Nothing waits for it: it may take ten seconds.
+  void nameTrouble(clock).then((warning) => warning === null || log('warn', warning));
   const underlay = await findUnderlay(config, exec, trace);
   const ledger = new Ledger(join(config.dataDir, 'ledger.db'));
   const images = imageDriver(config, ledger, log);
