@@ -47,6 +47,8 @@ export async function findOrigin(
   const { source, node } = wanted;
   for (let round = 0; round < MOST_HOLDERS; round++) {
     if (await claims.claim(ORIGIN, origin, blobRef(blobId))) {
+      // Deleted meanwhile, it has given back already what it had claimed by then.
+      if (context.signal.aborted) await claims.release(ORIGIN, origin, blobRef(blobId));
       return { kind: 'origin-found', blobId, otherId: null };
     }
     const other = parseAddress((await claims.holder(ORIGIN, origin)) ?? '');
@@ -138,6 +140,20 @@ export async function makeBlob(
   return alreadyThere(blobId, (await contentOf(blobId, context))?.sha512);
 }
 
+/** Gives back one blob; if it was never made, it is claimed no longer. */
+export async function releaseVersion(
+  { source }: ArtifactState,
+  claims: Claims,
+  context: Context,
+): Promise<ArtifactMessage> {
+  const [at = '', blobId = ''] = context.key.split(' ');
+  const origin = originOf(source);
+  if (!(await unuse(blobId, context)) && origin !== null) {
+    await claims.release(ORIGIN, origin, blobRef(blobId));
+  }
+  return { kind: 'version-released', blobId, at: Number(at) };
+}
+
 /** Gives back all that it uses; what was never made is claimed no longer. */
 export async function releaseBlobs(
   state: ArtifactState,
@@ -160,7 +176,7 @@ export async function releaseBlobs(
 }
 
 /** False: there is no such blob. */
-export async function unuse(blobId: string, context: Context): Promise<boolean> {
+async function unuse(blobId: string, context: Context): Promise<boolean> {
   const user = `artifact/${context.self.id}`;
   const asked = context.ask(blobRef(blobId), { kind: 'unuse', user });
   return (await unlessGone(asked)) !== undefined;

@@ -12,7 +12,7 @@ import {
   findOrigin,
   makeBlob,
   releaseBlobs,
-  unuse,
+  releaseVersion,
 } from './coming.ts';
 import type { ArtifactEffect } from './artifact.ts';
 import type { ArtifactMessage, ArtifactState } from './state.ts';
@@ -34,11 +34,7 @@ export function artifactPerformers(
     'find-twin': (state, context) => findTwin(state, claims, context),
     'hold-twin': (state, context) => holdTwin(state, claims, context),
     'check-source': checkSource,
-    'release-version': async (_state, context) => {
-      const [at = '', blobId = ''] = context.key.split(' ');
-      await unuse(blobId, context);
-      return { kind: 'version-released', blobId, at: Number(at) };
-    },
+    'release-version': (state, context) => releaseVersion(state, claims, context),
     'tell-waiters': async (state, context) => {
       const { waiters } = state;
       await Promise.all(waiters.map((waiter) => tellWaiter(waiter, state, context)));

@@ -103,8 +103,9 @@ export function addFailed(
 ): Step<ArtifactState> {
   const failed = state.adding.find((one) => one.blobId === why.blobId);
   const adding = state.adding.filter((one) => one !== failed);
+  // Whether or not it was made: what is claimed for it is given back with it.
   if (isOutsideSource(failed?.source ?? null))
-    return next({ ...state, adding }, [notUpdated(why.reason)]);
+    return next(drop({ ...state, adding }, [why.blobId]), [notUpdated(why.reason)]);
   return next({ ...state, adding, addFailure: why }, [
     { type: 'audit', message: 'version not added', extra: { ...why } },
   ]);

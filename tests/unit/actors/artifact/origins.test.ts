@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { artifact } from '../../../../actors/artifact/artifact.ts';
-import { findOrigin } from '../../../../actors/artifact/coming.ts';
+import { findOrigin, releaseVersion } from '../../../../actors/artifact/coming.ts';
 import { PHASES } from '../../../../actors/artifact/phases.ts';
 import {
   artifactRef,
@@ -131,7 +131,7 @@ test('one that is being given back is not taken again', () => {
 
 /** Blobs as they answer `holders`, and what the source says when it is asked; who asked whom. */
 function cluster(
-  blobs: Readonly<Record<string, Json | 'missing'>>,
+  blobs: Readonly<Record<string, Json>>,
   verdict: 'same' | 'changed' | 'unknown' = 'same',
 ) {
   const asked: string[] = [];
@@ -144,7 +144,8 @@ function cluster(
     if (answer === 'missing') throw new TroupeError('image/missing', 'it has no replica yet');
     return answer;
   };
-  const context = { self: artifactRef('a'), key: 'b1', attempt: 1, ask };
+  const { signal } = new AbortController();
+  const context = { self: artifactRef('a'), key: 'b1', attempt: 1, ask, signal };
   return { context: context as unknown as EffectContext<ArtifactMessage>, asked };
 }
 
@@ -217,6 +218,24 @@ test('with a hash that is expected the source need not be asked', async () => {
   const looked = await look(subject, { state, holder: 'other' });
   assert.equal(looked.message, found('b1', 'other'));
   assert.equal(subject.asked, ['blob/other holders']);
+});
+
+test('deleted while it looks, it claims nothing', async () => {
+  const subject = cluster({});
+  const context = { ...subject.context, signal: AbortSignal.abort() };
+  assert.is((await look({ ...subject, context })).holder, null);
+});
+
+test('a newer version that comes to nothing is given back, and claimed no longer', async () => {
+  const one = newer().send(found('b2', null));
+  const why = { code: 'mesh/unreachable', reason: 'its owner is away' } as const;
+  one.send({ kind: 'effect-failed', effect: 'add-version', key: 'b2', ...why });
+  assert.equal(one.effects, ['release-version']);
+  const claims = new MemoryClaims();
+  await claims.claim(ORIGIN, originOf(source) ?? '', blobRef('b2'));
+  const { context } = cluster({});
+  await releaseVersion(one.state, claims, { ...context, key: '1 b2' });
+  assert.equal([...claims.held], []);
 });
 
 test('a claim of its own older version is taken over without asking once more', async () => {
