@@ -20,7 +20,9 @@ import { failure, isForgettable, newLife, type Failure } from '../kernel/object.
 import { withMetadata } from '../kernel/metadata.ts';
 import { decoder } from '../kernel/schema.ts';
 import { drop } from './dropped.ts';
+import { withAdditions, withChecks, withOrigins, withTwins } from './migrate.ts';
 import { progressExtra } from '../blob/progress.ts';
+import { isSought, isToSeek, originEffects, originFound, originGone } from './origins.ts';
 import { isRefreshing, refresh, sourceChecked } from './refresh.ts';
 import {
   INSISTENT,
@@ -50,6 +52,7 @@ export type ArtifactEffect =
   | 'fetch-version'
   | 'add-version'
   | 'check-source'
+  | 'find-origin'
   | 'find-twin'
   | 'hold-twin'
   | 'release-version'
@@ -122,6 +125,10 @@ function transition(
       return dropWaiters(state, message.waiters);
     case 'blob-changed':
       return blobHasChanged(state, message, turn);
+    case 'origin-found':
+      return originFound(state, message);
+    case 'origin-gone':
+      return originGone(state, message);
     case 'twin-found':
     case 'twin-held':
       return settles(state, message, turn);
@@ -149,7 +156,7 @@ function transition(
 function create(state: ArtifactState, message: Of<'create'>, turn: Turn): Step<ArtifactState> {
   if (state.phase !== 'none') return next(state);
   const { kind: _, blobId, node, ...asked } = message;
-  const fetching = { blobId, node };
+  const fetching = { blobId, node, isSought: isToSeek(message.source) };
   return next({ ...state, ...asked, phase: 'initial', fetching, sinceMs: turn.now }, [
     { type: 'audit', message: 'created artifact', extra: { 'source url': asked.sourceUrl } },
   ]);
@@ -363,6 +370,9 @@ function effectFailed(
     const [cameAs = ''] = blobId.split(' ');
     return conclude(state, { blobId: cameAs, isHeld: false }, turn);
   }
+  if (effect === 'find-origin') {
+    return originFound(state, { kind: 'origin-found', blobId, otherId: null });
+  }
   if (effect === 'check-source') {
     const outcome = { verdict: 'unknown', reason } as const;
     return sourceChecked(state, { kind: 'source-checked', check: state.checks, outcome });
@@ -400,9 +410,10 @@ function effects(state: ArtifactState): Wanted<ArtifactEffect>[] {
     case 'none':
       return [];
     case 'initial': {
-      const others = [...versionEffects(state), ...settleEffects(state)];
-      if (state.fetching === null) return others;
-      return [{ name: 'fetch-version', key: state.fetching.blobId }, ...others];
+      const others = comingEffects(state);
+      const blobId = state.fetching?.blobId;
+      if (blobId === undefined || isSought(state, blobId)) return others;
+      return [{ name: 'fetch-version', key: blobId }, ...others];
     }
     case 'created': {
       const { checking, checks } = state;
@@ -410,8 +421,7 @@ function effects(state: ArtifactState): Wanted<ArtifactEffect>[] {
       return [
         ...(isRefreshing(state) ? [] : tell),
         ...(checking === null ? [] : [check]),
-        ...versionEffects(state),
-        ...settleEffects(state),
+        ...comingEffects(state),
       ];
     }
     case 'error':
@@ -421,6 +431,10 @@ function effects(state: ArtifactState): Wanted<ArtifactEffect>[] {
     case 'deleted':
       return state.forgetting ? [...tell, { name: 'forget', key: '' }] : tell;
   }
+}
+
+function comingEffects(state: ArtifactState): Wanted<ArtifactEffect>[] {
+  return [...originEffects(state), ...versionEffects(state), ...settleEffects(state)];
 }
 
 function passing(state: ArtifactState): Passing<ArtifactMessage> | null {
@@ -457,6 +471,7 @@ export const artifact = withMetadata(
       'find-twin': PROMPT,
       'hold-twin': PROMPT,
       'check-source': PROMPT,
+      'find-origin': PROMPT,
       'release-version': INSISTENT,
       'tell-waiters': INSISTENT,
       'release-blobs': INSISTENT,
@@ -469,19 +484,13 @@ export const artifact = withMetadata(
     onCrash: restartThenPark,
     parked,
     snapshot: {
-      schema: 4,
+      schema: 5,
       decode: decoder('artifact', ArtifactState, 'actor/bad-snapshot'),
       migrations: {
-        1: (state) => ({
-          ...(state as object),
-          adding: [],
-          addFailure: null,
-          dropped: [],
-          drops: 0,
-        }),
-        2: (state) => ({ ...(state as object), checking: null, checks: 0 }),
-        // Nobody looked whether bytes were there already; all had as many copies as the cluster wants.
-        3: (state) => ({ ...(state as object), settling: [], minCopies: null }),
+        1: withAdditions,
+        2: withChecks,
+        3: withTwins,
+        4: withOrigins,
       },
     },
   }),

@@ -25,6 +25,9 @@ export const Addition = closed({
 });
 export type Addition = Static<typeof Addition>;
 
+/** Whether it is still to be found out who else fetches the same (origins.ts). */
+const isSought = Type.Boolean();
+
 export const Version = closed({
   index: Type.Integer(),
   blobId: Type.String(),
@@ -63,9 +66,9 @@ export const ArtifactState = closed({
   versions: Type.Array(Version),
   lastIndex: Type.Integer(),
   /** The version being fetched, and the node that fetches it. */
-  fetching: nullable(closed({ blobId: Type.String(), node: Type.String() })),
+  fetching: nullable(closed({ blobId: Type.String(), node: Type.String(), isSought })),
   /** Versions on their way that are not fetched from `source`. */
-  adding: Type.Array(Addition),
+  adding: Type.Array(closed({ ...Addition.properties, isSought })),
   /** Bytes that have come, of which is found out whether another blob has them already (twins.ts). */
   settling: Type.Array(
     closed({
@@ -137,6 +140,10 @@ const MESSAGES = {
   'waiters-told': { waiters: Type.Array(Type.String()) },
   /** Replies whether the blob is (still) wanted. */
   'blob-changed': blobChanged,
+  /** Outcome of find-origin; null: no other blob is to be used. */
+  'origin-found': { blobId: Type.String(), otherId: nullable(Type.String()) },
+  /** A blob that was to be used goes, or has failed. */
+  'origin-gone': { blobId: Type.String(), insteadId: Type.String() },
   /** Outcomes of find-twin (null: none had them first) and hold-twin. */
   'twin-found': { blobId: Type.String(), twinId: nullable(Type.String()) },
   'twin-held': { blobId: Type.String(), isHeld: Type.Boolean() },

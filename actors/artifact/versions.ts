@@ -14,6 +14,7 @@ import {
 } from '../kernel/kind.ts';
 import { drop } from './dropped.ts';
 import { isOutsideSource } from '../blob/state.ts';
+import { sought } from './origins.ts';
 import type { Addition, ArtifactState, Version } from './state.ts';
 
 /** Whether the artifact will still give back its use of the blob. */
@@ -42,7 +43,7 @@ export function addVersion(state: ArtifactState, addition: Addition): Step<Artif
   const isKnown = state.adding.some((one) => one.blobId === blobId);
   // The newest already: nothing is added.
   if (isKnown || state.versions.at(-1)?.blobId === blobId) return next(state);
-  return next({ ...state, adding: [...state.adding, addition], addFailure: null });
+  return next({ ...state, adding: [...state.adding, sought(addition)], addFailure: null });
 }
 
 /** A blob that is there. */
@@ -102,8 +103,9 @@ export function addFailed(
 ): Step<ArtifactState> {
   const failed = state.adding.find((one) => one.blobId === why.blobId);
   const adding = state.adding.filter((one) => one !== failed);
+  // Whether or not it was made: what is claimed for it is given back with it.
   if (isOutsideSource(failed?.source ?? null))
-    return next({ ...state, adding }, [notUpdated(why.reason)]);
+    return next(drop({ ...state, adding }, [why.blobId]), [notUpdated(why.reason)]);
   return next({ ...state, adding, addFailure: why }, [
     { type: 'audit', message: 'version not added', extra: { ...why } },
   ]);
@@ -161,7 +163,9 @@ export function versionEffects({
   dropped,
 }: ArtifactState): Wanted<'add-version' | 'release-version'>[] {
   return [
-    ...adding.map(({ blobId }) => ({ name: 'add-version', key: blobId, lane: blobId }) as const),
+    ...adding
+      .filter(({ isSought }) => !isSought)
+      .map(({ blobId }) => ({ name: 'add-version', key: blobId, lane: blobId }) as const),
     ...dropped.map(({ blobId, at }) => {
       return { name: 'release-version', key: `${at} ${blobId}`, lane: blobId } as const;
     }),

@@ -225,14 +225,26 @@ function ofAnother(
 }
 
 function create(state: BlobState, message: Of<'create'>, turn: Turn): Step<BlobState> {
-  if (state.phase !== 'none') return next(state);
   const { source, node, user } = message;
+  // Two artifacts that fetch the same make one blob (actors/artifact/origins.ts).
+  if (state.phase !== 'none') return useAgain(state, user, turn);
   const usedAtMs = turn.now;
   const replicas = { [node]: newReplica(1, { usedAtMs }) };
   const asked = { ...state, source, replicas, users: [user], generation: 1, usedAtMs };
-  return next({ ...asked, phase: 'initial', sinceMs: turn.now }, [
-    { type: 'audit', message: 'fetch started', extra: { node } },
-  ]);
+  return next(
+    { ...asked, phase: 'initial', sinceMs: turn.now },
+    [{ type: 'audit', message: 'fetch started', extra: { node } }],
+    'initial',
+  );
+}
+
+/** One that has failed is refused to whoever did not use it: it is fetched anew. */
+function useAgain(state: BlobState, user: string, turn: Turn): Step<BlobState> {
+  if (state.phase === 'error' && !state.users.includes(user)) {
+    const reason = `blob ${turn.id} could not be fetched; ask for the image again`;
+    return refuse(state, 'object/wrong-phase', reason);
+  }
+  return use(state, user, turn);
 }
 
 function fetched(state: BlobState, message: Of<'fetched'>, turn: Turn): Step<BlobState> {

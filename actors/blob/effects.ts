@@ -14,6 +14,7 @@ import { parentOf } from './parent.ts';
 import { describe, giveBackRelated, relatedPerformers } from './related.ts';
 import { fetcherOf } from './fetcher.ts';
 import { progressOf, progressUsers } from './progress.ts';
+import { ORIGIN, originOf } from './origin.ts';
 import { isUrgent, nodeOfKey } from './replicas.ts';
 import { blobRef, Content, CONTENT, type BlobMessage, type BlobState } from './state.ts';
 import { toBeTold, type Told } from './told.ts';
@@ -70,6 +71,8 @@ export function blobPerformers(options: {
       if (state.content !== null) {
         await options.claims.release(CONTENT, state.content.sha512, context.self);
       }
+      const origin = originOf(state.source);
+      if (origin !== null) await options.claims.release(ORIGIN, origin, context.self);
       return outcome;
     },
     forget: () => Promise.resolve({ kind: 'forgotten' }),

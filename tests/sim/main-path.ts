@@ -2,6 +2,7 @@
 // holds afterwards is checked here, for whoever disturbs the path on its way.
 import * as assert from 'uvu/assert';
 import { artifactRef, type ArtifactState } from '../../actors/artifact/state.ts';
+import { originOf } from '../../actors/blob/origin.ts';
 import { blobRef } from '../../actors/blob/state.ts';
 import {
   instanceRef,
@@ -188,6 +189,7 @@ export function assertCreated(world: World, where: string): void {
   const expected = [
     [`content/sha512 of ${URL}`, `blob/${BLOB.id}`],
     [`mac/${nic.mac}`, 'interface/interface-1'],
+    [`origin/${originOf({ kind: 'url', url: URL })}`, `blob/${BLOB.id}`],
     [`vni/${net.vni}`, 'network/network-1'],
   ];
   assert.equal([...claims.held].toSorted(byKey), expected, where);

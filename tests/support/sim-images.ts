@@ -29,6 +29,8 @@ export interface SimImage {
   readonly format: 'qcow2' | 'iso' | 'raw';
   /** Of its content there. */
   readonly etag?: string | null;
+  /** What its bytes are known by, if that is not where they are. */
+  readonly content?: string;
   /** What is wrong with its content, found once it is all there. */
   readonly refusal?: string;
 }
@@ -46,6 +48,8 @@ export class SimImages {
   readonly partials = new Map<string, number>();
   /** `instance/device`. */
   readonly disks = new Map<string, SimDisk>();
+  /** Addresses from which a download has begun, each time. */
+  readonly downloads: string[] = [];
   readonly configDrives = new Map<string, FileTree>();
   /** What is to become a blob of the same id. */
   readonly spooled = new Map<string, SimImage>();
@@ -253,6 +257,7 @@ export class SimImageDriver implements BlobStore, DiskStore {
           throw new TroupeError('image/unreachable', `${from} cannot be reached`);
         this.#needSpace();
         images.partials.set(blobId, chunk + 1);
+        if (source.kind === 'url' && chunk === 0) images.downloads.push(source.url);
         const { sizeBytes } = image;
         const doneBytes = ((chunk + 1) * sizeBytes) / CHUNKS;
         onProgress({ step: 'downloading', doneBytes, totalBytes: sizeBytes });
@@ -338,7 +343,8 @@ function reportOf(
   image: SimImage,
 ): ReplicaReport {
   const { etag = null } = image;
-  const content = etag === null ? nameOf(source) : `${nameOf(source)} ${etag}`;
+  const { content: name = nameOf(source) } = image;
+  const content = etag === null ? name : `${name} ${etag}`;
   const dependsOn = source.kind === 'spool' ? source.dependsOn : undefined;
   const { sizeBytes, virtualSizeBytes, format } = image;
   return {

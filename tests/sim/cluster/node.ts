@@ -5,8 +5,10 @@ import { SimDaemon, type Host } from './daemon.ts';
 import type { Site } from './site.ts';
 import { LocalClock } from './virtual-clock.ts';
 
-/** Where simulated images come from: so many that few artifacts have the same bytes, and some do. */
+/** Where simulated images come from: so many that few artifacts have the same address, and some do. */
 export const URLS = Array.from({ length: 12 }, (_, n) => `http://images.test/${n}`);
+/** Two addresses each have the same bytes. */
+const contentOf = (n: number) => `image ${Math.floor(n / 2)}`;
 const CPUS = 8;
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
@@ -37,7 +39,8 @@ export class SimNode implements Host {
     const random = site.numbers(`machine ${this.name}`);
     this.machine = new SimMachine({ clock: this.clock, random });
     const image = { sizeBytes: 64 * MIB, virtualSizeBytes: GIB, format: 'qcow2' } as const;
-    for (const url of URLS) this.machine.images.web.set(url, image);
+    const { web } = this.machine.images;
+    for (const [n, url] of URLS.entries()) web.set(url, { ...image, content: contentOf(n) });
   }
 
   /** The daemon that runs here, if one does. */

@@ -99,11 +99,13 @@ export class Workload {
   }
 
   #createArtifact(): void {
-    const id = `artifact-${this.artifacts.length}`;
+    const number = this.artifacts.length;
+    const id = `artifact-${number}`;
     const node = this.#choices.pick(this.#nodes).name;
     this.artifacts.push({ id, node });
     const url = this.#choices.pick(URLS);
-    const named = { type: 'image', name: id, namespace: 'ns', sourceUrl: url } as const;
+    const namespace = `ns${number % 2}`;
+    const named = { type: 'image', name: id, namespace, sourceUrl: url } as const;
     const source = { kind: 'url', url } as const;
     const where = { blobId: `blob-of-${id}`, node, shared: false, maxVersions: 3 };
     this.#ask(artifactRef(id), { kind: 'create', ...named, source, ...where }, this.#made);

@@ -208,4 +208,13 @@ test('a value of a newer schema is refused', () => {
   }
 });
 
+test('what an artifact of schema 4 had on its way, it fetches by itself', () => {
+  const fetching = { blobId: 'b1', node: 'n1' };
+  const addition = { blobId: 'b2', source: { kind: 'spool', id: 'b2' }, node: 'n1' };
+  const old = { ...artifact.initial, phase: 'initial', fetching, adding: [addition] };
+  const read = readSnapshot(artifact.snapshot, { schema: 4, state: old });
+  assert.equal(read.fetching, { ...fetching, isSought: false });
+  assert.equal(read.adding, [{ ...addition, isSought: false }]);
+});
+
 test.run();

@@ -39,7 +39,10 @@ const failed = {
 } as const;
 const wait = { kind: 'await', waiter: 'instance/vm' } as const;
 
-const made = () => stepper(artifact).send(CREATE);
+/** Nobody else fetches from there. */
+const own = (blobId: string) => ({ kind: 'origin-found', blobId, otherId: null }) as const;
+
+const made = () => stepper(artifact).send(CREATE).send(own('b1'));
 
 test('it makes its blob, takes it as a version, and tells who waits', () => {
   const one = made().send(wait);
@@ -88,8 +91,9 @@ test('used again, its source is asked; who waits is told when that is known', ()
 
 test('what has changed becomes a version, and only then who waits is told', () => {
   const one = here().send(refresh).send(wait).send(checked(changed));
-  assert.equal(one.effects, ['add-version']);
+  assert.equal(one.effects, ['find-origin']);
   assert.is(one.events.at(-1), 'image requires fetch, ETag changed');
+  assert.equal(one.send(own('b2')).effects, ['add-version']);
   assert.equal(one.send(second).effects, ['add-version', 'find-twin']);
   assert.equal(one.send(alone('b2')).effects, ['tell-waiters']);
   assert.equal(
@@ -112,7 +116,7 @@ test('a source that does not answer, or whose newer version fails, leaves what t
   for (const messages of rows) {
     const one = here().send(refresh).send(wait);
     for (const message of messages) one.send(message as ArtifactMessage);
-    assert.equal(one.effects, ['tell-waiters']);
+    assert.is(one.effects[0], 'tell-waiters');
     assert.equal([one.state.phase, one.state.versions.length], ['created', 1]);
     assert.is(one.events.at(-1), 'updating image failed, using already cached version');
   }
@@ -230,6 +234,7 @@ function message(pick: Pick): ArtifactMessage {
     pick<ArtifactMessage>(fetched, failed, { ...fetched, blobId: pick('other', 'b9') }),
     pick<ArtifactMessage>(refresh, checked(changed, pick(1, 2)), checked({ verdict: 'same' })),
     pick<ArtifactMessage>(second, { ...failed, blobId: 'b2' }),
+    pick<ArtifactMessage>(own(pick('b1', 'b2')), own(pick('b1', 'b2'))),
     { kind: 'version-released', blobId: pick('b1', 'b2'), at: pick(1, 2) },
     { kind: 'delete' },
     { kind: 'released' },

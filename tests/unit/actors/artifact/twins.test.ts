@@ -42,7 +42,8 @@ const versionsOf = ({ state }: { state: ArtifactState }) =>
   state.versions.map(({ index, blobId, sha512 }) => [index, blobId, sha512]);
 const droppedOf = ({ state }: { state: ArtifactState }) =>
   state.dropped.map(({ blobId }) => blobId);
-const made = () => stepper(artifact).send(CREATE).send(come('b1', 'aa'));
+const own = { kind: 'origin-found', blobId: 'b1', otherId: null } as const;
+const made = () => stepper(artifact).send(CREATE).send(own).send(come('b1', 'aa'));
 
 test('bytes that nobody had are a version as they came', () => {
   const one = made();

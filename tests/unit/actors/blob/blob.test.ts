@@ -53,6 +53,26 @@ test('it is fetched, told of, and deleted when its last user has gone', () => {
   assert.equal(one.state.replicas, {});
 });
 
+test('made twice, for two artifacts that fetch the same, it is fetched once and used by both', () => {
+  const one = made();
+  assert.is(one.try({ ...CREATE, node: 'n2', user: 'artifact/b' }).reply, 'initial');
+  assert.equal(Object.keys(one.state.replicas), ['n1']);
+  one.send(unuse);
+  assert.is(one.state.phase, 'initial', 'the other one waits for it');
+  one.send(fetched);
+  assert.is(one.try({ ...CREATE, user: 'artifact/c' }).reply, 'created');
+  assert.equal(one.state.users, ['artifact/b', 'artifact/c']);
+});
+
+test('one that has failed, or goes, is made for nobody else', () => {
+  const one = made();
+  one.fail('image/refused', 'the image names a backing file');
+  const other = { ...CREATE, user: 'artifact/b' } as const;
+  assert.is(one.try(other).refusal?.code, 'object/wrong-phase');
+  assert.is(one.try(CREATE).reply, 'error', 'but for whom it was made');
+  assert.is(one.send(unuse).try(other).refusal?.code, 'object/wrong-phase');
+});
+
 test('a fetch that is given up has its half-made replica removed at once, under a newer generation', () => {
   const one = made();
   const { generation } = one.state;
