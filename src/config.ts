@@ -95,6 +95,8 @@ export interface ImageConfig {
   readonly transcodeIdleMs: number;
   /** Of disks, where nobody asked for thin ones. */
   readonly snapshots: 'full' | 'thin';
+  /** For how long the consoles of deleted instances are kept as artifacts; 0: not at all. */
+  readonly consoleDays: number;
   /** An upload to which no bytes come for so long is removed. */
   readonly uploadIdleMs: number;
   /** Between two readings of each replica, to see whether it is still good. */
@@ -241,6 +243,7 @@ function readImage(read: Read): ImageConfig {
     copyAfterMs: read('image-copy-after', value.whole(0, 86_400)) * 1000,
     transcodeIdleMs: read('image-transcode-idle', value.whole(0, 31_536_000)) * 1000,
     snapshots: read('snapshot-default', value.oneOf('full', 'thin')),
+    consoleDays: read('console-archive-days', value.whole(0, 36_500)),
     uploadIdleMs: read('upload-expiry', value.whole(60, 365 * 86_400)) * 1000,
     checkEveryMs: read('image-check-every', value.whole(60, 31_536_000)) * 1000,
     checkRate: read('image-check-rate', value.size),

@@ -350,12 +350,29 @@ function blobProgressed(
   return next(state, [{ type: 'status', message: 'fetching', extra }], state.waiters);
 }
 
-function startDeleting(state: ArtifactState, turn: Turn): Step<ArtifactState> {
-  if (state.phase === 'delete-wait' || state.phase === 'deleted') return next(state);
-  const message = state.phase === 'initial' ? 'deletion requested, fetch called off' : undefined;
+function startDeleting(
+  state: ArtifactState,
+  turn: Turn,
+  why = 'deletion requested',
+): Step<ArtifactState> {
+  if (isLeaving(state)) return next(state);
+  const message = state.phase === 'initial' ? `${why}, fetch called off` : why;
   return next({ ...state, phase: 'delete-wait', setback: null, sinceMs: turn.now }, [
-    { type: 'audit', message: message ?? 'deletion requested' },
+    { type: 'audit', message },
   ]);
+}
+
+/** Deleted, or on its way there. */
+function isLeaving({ phase }: ArtifactState): boolean {
+  return phase === 'delete-wait' || phase === 'deleted';
+}
+
+/** The nearest of what is to be looked at: an expiry, a pause that ends, the time to be forgotten. */
+function timer(state: ArtifactState): number | null {
+  const other = timerOf(state);
+  const { expiresAtMs } = state;
+  if (expiresAtMs === undefined || isLeaving(state)) return other;
+  return Math.min(expiresAtMs, other ?? expiresAtMs);
 }
 
 function effectFailed(
@@ -383,6 +400,9 @@ function effectFailed(
 
 function timeReached(state: ArtifactState, turn: Turn): Step<ArtifactState> {
   if (isForgettable(state, turn.now)) return next({ ...state, forgetting: true, setback: null });
+  if ((state.expiresAtMs ?? Infinity) <= turn.now && !isLeaving(state)) {
+    return startDeleting(state, turn, 'kept for as long as it was to be');
+  }
   const patienceMs = patienceOf(state);
   if (state.phase === 'initial' && state.sinceMs + patienceMs <= turn.now) {
     const reason = `the image was not there within ${patienceMs / 60_000} minutes`;
@@ -478,7 +498,7 @@ export const artifact = withMetadata(
       forget: STANDING,
     },
     passing,
-    timer: timerOf,
+    timer,
     index: (state) =>
       state.phase === 'deleted' ? null : { namespace: state.namespace, name: state.name },
     onCrash: restartThenPark,

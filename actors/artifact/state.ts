@@ -90,6 +90,8 @@ export const ArtifactState = closed({
   dropped: Type.Array(closed({ blobId: Type.String(), at: Type.Integer() })),
   /** How often something was dropped. */
   drops: Type.Integer(),
+  /** When it is deleted by itself, ms since the epoch; absent: never. */
+  expiresAtMs: Type.Optional(Type.Number()),
   /** Instances to tell when the newest version is there, or cannot be had. */
   waiters: Type.Array(Type.String()),
   ...setbackMember,
@@ -106,6 +108,7 @@ const MESSAGES = {
     sourceUrl: Type.String(),
     shared: Type.Boolean(),
     maxVersions: Type.Integer({ minimum: 1 }),
+    expiresAtMs: Type.Optional(Type.Number()),
   },
   /** Replies nothing; the version, or addFailure, tells how it went. */
   'add-version': { addition: Addition },

@@ -13,6 +13,7 @@ import type { DomainWish } from '../node/domain-wish.ts';
 import { want } from '../node/executor-message.ts';
 import { machineRef } from '../node/machine-message.ts';
 import { isCleaning } from './clean.ts';
+import { keepConsole } from './console-archive.ts';
 import { layoutDisks } from './devices.ts';
 import { createInterfaces, deleteInterfaces, placeInterfaces } from './interfaces.ts';
 import { operationsToDrop } from './operations.ts';
@@ -29,6 +30,8 @@ export interface InstancePorts {
   readonly candidates: Candidates;
   /** Disks on images of at least so many bytes start before their copy is complete; null, or left out: none does. */
   readonly lazyFromBytes?: number | null;
+  /** For how long the consoles of deleted instances are kept; 0, or left out: they are not. */
+  readonly consoleDays?: number;
 }
 
 const decodeBoot = decoder('boot of a daemon', Type.String(), 'actor/bad-message');
@@ -49,6 +52,7 @@ export function instancePerformers(
     'place-interfaces': placeInterfaces,
     'sync-domain': syncDomain,
     'remove-domain': async (state, context) => {
+      await keepConsole(ports.consoleDays ?? 0, state, context);
       const { generation } = state;
       await want(context, { node: state.node ?? '', resource: 'domain', generation, spec: null });
       return { kind: 'domain-removed' };

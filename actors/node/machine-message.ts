@@ -64,6 +64,8 @@ const MESSAGES = {
   'end-copy-disks': { snapshotId: Type.String(), blobIds: Type.Array(Type.String()) },
   /** Takes a picture of the guest's screen into the spool; replies its id there. */
   'take-screenshot': { instanceId: Type.String() },
+  /** Copies the last 64 MiB at most of what an instance's console has said into the spool; replies how many bytes that are. */
+  'keep-console': { instanceId: Type.String(), spoolId: Type.String() },
   /** Brings bytes into its spool, at this place; replies how many are there then. Repeated: nothing changes. */
   'spool-write': { id: Type.String(), offset: Type.Integer({ minimum: 0 }), bytes: Bytes },
   'spool-resize': { id: Type.String(), sizeBytes: Type.Integer({ minimum: 0 }) },

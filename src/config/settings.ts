@@ -118,6 +118,11 @@ export const SETTINGS = {
     help: 'full or thin: snapshots of disks of which nobody said',
     isHidden: true,
   },
+  'console-archive-days': {
+    value: 'DAYS',
+    initial: '0',
+    help: 'how long the consoles of deleted instances are kept as artifacts; 0: not',
+  },
   'upload-expiry': {
     value: 'SECONDS',
     initial: '86400',

@@ -87,6 +87,7 @@ export function registerKinds(
     instancePerformers({
       candidates: (instanceId) => candidates(read, instanceId, isMember),
       lazyFromBytes: image.lazyFromBytes,
+      consoleDays: image.consoleDays,
     }),
   );
 }

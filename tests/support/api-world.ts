@@ -90,6 +90,8 @@ export { refusedByMachine } from './api-machine.ts';
 const ZONE = 'troupe.test';
 const FLOATING_BLOCK = '192.0.2.0/24';
 const EPOCH = 1;
+/** So long the consoles of deleted instances are kept. */
+export const CONSOLE_DAYS = 2;
 export const CONSOLE_AUTHORITY = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
 /** Of the only daemon. */
 export const BOOT = 'boot';
@@ -423,7 +425,7 @@ function registerKinds(runtime: Runtime, read: ReadModel, floatingBlock: string)
   runtime.register(artifact, artifactPerformers(claims));
   runtime.register(upload, uploadPerformers());
   const ports = { candidates: (instanceId: string) => candidates(read, instanceId, () => true) };
-  runtime.register(instance, instancePerformers(ports));
+  runtime.register(instance, instancePerformers({ ...ports, consoleDays: CONSOLE_DAYS }));
 }
 
 function parsed(text: string): unknown {

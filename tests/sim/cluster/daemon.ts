@@ -419,6 +419,7 @@ export class SimDaemon {
       copyAfterMs: PATIENCE_MS,
       transcodeIdleMs: TRANSCODE_IDLE_MS,
       snapshots: 'full' as const,
+      consoleDays: 1,
       uploadIdleMs: 86_400_000,
       checkEveryMs: CHECK_MS,
       checkRate: GIB,

@@ -25,7 +25,10 @@ test('one that takes long is said, with what to do', async () => {
     await trouble(10_010, new Error('getaddrinfo EAI_AGAIN n1')),
     'the host name n1 does not resolve in 10 s (getaddrinfo EAI_AGAIN n1): every start of an instance waits for that; add the line "127.0.1.1 n1" to /etc/hosts',
   );
-  assert.match(String(await trouble(2_000)), /^the host name n1 resolves after 2 s: .*\/etc\/hosts$/);
+  assert.match(
+    String(await trouble(2_000)),
+    /^the host name n1 resolves after 2 s: .*\/etc\/hosts$/,
+  );
 });
 
 test.run();

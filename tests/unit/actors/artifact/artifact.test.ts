@@ -69,6 +69,21 @@ test('deleted while it fetches, it gives the blob back and tells its waiters', (
   assert.equal(one.effects, ['tell-waiters'], 'who waits is told, also afterwards');
 });
 
+test('one that is kept for a while goes by itself, and asks to be woken then', () => {
+  const { source: _, blobId: _blob, node: _node, ...named } = CREATE;
+  const one = stepper(artifact).send({ ...named, kind: 'found', type: 'other', expiresAtMs: 9e9 });
+  one.send({ kind: 'add-version', addition: { blobId: 'b1', source: null, node: null } });
+  one.send(fetched);
+  assert.is(artifact.timer(one.state), 9e9);
+  one.send({ kind: 'time-reached', atMs: 0 });
+  assert.is(one.state.phase, 'created', 'not too early');
+  one.pass(9e9);
+  one.send({ kind: 'time-reached', atMs: 9e9 });
+  assert.is(one.state.phase, 'delete-wait');
+  assert.is(one.events.at(-1), 'kept for as long as it was to be');
+  assert.is(artifact.timer(one.state), null);
+});
+
 const SOURCE = { kind: 'url', url } as const;
 const refresh = { kind: 'refresh', source: SOURCE, blobId: 'b2', node: 'n2' } as const;
 const checked = (outcome: SourceVerdict, check = 1) =>
