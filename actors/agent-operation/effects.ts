@@ -2,7 +2,7 @@
 // it out, and says when it is over. Every step may be repeated; what the guest is given is not (O1).
 import { codeOf, reasonOf, TroupeError, unlessGone } from '../kernel/errors.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
-import { closed, decoder, nullable, Type } from '../kernel/schema.ts';
+import { closed, received, nullable, Type } from '../kernel/schema.ts';
 import { blobRef } from '../blob/state.ts';
 import { instanceRef } from '../instance/state.ts';
 import { machineRef } from '../node/machine-message.ts';
@@ -22,9 +22,9 @@ const ASK_MS = 40_000;
 /** Pauses between asks grow to ten seconds: about five minutes without an answer. */
 const UNANSWERED = 35;
 
-const decodeNode = decoder('node of an instance', Type.String(), 'actor/bad-message');
+const decodeNode = received('node of an instance', Type.String());
 
-const decodeOutcome = decoder(
+const decodeOutcome = received(
   'outcome of an agent operation',
   nullable(
     closed({
@@ -33,7 +33,6 @@ const decodeOutcome = decoder(
       failure: nullable(closed({ code: Type.String(), reason: Type.String() })),
     }),
   ),
-  'actor/bad-message',
 );
 
 export function agentOperationPerformers(): Performers<

@@ -2,7 +2,7 @@
 import { codeOf, TroupeError, unlessGone } from '../kernel/errors.ts';
 import { parseAddress } from '../kernel/kind.ts';
 import type { Claims, EffectContext } from '../kernel/ports.ts';
-import { decoder, nullable } from '../kernel/schema.ts';
+import { received, nullable } from '../kernel/schema.ts';
 import { ORIGIN, originOf } from '../blob/origin.ts';
 import { blobRef, Content, decodeHolding, type Source } from '../blob/state.ts';
 import { machineRef, type MachineMessage } from '../node/machine-message.ts';
@@ -17,8 +17,8 @@ export const CHECK_MS = 40_000;
 /** Others that claim the address in turn. */
 const MOST_HOLDERS = 3;
 
-const decodeKnown = decoder('blob content', nullable(Content), 'actor/bad-message');
-const decodeVerdict = decoder('source verdict', SourceVerdict, 'actor/bad-message');
+const decodeKnown = received('blob content', nullable(Content));
+const decodeVerdict = received('source verdict', SourceVerdict);
 
 const THERE = {
   kind: 'blob-changed',

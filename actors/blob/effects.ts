@@ -2,7 +2,7 @@
 import { codeOf, reasonOf, TroupeError, unlessGone, type ErrorCode } from '../kernel/errors.ts';
 import { parseAddress } from '../kernel/kind.ts';
 import type { Claims, EffectContext, Performers } from '../kernel/ports.ts';
-import { decoder, nullable, Type } from '../kernel/schema.ts';
+import { received, nullable, Type } from '../kernel/schema.ts';
 import { agentOperationRef } from '../agent-operation/state.ts';
 import { artifactRef } from '../artifact/state.ts';
 import { instanceRef } from '../instance/state.ts';
@@ -21,7 +21,7 @@ import { toBeTold, type Told } from './told.ts';
 
 type Context = EffectContext<BlobMessage>;
 
-const decodeContent = decoder('replica report', Content, 'actor/bad-message');
+const decodeContent = received('replica report', Content);
 
 export function blobPerformers(options: {
   /** Largest image accepted, bytes. */
@@ -105,7 +105,7 @@ async function fetch(
   }
 }
 
-const decodeWaiters = decoder('waiters', nullable(Type.Array(Type.String())), 'actor/bad-message');
+const decodeWaiters = received('waiters', nullable(Type.Array(Type.String())));
 
 /** An artifact says who waits for it: they are told as well. */
 async function tellProgress(user: string, state: BlobState, context: Context): Promise<void> {

@@ -3,7 +3,7 @@
 import { codeOf, TroupeError, unlessGone } from '../kernel/errors.ts';
 import { formatAddress } from '../kernel/kind.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
-import { decoder } from '../kernel/schema.ts';
+import { received } from '../kernel/schema.ts';
 import { machineRef } from '../node/machine-message.ts';
 import type { BlobEffect } from './wanted.ts';
 import { parentOf } from './parent.ts';
@@ -18,7 +18,7 @@ type RelatedEffect = Extract<
 /** The node waits a while for what it is finding out. */
 const DESCRIBE_MS = 15_000;
 
-const decodeFacts = decoder('facts of a replica', Facts, 'actor/bad-message');
+const decodeFacts = received('facts of a replica', Facts);
 
 export function relatedPerformers(options: {
   /** How long a transcode is kept that no disk uses. */

@@ -6,7 +6,7 @@ import { accountFor } from '../node/account.ts';
 import type { Ref } from '../kernel/kind.ts';
 import {
   closed,
-  decoder,
+  received,
   messageDecoder,
   nullable,
   oneOf,
@@ -181,7 +181,7 @@ export const blobProgressed = { blobId: Type.String(), progress: Progress };
 
 /** The reply to holders. */
 const Holding = closed({ content: Content, nodes: Type.Array(Type.String()) });
-export const decodeHolding = decoder('holders of a blob', Holding, 'actor/bad-message');
+export const decodeHolding = received('holders of a blob', Holding);
 
 const MESSAGES = {
   /** Fetch these bytes on this node, for this user. */

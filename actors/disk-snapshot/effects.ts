@@ -2,7 +2,7 @@
 // artifacts, and says how it ended. Every step may be repeated.
 import { codeOf, CODES, isErrorCode, reasonOf, TroupeError, unlessGone } from '../kernel/errors.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
-import { decoder, Type } from '../kernel/schema.ts';
+import { received, Type } from '../kernel/schema.ts';
 import { artifactRef, type ArtifactMessage } from '../artifact/state.ts';
 import { instanceRef } from '../instance/state.ts';
 import { decodeProgress } from '../node/disk-copying.ts';
@@ -21,7 +21,7 @@ const UNANSWERED = 35;
 /** How often a copy that came to nothing for a passing reason is begun again. */
 const TRIES = 8;
 
-const decodeNode = decoder('node of an instance', Type.String(), 'actor/bad-message');
+const decodeNode = received('node of an instance', Type.String());
 
 export function diskSnapshotPerformers(): Performers<
   State,

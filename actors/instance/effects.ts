@@ -2,7 +2,7 @@
 // keeps the node's executor told of the domain it wants. Every step may be repeated.
 import { unlessGone } from '../kernel/errors.ts';
 import type { EffectContext, Performers } from '../kernel/ports.ts';
-import { decoder, nullable, closed, Type, type Static } from '../kernel/schema.ts';
+import { received, nullable, closed, Type, type Static } from '../kernel/schema.ts';
 import { agentOperationRef } from '../agent-operation/state.ts';
 import { artifactRef } from '../artifact/state.ts';
 import { blobRef, type BlobMessage } from '../blob/state.ts';
@@ -34,12 +34,12 @@ export interface InstancePorts {
   readonly consoleDays?: number;
 }
 
-const decodeBoot = decoder('boot of a daemon', Type.String(), 'actor/bad-message');
-const decodeFacts = decoder('network facts', NetworkFacts, 'actor/bad-message');
+const decodeBoot = received('boot of a daemon', Type.String());
+const decodeFacts = received('network facts', NetworkFacts);
 
 const Report = closed({ observed: Observed, builtDisks: nullable(Type.Array(BuiltDisk)) });
 type Report = Static<typeof Report>;
-const decodeReport = decoder('domain report', Report, 'actor/bad-message');
+const decodeReport = received('domain report', Report);
 
 export function instancePerformers(
   ports: InstancePorts,

@@ -7,7 +7,7 @@
 import { reasonOf, TroupeError } from '../kernel/errors.ts';
 import { next, type Step } from '../kernel/kind.ts';
 import type { EffectContext } from '../kernel/ports.ts';
-import { decoder } from '../kernel/schema.ts';
+import { received } from '../kernel/schema.ts';
 import { Grant, nodeRef } from '../node/state.ts';
 import { wishOf } from './candidate.ts';
 import { mayHaveDomain } from './clean.ts';
@@ -23,7 +23,7 @@ const RESERVE_MS = 5_000;
 /** Tries in all for a node that does not answer, where no other will do. */
 const ATTEMPTS = 4;
 
-const decodeGrant = decoder('grant', Grant, 'actor/bad-message');
+const decodeGrant = received('grant', Grant);
 
 /** False once it has given its place back, or if it never had one. */
 export function holdsPlace(state: InstanceState): boolean {

@@ -9,7 +9,7 @@ const MESSAGES = {
 };
 export type MetadataMessage = MessageOf<typeof MESSAGES>;
 
-const decode = messageDecoder('metadata', MESSAGES);
+export const decodeMetadataMessage = messageDecoder('metadata', MESSAGES);
 
 /** An object that takes metadata. */
 export function metadataRef(address: { kind: string; id: string }): Ref<MetadataMessage> {
@@ -27,7 +27,8 @@ export function withMetadata<S extends Described, M extends Message, E extends s
 ): Kind<S, M | MetadataMessage, E> {
   return {
     ...kind,
-    decodeMessage: (value) => (isMetadata(value) ? decode(value) : kind.decodeMessage(value)),
+    decodeMessage: (value) =>
+      isMetadata(value) ? decodeMetadataMessage(value) : kind.decodeMessage(value),
     transition: (state, message, turn) => {
       if (!isMetadata(message)) return kind.transition(state, message as M, turn);
       if (state.phase !== 'none') return changed(state, message);

@@ -1,6 +1,6 @@
 // What a machine asks the owner of things that it found on itself: whether they are to stay. The owner may run on
 // any daemon, and may have spoken last before this machine's daemon started.
-import { closed, decoder, Type, type Static } from '../kernel/schema.ts';
+import { closed, received, Type, type Static } from '../kernel/schema.ts';
 
 /** Members of `account-for`, which every kind that owns things on machines takes; replies with an Account. */
 export const accountFor = { node: Type.String() };
@@ -9,4 +9,4 @@ export const accountFor = { node: Type.String() };
 export const Account = closed({ isKept: Type.Boolean(), generation: Type.Integer() });
 export type Account = Static<typeof Account>;
 
-export const decodeAccount = decoder('account', Account, 'actor/bad-message');
+export const decodeAccount = received('account', Account);

@@ -9,7 +9,7 @@ import type { DiskCopies, Hypervisor } from '../instance/ports.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { codeOf, reasonOf, TroupeError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/ports.ts';
-import { closed, decoder, nullable, oneOf, Type, type Static } from '../kernel/schema.ts';
+import { closed, received, nullable, oneOf, Type, type Static } from '../kernel/schema.ts';
 import { NVRAM, type SnapshotDisk } from '../disk-snapshot/devices.ts';
 
 /** Makes files of disks; src/drivers/image implements it. */
@@ -71,7 +71,7 @@ export const CopyProgress = closed({
   failure: nullable(closed({ code: Type.String(), reason: Type.String() })),
 });
 export type CopyProgress = Static<typeof CopyProgress>;
-export const decodeProgress = decoder('progress of a copy', CopyProgress, 'actor/bad-message');
+export const decodeProgress = received('progress of a copy', CopyProgress);
 
 interface Run {
   readonly abort: AbortController;

@@ -1,5 +1,5 @@
 // What an instance wants of its node: disks, config drive, NICs and the domain, whole.
-import { closed, nullable, oneOf, Type, decoder, type Static } from '../kernel/schema.ts';
+import { closed, nullable, oneOf, Type, received, type Static } from '../kernel/schema.ts';
 
 const BUSES = ['virtio', 'sata', 'scsi', 'usb', 'nvme'] as const;
 
@@ -60,4 +60,4 @@ export const DomainWish = closed({
 });
 export type DomainWish = Static<typeof DomainWish>;
 
-export const decodeDomainWish = decoder('domain wish', DomainWish, 'actor/bad-message');
+export const decodeDomainWish = received('domain wish', DomainWish);

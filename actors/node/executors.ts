@@ -10,7 +10,7 @@ import { reasonOf, TroupeError } from '../kernel/errors.ts';
 import type { Json } from '../kernel/json.ts';
 import { formatAddress, parseAddress, type Address } from '../kernel/kind.ts';
 import type { Log } from '../kernel/ports.ts';
-import { closed, decoder, Type } from '../kernel/schema.ts';
+import { closed, received, Type } from '../kernel/schema.ts';
 import type { WantedBy } from '../network/ports.ts';
 import type { Resource } from './executor-message.ts';
 
@@ -70,7 +70,7 @@ interface Lane {
 /** Things on one machine, those that are gone included. */
 const MOST_LANES = 10_000;
 
-const decodeWant = decoder(
+const decodeWant = received(
   'want',
   closed({
     kind: Type.Literal('want'),
@@ -79,7 +79,6 @@ const decodeWant = decoder(
     generation: Type.Integer(),
     spec: Type.Unknown(),
   }),
-  'actor/bad-message',
 );
 
 export class Executors {

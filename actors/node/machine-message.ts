@@ -5,7 +5,7 @@ import { AgentCommand } from '../agent-operation/state.ts';
 import { SnapshotDisk } from '../disk-snapshot/devices.ts';
 import {
   closed,
-  decoder,
+  received,
   messageDecoder,
   nullable,
   Type,
@@ -106,11 +106,11 @@ export const BusyReply = closed({
     closed({ address: Type.String(), doing: Type.String(), waiting: Type.Integer() }),
   ),
 });
-export const decodeBusy = decoder('busy', BusyReply, 'actor/bad-message');
+export const decodeBusy = received('busy', BusyReply);
 
 /** The reply to serve-replica. */
 export const Served = closed({ host: Type.String(), port: Type.Integer() });
-export const decodeServed = decoder('served replica', Served, 'actor/bad-message');
+export const decodeServed = received('served replica', Served);
 
 /** The kind in the address; what comes after it is the node. */
 export const MACHINE = 'machine';

@@ -1,5 +1,5 @@
 // The executor of replicas: this machine's copy of a blob.
-import { decoder, closed, nullable, Type } from '../kernel/schema.ts';
+import { received, closed, nullable, Type } from '../kernel/schema.ts';
 import type { BlobStore } from '../blob/ports.ts';
 import { blobRef, Content, Source } from '../blob/state.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -16,14 +16,13 @@ const Peers = closed({
   content: Content,
 });
 
-const decodeReplica = decoder(
+const decodeReplica = received(
   'replica',
   closed({
     source: Type.Union([Source, Peers]),
     maxSizeBytes: Type.Number(),
     sha512: nullable(Type.String()),
   }),
-  'actor/bad-message',
 );
 
 export interface ReplicaHost {

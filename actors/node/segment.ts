@@ -1,9 +1,9 @@
 // The executor of segments: one network's presence on this machine.
-import { decoder, closed, nullable, Type } from '../kernel/schema.ts';
+import { received, closed, nullable, Type } from '../kernel/schema.ts';
 import type { Dataplane } from '../network/ports.ts';
 import type { Converger } from './executors.ts';
 
-const decodeSegment = decoder(
+const decodeSegment = received(
   'segment',
   closed({
     networkId: Type.String(),
@@ -31,7 +31,6 @@ const decodeSegment = decoder(
     routed: Type.Array(Type.String()),
     dnsEntries: Type.Array(closed({ name: Type.String(), address: Type.String() })),
   }),
-  'actor/bad-message',
 );
 
 export function segmentConverger(node: string, dataplane: Dataplane): Converger {

@@ -1,10 +1,11 @@
 // What a machine that joins says, and what it is told.
-import { closed, decoder, nullable, Type, type Static } from '../../actors/kernel/schema.ts';
+import { decoder, nullable, Type, type Static } from '../../actors/kernel/schema.ts';
 
 /** What a node can be called. */
 export const NODE_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
-export const Application = closed({
+/** Unknown members are ignored: a newer node may say more. */
+export const Application = Type.Object({
   /** What it will be called. */
   node: Type.String({ pattern: NODE_NAME.source }),
   /** PEM. */

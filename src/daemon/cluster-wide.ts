@@ -4,7 +4,7 @@ import { reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
 import type { Json } from '../../actors/kernel/json.ts';
 import { formatAddress, type Address } from '../../actors/kernel/kind.ts';
 import type { EventRecord, Log, Router } from '../../actors/kernel/ports.ts';
-import { closed, decoder, oneOf, Type, type Static } from '../../actors/kernel/schema.ts';
+import { closed, received, oneOf, Type, type Static } from '../../actors/kernel/schema.ts';
 import {
   BusyReply,
   decodeBusy,
@@ -181,14 +181,13 @@ export function consoles(
   };
 }
 
-const decodeAbout = decoder(
+const decodeAbout = received(
   'channel',
   closed({
     what: Type.Literal('console'),
     instanceId: Type.String(),
     which: oneOf(['serial', 'graphic']),
   }),
-  'actor/bad-message',
 );
 
 /** Opens what other machines' channels are about. */

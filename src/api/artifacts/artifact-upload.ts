@@ -62,7 +62,7 @@ export function artifactUploadRoute(services: ApiServices): Route {
           trace,
         );
       }
-      return json(artifactView(read, read.artifacts.get(artifact.id) ?? made, false));
+      return json(artifactView(read, read.artifacts.get(artifact.id) ?? made));
     },
   });
 }

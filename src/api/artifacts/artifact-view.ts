@@ -4,7 +4,7 @@ import { parentOf } from '../../../actors/blob/parent.ts';
 import type { ArtifactState } from '../../../actors/artifact/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
-import { instancesOf } from '../blobs/blob-view.ts';
+import type { InstancesOf } from '../blobs/blob-users.ts';
 import { Metadata } from '../objects/metadata.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import type { ReadModel } from '../../read/read-model.ts';
@@ -36,15 +36,15 @@ export const ArtifactView = closed({
   ),
 });
 
-/** `withInstances`: each blob also says which instances use it, as only GET of one artifact does. */
+/** `instancesOf`: each blob also says which instances use it, as only GET of one artifact does. */
 export function artifactView(
   read: ReadModel,
   { id, state }: ReadObject<ArtifactState>,
-  withInstances: boolean,
+  instancesOf: InstancesOf | null = null,
 ): JsonObject {
   const newest = state.versions.at(-1);
   const blobs = state.versions.flatMap(({ index, blobId }) => {
-    const view = blobSummary(read, blobId, withInstances);
+    const view = blobSummary(read, blobId, instancesOf);
     return view === null ? [] : [[String(index), view] as const];
   });
   return {
@@ -64,7 +64,11 @@ export function artifactView(
   };
 }
 
-function blobSummary(read: ReadModel, blobId: string, withInstances: boolean): JsonObject | null {
+function blobSummary(
+  read: ReadModel,
+  blobId: string,
+  instancesOf: InstancesOf | null,
+): JsonObject | null {
   const found = read.blobs.get(blobId)?.state;
   if (found === undefined) return null;
   return {
@@ -72,6 +76,6 @@ function blobSummary(read: ReadModel, blobId: string, withInstances: boolean): J
     size: found.content?.sizeBytes ?? 0,
     reference_count: found.users.length,
     depends_on: parentOf(found),
-    ...(withInstances ? { instances: instancesOf(found) } : {}),
+    ...(instancesOf === null ? {} : { instances: instancesOf(found) }),
   };
 }

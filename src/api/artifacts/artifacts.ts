@@ -11,6 +11,7 @@ import { versionRoutes } from './versions.ts';
 import { deleteAllBody, namespaceToEmpty } from '../objects/delete-all.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { isTrusted, targetNamespace } from '../identity/access.ts';
+import { instancesFor } from '../blobs/blob-users.ts';
 import { ArtifactView, artifactView } from './artifact-view.ts';
 import { eventList, eventsBody, EventView } from '../objects/events.ts';
 import { urlWithChecksum } from './image-source.ts';
@@ -38,7 +39,8 @@ export function artifactRoutes(services: ApiServices, images: ImageCache): Route
       summary: 'One artifact, with the instances that use its blobs',
       answer: { json: ArtifactView },
       object,
-      handle: (request) => json(artifactView(read, request.object, true)),
+      handle: (request) =>
+        json(artifactView(read, request.object, instancesFor(services, request.caller))),
     }),
     route('GET /artifacts/:artifact_ref/events', {
       summary: 'Events of an artifact and its blobs, newest first',
@@ -93,7 +95,7 @@ function listRoute(
       const isShown = ({ state }: ReadObject<ArtifactState>) =>
         isActive(state) && maySee(caller, state) && (!node || isOn(services, state, node));
       const shown = [...collection.all()].filter(isShown);
-      return json(shown.map((one) => artifactView(services.read, one, false)));
+      return json(shown.map((one) => artifactView(services.read, one)));
     },
   });
 }
@@ -127,7 +129,7 @@ function cacheRoute(services: ApiServices, images: ImageCache): Route {
       if (isShared)
         await change(services, artifactRef(id), { kind: 'set-shared', shared: true }, trace);
       const made = await read.when(read.artifacts, id, () => true, RELEASE_MS);
-      return json(artifactView(read, made, false));
+      return json(artifactView(read, made));
     },
   });
 }
@@ -166,7 +168,7 @@ function deleteRoute(services: ApiServices, owned: Resource<ArtifactState>): Rou
       await change(services, artifactRef(id), { kind: 'delete' }, trace);
       const isDeleted = ({ phase }: ArtifactState) => phase === 'deleted';
       await read.when(read.artifacts, id, isDeleted, RELEASE_MS).catch(() => undefined);
-      return json(artifactView(read, read.artifacts.get(id) ?? { id, state, revision }, false));
+      return json(artifactView(read, read.artifacts.get(id) ?? { id, state, revision }));
     },
   });
 }

@@ -17,6 +17,7 @@ import {
   type Route,
 } from '../http/route.ts';
 import { badRequest, change, notFound, type ApiServices } from '../services.ts';
+import { instancesFor } from '../blobs/blob-users.ts';
 import { addVersion } from './add-version.ts';
 import { ArtifactView, artifactView } from './artifact-view.ts';
 import { ensureArtifact, findArtifact } from './find.ts';
@@ -67,9 +68,10 @@ function existingRoutes(services: ApiServices, named: Finder<Label>): Route[] {
   const object = finding('label', 'trusted', (request) => existing(services, named(request)));
   const remove = async ({ object: { id, state, revision }, trace }: Existing) => {
     await change(services, artifactRef(id), { kind: 'delete' }, trace);
-    return json(artifactView(read, read.artifacts.get(id) ?? { id, state, revision }, false));
+    return json(artifactView(read, read.artifacts.get(id) ?? { id, state, revision }));
   };
-  const show = (request: Existing) => json(artifactView(read, request.object, true));
+  const show = (request: Existing) =>
+    json(artifactView(read, request.object, instancesFor(services, request.caller)));
   const answer = { json: ArtifactView };
   const [shows, deletes] = ['One label', 'Delete a label; the blobs it pointed at may stay'];
   return [
@@ -127,8 +129,6 @@ function setter(services: ApiServices) {
     const label = { type: 'label', url, namespace, name: given, maxVersions } as const;
     const { id } = await ensureArtifact(services, label, trace);
     const addition = { blobId, source: null, node: null };
-    return json(
-      artifactView(services.read, await addVersion(services, id, addition, trace), false),
-    );
+    return json(artifactView(services.read, await addVersion(services, id, addition, trace)));
   };
 }

@@ -4,6 +4,7 @@ import { TroupeError } from '../../../actors/kernel/errors.ts';
 import { Type } from '../../../actors/kernel/schema.ts';
 import { SYSTEM } from '../../../actors/namespace/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
+import { instancesFor } from '../blobs/blob-users.ts';
 import { blobView, VersionView } from '../blobs/blob-view.ts';
 import { json, NOTHING, route, type Answer, type Finder, type Route } from '../http/route.ts';
 import { wholeNumber } from '../objects/whole-number.ts';
@@ -23,13 +24,18 @@ export function versionRoutes(services: ApiServices, read: Find, write: Find): R
       summary: 'Versions of an artifact, oldest first',
       answer: { json: Type.Array(VersionView) },
       object: read,
-      handle: ({ object: { state } }) =>
+      handle: ({ object: { state }, caller }) =>
         json(
           state.versions.flatMap(({ index, blobId }) => {
             const found = services.read.blobs.get(blobId);
             return found === undefined
               ? []
-              : [{ ...blobView(found, services.clock.nowMs(), true), index }];
+              : [
+                  {
+                    ...blobView(found, services.clock.nowMs(), instancesFor(services, caller)),
+                    index,
+                  },
+                ];
           }),
         ),
     }),
@@ -118,5 +124,5 @@ function sharingRoutes(services: ApiServices, write: Find): Route[] {
 }
 
 function shown({ read }: ApiServices, before: ReadObject<ArtifactState>): Answer {
-  return json(artifactView(read, read.artifacts.get(before.id) ?? before, false));
+  return json(artifactView(read, read.artifacts.get(before.id) ?? before));
 }

@@ -4,11 +4,11 @@ import type { BlobState, Content } from '../../../actors/blob/state.ts';
 import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, nullable, Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
+import type { InstancesOf } from './blob-users.ts';
 import { Metadata } from '../objects/metadata.ts';
 
 /** Schema version that existing clients expect. */
 const VERSION = 6;
-const INSTANCE = 'instance/';
 
 export const blobMembers = {
   uuid: Type.String(),
@@ -45,11 +45,11 @@ export const BlobView = closed(blobMembers);
 /** A version of an artifact: its blob, and its number. */
 export const VersionView = closed({ ...blobMembers, index: Type.Integer() });
 
-/** `nowMs`: what is used is last used now. */
+/** `nowMs`: what is used is last used now. `instancesOf` null: it does not say which instances use it. */
 export function blobView(
   { id, state }: ReadObject<BlobState>,
   nowMs: number,
-  withInstances: boolean,
+  instancesOf: InstancesOf | null,
 ): JsonObject {
   const { content, users, sinceMs, fetchedAtMs, usedAtMs } = state;
   const cameMs = fetchedAtMs ?? sinceMs;
@@ -70,7 +70,7 @@ export function blobView(
     sha512: content?.sha512 ?? null,
     last_used: usedMs === null ? null : usedMs / 1000,
     ...(content === null ? {} : imageDetails(content)),
-    ...(withInstances ? { instances: instancesOf(state) } : {}),
+    ...(instancesOf === null ? {} : { instances: instancesOf(state) }),
   };
 }
 
@@ -112,12 +112,6 @@ export function holdersOf({ replicas }: BlobState): string[] {
 /** By what they are. */
 function transcodesOf({ transcode }: BlobState): JsonObject {
   return transcode?.phase === 'created' ? { qcow2: transcode.blobId } : {};
-}
-
-/** Instances that use it. */
-export function instancesOf({ users }: BlobState): string[] {
-  const used = users.filter((user) => user.startsWith(INSTANCE));
-  return used.map((user) => user.slice(INSTANCE.length));
 }
 
 /** The API knows no state between usable and gone. */

@@ -8,6 +8,7 @@ import { eventList, eventsBody, EventView } from '../objects/events.ts';
 import { wholeNumber } from '../objects/whole-number.ts';
 import { badRequest, notFound, type ApiServices } from '../services.ts';
 import { blobPieces } from './blob-data.ts';
+import { instancesFor } from './blob-users.ts';
 import { BlobView, blobView, holdersOf } from './blob-view.ts';
 
 const DATA_TYPE = 'text/plain; charset=utf-8';
@@ -42,14 +43,15 @@ export function blobRoutes(services: ApiServices): Route[] {
             state.phase !== 'deleted' &&
             (!node || holdersOf(state).includes(node)),
         );
-        return json(shown.map((one) => blobView(one, clock.nowMs(), false)));
+        return json(shown.map((one) => blobView(one, clock.nowMs(), null)));
       },
     }),
     route('GET /blobs/:blob_uuid', {
       summary: 'One blob, with the instances that use it',
       answer: { json: BlobView },
       object,
-      handle: ({ object: found }) => json(blobView(found, clock.nowMs(), true)),
+      handle: ({ object: found, caller }) =>
+        json(blobView(found, clock.nowMs(), instancesFor(services, caller))),
     }),
     route('GET /blobs/:blob_uuid/events', {
       summary: 'Events of a blob, newest first',
@@ -90,17 +92,20 @@ function amount(query: URLSearchParams, name: string): number {
 }
 
 /** Nothing found is `null`, with 200: what uploads of old depend on (contract: artifacts 11.4). */
-function hashRoute({ read, clock }: ApiServices): Route {
+function hashRoute(services: ApiServices): Route {
+  const { read, clock } = services;
   return route('GET /blob_checksums/:algorithm/:hash', {
     summary: 'The blob that has this hash, or null',
     answer: { json: nullable(BlobView) },
-    handle: ({ params }) => {
+    handle: ({ params, caller }) => {
       const algorithm = params['algorithm'] ?? '';
       const name = HASHES.find((one) => one === algorithm);
       if (name === undefined) throw badRequest('unknown hash algorithm');
       const known = read.blobs.by(name, params['hash'] ?? '');
       const found = known.find(({ state }) => state.phase === 'created');
-      return json(found === undefined ? null : blobView(found, clock.nowMs(), true));
+      return json(
+        found === undefined ? null : blobView(found, clock.nowMs(), instancesFor(services, caller)),
+      );
     },
   });
 }

@@ -2,7 +2,7 @@
 import { blobRef } from '../../../actors/blob/state.ts';
 import { instanceRef, type InstanceState } from '../../../actors/instance/state.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
-import { decoder, Type } from '../../../actors/kernel/schema.ts';
+import { received, Type } from '../../../actors/kernel/schema.ts';
 import { machineRef } from '../../../actors/node/machine-message.ts';
 import { json, route, type Route } from '../http/route.ts';
 import type { ApiServices } from '../services.ts';
@@ -12,7 +12,7 @@ const TAKEN_MS = 20_000;
 /** How long the answer waits until the picture can be fetched. */
 const KEPT_MS = 20_000;
 
-const decodeId = decoder('id of a screenshot', Type.String(), 'actor/bad-message');
+const decodeId = received('id of a screenshot', Type.String());
 
 export function screenshotRoute(services: ApiServices, object: FindInstance): Route {
   const { read, router } = services;

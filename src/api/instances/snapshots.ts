@@ -10,8 +10,17 @@ import type { JsonObject } from '../../../actors/kernel/json.ts';
 import { closed, Type } from '../../../actors/kernel/schema.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { artifactIdFor, makeArtifact } from '../artifacts/find.ts';
+import { instancesFor } from '../blobs/blob-users.ts';
 import { blobMembers, blobView } from '../blobs/blob-view.ts';
-import { json, optional, route, type Answer, type ApiRequest, type Route } from '../http/route.ts';
+import {
+  json,
+  optional,
+  route,
+  type Answer,
+  type ApiRequest,
+  type Caller,
+  type Route,
+} from '../http/route.ts';
 import { wholeNumber } from '../objects/whole-number.ts';
 import { badRequest, type ApiServices } from '../services.ts';
 import type { FindInstance } from './instances.ts';
@@ -70,7 +79,7 @@ export function snapshotRoutes(services: ApiServices, object: FindInstance): Rou
       summary: 'Snapshots of an instance: the versions of each of its disks, oldest first',
       answer: { json: Type.Array(SnapshotView) },
       object,
-      handle: ({ object: instance }) => json(snapshotViews(services, instance)),
+      handle: ({ object: instance, caller }) => json(snapshotViews(services, instance, caller)),
     }),
   ];
 }
@@ -118,7 +127,12 @@ async function ask(
 }
 
 /** Of all devices that it has, or has had snapshots of; deleted ones until they are forgotten. */
-function snapshotViews({ read, clock }: ApiServices, { id, state }: Instance): JsonObject[] {
+function snapshotViews(
+  services: ApiServices,
+  { id, state }: Instance,
+  caller: Caller,
+): JsonObject[] {
+  const { read, clock } = services;
   const devices = [...state.builtDisks.map(({ device }) => device), NVRAM];
   return devices.flatMap((device) =>
     read.artifacts
@@ -129,7 +143,13 @@ function snapshotViews({ read, clock }: ApiServices, { id, state }: Instance): J
           const blob = read.blobs.get(blobId);
           return blob === undefined
             ? []
-            : [snapshotView(artifact, blobView(blob, clock.nowMs(), true), device)];
+            : [
+                snapshotView(
+                  artifact,
+                  blobView(blob, clock.nowMs(), instancesFor(services, caller)),
+                  device,
+                ),
+              ];
         }),
       ),
   );

@@ -3,7 +3,7 @@ import { contains, isAddress, parseNetblock } from '../../../actors/network/netb
 import { nodesWithPorts } from '../../../actors/network/places.ts';
 import type { NetworkState } from '../../../actors/network/state.ts';
 import { machineRef } from '../../../actors/node/machine-message.ts';
-import { closed, decoder, Type } from '../../../actors/kernel/schema.ts';
+import { closed, received, Type } from '../../../actors/kernel/schema.ts';
 import { json, route, type Route } from '../http/route.ts';
 import { badRequest, type ApiServices } from '../services.ts';
 import type { FindNetwork } from './networks.ts';
@@ -13,10 +13,9 @@ import { checkReady } from './ready.ts';
 const PING_MS = 25_000;
 
 const lines = Type.Array(Type.String());
-const decodeOutput = decoder(
+const decodeOutput = received(
   'ping output',
   closed({ stdout: Type.String(), stderr: Type.String() }),
-  'actor/bad-message',
 );
 
 export function pingRoute(services: ApiServices, object: FindNetwork): Route {

@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../../actors/kernel/clock.ts';
 import {
   closed,
-  decoder,
+  received,
   nullable,
   oneOf,
   Type,
@@ -34,7 +34,7 @@ export const Ticket = closed({
 export type Ticket = Static<typeof Ticket>;
 
 /** For what another node says of its ticket. */
-export const decodeTicket = decoder('ticket', Ticket, 'actor/bad-message');
+export const decodeTicket = received('ticket', Ticket);
 
 interface Kept {
   readonly ticket: Ticket;

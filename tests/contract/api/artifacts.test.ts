@@ -170,6 +170,34 @@ test('what two tenants fetch that is the same is one blob, for as long as one of
   assert.is((await world.ok('GET', `/blobs/${blob}`))['state'], 'created');
 });
 
+test('two tenants that name one address share what comes, and learn nothing of each other', async () => {
+  const source = url();
+  const mine = await cached({ url: source });
+  await world.settled(`/artifacts/${String(mine['uuid'])}`, 'created');
+  const vm = await world.instance({ disk: [{ base: source }] });
+  await world.settled(`/instances/${String(vm['uuid'])}`, 'created');
+  const { uuid } = await cached({ url: source }, 'other');
+  const path = `/artifacts/${String(uuid)}`;
+  const theirs = await world.settled(path, 'created', 'other');
+  const blob = String(theirs['blob_uuid']);
+  assert.is(blob, (await world.ok('GET', `/artifacts/${String(mine['uuid'])}`))['blob_uuid']);
+  assert.ok(world.machine.files.checked.includes(source), 'asked again');
+  const as = { as: 'other' } as const;
+  const shown = [
+    await world.ok('GET', path, as),
+    await world.ok('GET', `${path}/versions`, as),
+    await world.ok('GET', `${path}/events`, as),
+    await world.ok('GET', `/blobs/${blob}`, as),
+    await world.ok('GET', `/blobs/${blob}/events`, as),
+  ];
+  const text = JSON.stringify(shown);
+  assert.match(text, /no download of its own/);
+  for (const secret of [mine['uuid'], vm['uuid'], 'lab'])
+    assert.not(text.includes(String(secret)), `${String(secret)} in ${text}`);
+  const own = await world.ok('GET', `/blobs/${blob}`);
+  assert.equal(own['instances'], [vm['uuid']], 'whose it is sees it');
+});
+
 test('a file of the node is looked at again when it is used again; one that was written anew is a version', async () => {
   const source = 'file:///srv/again.qcow2';
   const { uuid } = await cached({ url: source }, 'system');

@@ -34,7 +34,7 @@ const shown = (change: Partial<BlobState>, nowMs = 9_000) => {
   return blobView(
     { id: 'b', revision: 1, state: { ...blob.initial, ...known, ...change } },
     nowMs,
-    false,
+    null,
   );
 };
 
