@@ -8,7 +8,7 @@ import { artifactRef } from '../artifact/state.ts';
 import { blobRef } from '../blob/state.ts';
 import { codeOf, CODES, reasonOf } from '../kernel/errors.ts';
 import type { EffectContext } from '../kernel/ports.ts';
-import { decoder, Type } from '../kernel/schema.ts';
+import { received, Type } from '../kernel/schema.ts';
 import { asUuid } from '../kernel/uuid.ts';
 import { machineRef } from '../node/machine-message.ts';
 import type { InstanceMessage, InstanceState } from './state.ts';
@@ -20,7 +20,7 @@ const DAY_MS = 86_400_000;
 /** Then the deletion goes on without. */
 const MOST_ATTEMPTS = 4;
 
-const decodeSize = decoder('size of a console log', Type.Integer(), 'actor/bad-message');
+const decodeSize = received('size of a console log', Type.Integer());
 
 /** Of a deleted instance that may have said something. Quiet when it has not, or when it cannot be kept. */
 export async function keepConsole(

@@ -29,7 +29,7 @@ import { waitUntil } from '../support/wait.ts';
 const test = suite('a guest that starts before its image is here');
 const MORE_MIB = 400;
 const NAMES = ['n1', 'n2', 'n3'];
-const world = await clusterLab(NAMES, { 'image-lazy-from': '1K' });
+const world = await clusterLab(NAMES, { 'image-lazy-from': '1K', 'console-archive-days': 1 });
 const n1 = world.client('n1');
 
 test.after(() => world.close());
@@ -143,6 +143,13 @@ test('the guest runs long before its copy is here, and never learns who served i
   assert.ok(readFileSync(disk).subarray(0, 4096).includes(replica));
   await n1.call('DELETE', instance);
   await untilView(n1, instance, isIn('deleted'), 60_000);
+  const url = `sf://instance/${String(made['uuid'])}/console`;
+  const archives = (await n1.list('/artifacts')).filter((one) => one['source_url'] === url);
+  assert.is(archives.length, 1, 'what it has said is kept');
+  const [{ uuid } = {}] = archives;
+  const archive = await untilView(n1, `/artifacts/${String(uuid)}`, isIn('created'), 30_000);
+  const said = await n1.bytes(`/blobs/${String(archive['blob_uuid'])}/data`);
+  assert.match(said.toString('latin1'), /troupe-guest: ready/);
   const isQuiet = async () => {
     const all = await Promise.all(NAMES.map((one) => storageDaemons(world.node(one))));
     return all.flat().length === 0;

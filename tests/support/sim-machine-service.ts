@@ -29,6 +29,7 @@ export async function answerAsMachine(
     'end-agent-operation': ({ operationId }) => operations.end(operationId),
     'copy-disks': (message) => copying.run(message, PROGRESS_WAIT_MS, 'sim'),
     'end-copy-disks': ({ snapshotId, blobIds }) => copying.end(snapshotId, blobIds),
+    'keep-console': ({ instanceId, spoolId }) => keepConsole(images, instanceId, spoolId),
     'spool-remove': ({ id }) => void images.spooled.delete(id),
     'read-through': ({ blobId }) => images.readable(blobId) !== undefined,
     'check-source': ({ url, etag }) => compare(images, url, etag),
@@ -36,6 +37,14 @@ export async function answerAsMachine(
   const message = decodeMachineMessage(body);
   const answer = handlers[message.kind] as Answers | undefined;
   return JSON.parse(JSON.stringify((await answer?.(message)) ?? null)) as Json;
+}
+
+/** Every guest has said its own name. */
+function keepConsole(images: SimImages, instanceId: string, spoolId: string): number {
+  const sizeBytes = instanceId.length;
+  const content = `console of ${instanceId}`;
+  images.spooled.set(spoolId, { sizeBytes, virtualSizeBytes: sizeBytes, format: 'raw', content });
+  return sizeBytes;
 }
 
 function compare(images: SimImages, url: string, etag: string | null): SourceVerdict {

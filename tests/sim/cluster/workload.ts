@@ -95,7 +95,16 @@ export class Workload {
     for (const id of this.networks) this.#askDelete(networkRef(id));
     for (const { id } of this.artifacts) this.#askDelete(artifactRef(id));
     for (const id of this.#images.artifacts) this.#askDelete(artifactRef(id));
+    for (const id of this.#consoleArchives()) this.#askDelete(artifactRef(id));
     for (const owner of this.#floats) this.#release(owner);
+  }
+
+  /** What instances have left behind on purpose, and will not go by itself within the run. */
+  #consoleArchives(): string[] {
+    return [...this.#site.view.objects.values()].flatMap(({ kind, id, state }) => {
+      const isArchive = kind === 'artifact' && 'expiresAtMs' in (state as object);
+      return isArchive ? [id] : [];
+    });
   }
 
   #createArtifact(): void {
