@@ -1,5 +1,6 @@
 // A replica from node to node over loopback: the holder in this thread, as in a daemon, the taker on a thread of its own.
-// Against a bare TLS socket between the same two threads. And what an ask of the mesh waits meanwhile.
+// Against a bare TLS socket between the same two threads, and against that and a hash afterwards. And what an ask of the mesh waits meanwhile.
+import { execFileSync } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, openSync, writeSync, closeSync, rmSync, statSync } from 'node:fs';
@@ -101,7 +102,24 @@ async function hold({ images }: Node, path: string) {
 const rateOf = (ms: number) => (SIZE / MIB / ms) * 1_000;
 
 /** MiB/s of a bare TLS socket. */
-async function bare({ ca, certificate: cert, key }: MeshIdentity): Promise<number> {
+async function bare(identity: MeshIdentity): Promise<number> {
+  return rateOf(await bareMs(identity));
+}
+
+/** MiB/s of a bare TLS socket into a file on the disk that is then hashed, one after the other. */
+async function bareHashed(identity: MeshIdentity, path: string): Promise<number> {
+  const transferMs = await bareMs(identity, path);
+  const begun = performance.now();
+  execFileSync('sha512sum', [path]);
+  const ms = transferMs + performance.now() - begun;
+  rmSync(path);
+  return rateOf(ms);
+}
+
+async function bareMs(
+  { ca, certificate: cert, key }: MeshIdentity,
+  path?: string,
+): Promise<number> {
   const server = createServer(
     { ca, cert, key, requestCert: true, minVersion: 'TLSv1.3' },
     (socket) => {
@@ -120,13 +138,13 @@ async function bare({ ca, certificate: cert, key }: MeshIdentity): Promise<numbe
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const workerData = { port, identity: { ca, certificate: cert, key } };
+  const workerData = { port, identity: { ca, certificate: cert, key }, path };
   const entry = new URL('../support/bare-tls.child.ts', import.meta.url);
   const worker = new Worker(entry, { workerData });
   const [{ ms }] = (await once(worker, 'message')) as [{ ms: number }];
   await worker.terminate();
   server.close();
-  return rateOf(ms);
+  return ms;
 }
 
 /** MiB/s into a file, each chunk verified; the thread's start is no part of the figure. */
@@ -211,6 +229,9 @@ async function measure(lab: Lab, identity: MeshIdentity, report: Report): Promis
   report({ name: 'chunks verified, two holders / bare TLS', ...two, unit: 'MiB/s' });
   const all = await compare(() => whole(b, content), floor);
   report({ name: 'replica copied and verified whole / bare TLS', ...all, unit: 'MiB/s' });
+  const hashed = () => bareHashed(identity, join(lab.dir, 'floor'));
+  const sum = await compare(() => whole(b, content), hashed);
+  report({ name: 'the same / bare TLS to the disk, then sha512sum', ...sum, unit: 'MiB/s' });
   const alone = await slowestAsk(c, 'a', Promise.resolve());
   const beside = await slowestAsk(c, 'a', chunksOnly(lab, b, ['a'], sha512));
   report({ name: 'ask p99 while serving / while idle', ours: beside, floor: alone, unit: 'µs' });

@@ -1,9 +1,17 @@
 // A thread that reads all that a TLS server sends, and how long that took: the floor of tests/bench/blob-transfer.bench.ts.
+// With a path it writes what comes there, for good.
+import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { connect } from 'node:tls';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { MeshIdentity } from '../../transport/mesh/socket.ts';
 
-const { port, identity } = workerData as { port: number; identity: MeshIdentity };
+interface Wish {
+  readonly port: number;
+  readonly identity: MeshIdentity;
+  readonly path?: string;
+}
+
+const { port, identity, path } = workerData as Wish;
 const { ca, certificate: cert, key } = identity;
 const begun = performance.now();
 const socket = connect({
@@ -14,6 +22,16 @@ const socket = connect({
   key,
   checkServerIdentity: () => undefined,
 });
+const fd = path === undefined ? undefined : openSync(path, 'w');
 let bytes = 0;
-socket.on('data', (piece: Buffer) => (bytes += piece.length));
-socket.on('close', () => parentPort?.postMessage({ bytes, ms: performance.now() - begun }));
+socket.on('data', (piece: Buffer) => {
+  bytes += piece.length;
+  if (fd !== undefined) writeSync(fd, piece);
+});
+socket.on('close', () => {
+  if (fd !== undefined) {
+    fdatasyncSync(fd);
+    closeSync(fd);
+  }
+  parentPort?.postMessage({ bytes, ms: performance.now() - begun });
+});
