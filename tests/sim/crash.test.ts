@@ -50,7 +50,7 @@ test('the path has every effect of every kind, and all four stages', async () =>
   const all = [...creating, ...withdrawing, ...removing];
   const effects = new Set(all.map((name) => name.split('/')[1]));
   const expected =
-    `announce attach claim-vni create-interfaces delete-interfaces drop-float fetch fetch-version find-twin join-float place
+    `announce attach claim-vni create-interfaces delete-interfaces drop-float fetch fetch-version find-origin find-twin join-float place
     place-copies place-interfaces release release-blobs release-images release-route remove-domain remove-replicas request-images
     reserve reserve-egress reserve-float reserve-route start-preflight sync-domain sync-segments tear-down tell-instance tell-progress tell-users
     tell-waiters turn`.split(/\s+/);

@@ -2,6 +2,7 @@
 import { artifactRef, type ArtifactState } from '../../../actors/artifact/state.ts';
 import { blobsOf as blobIdsOf } from '../../../actors/artifact/versions.ts';
 import { blobRef } from '../../../actors/blob/state.ts';
+import { SYSTEM } from '../../../actors/namespace/state.ts';
 import type { Address } from '../../../actors/kernel/kind.ts';
 import { unlessGone } from '../../../actors/kernel/errors.ts';
 import type { EventRecord } from '../../../actors/kernel/ports.ts';
@@ -47,8 +48,11 @@ export function artifactRoutes(services: ApiServices, images: ImageCache): Route
       answer: { json: Type.Array(EventView) },
       object,
       body: eventsBody,
-      handle: async ({ object: { id, state }, body }) =>
-        json(await eventList(services, [artifactRef(id), ...blobsOf(state)], body, { isPart })),
+      handle: async ({ object: { id, state }, body, caller }) => {
+        const isShared = ({ kind }: Address) => kind === 'blob' && caller.namespace !== SYSTEM;
+        const story = [artifactRef(id), ...blobsOf(state)];
+        return json(await eventList(services, story, body, { isPart, isShared }));
+      },
     }),
   ];
 }

@@ -1,6 +1,7 @@
 // Blob routes (contract: artifacts 11.7): knowing the UUID is the right to read.
 import { blobRef, type BlobState } from '../../../actors/blob/state.ts';
 import { nullable, Type } from '../../../actors/kernel/schema.ts';
+import { SYSTEM } from '../../../actors/namespace/state.ts';
 import type { ReadObject } from '../../read/collection.ts';
 import { HASHES } from '../../read/blob-hashes.ts';
 import { finding, json, optional, route, type Finder, type Route } from '../http/route.ts';
@@ -58,8 +59,10 @@ export function blobRoutes(services: ApiServices): Route[] {
       answer: { json: Type.Array(EventView) },
       object,
       body: eventsBody,
-      handle: async ({ object: { id }, body }) =>
-        json(await eventList(services, [blobRef(id)], body)),
+      handle: async ({ object: { id }, body, caller }) => {
+        const isShared = () => caller.namespace !== SYSTEM;
+        return json(await eventList(services, [blobRef(id)], body, { isShared }));
+      },
     }),
     dataRoute(services, object),
     hashRoute(services),

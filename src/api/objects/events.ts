@@ -41,6 +41,8 @@ export interface Story {
   readonly usage?: () => Promise<readonly EventRecord[]>;
   /** Which events of an object are part of it; default: all. */
   readonly isPart?: (address: Address, event: EventRecord) => boolean;
+  /** What several namespaces share: of its events only those requests are named that others of the story name. */
+  readonly isShared?: (address: Address) => boolean;
 }
 
 /** Of one object, or of several as one story; newest first. Errors: 400. */
@@ -48,7 +50,7 @@ export async function eventList(
   services: ApiServices,
   addresses: readonly Address[],
   body: { readonly event_type?: string | null; readonly limit?: unknown },
-  { usage = () => Promise.resolve([]), isPart = () => true }: Story = {},
+  { usage = () => Promise.resolve([]), isPart = () => true, isShared = () => false }: Story = {},
 ): Promise<Json> {
   const type = body.event_type ?? null;
   if (type !== null && !TYPES.some((one) => one === type)) {
@@ -59,12 +61,31 @@ export async function eventList(
   const lists = await Promise.all([
     ...addresses.map(async (one) => {
       const found = await services.events(one, limit, type);
-      return found.filter((event) => isPart(one, event));
+      const told = found.filter((event) => isPart(one, event));
+      return told.map((event): Told => ({ event, isOwn: !isShared(one) }));
     }),
-    ...(limit !== 0 && (type === null || type === 'usage') ? [usage()] : []),
+    ...(limit !== 0 && (type === null || type === 'usage') ? [used(usage)] : []),
   ]);
-  const all = lists.flat().sort((a, b) => (a.id < b.id ? 1 : -1));
-  return (limit < 0 ? all : all.slice(0, limit)).map(eventView);
+  const all = lists.flat().sort((a, b) => (a.event.id < b.event.id ? 1 : -1));
+  const own = new Set(all.flatMap(({ event, isOwn }) => (isOwn ? [event.trace] : [])));
+  const shown = limit < 0 ? all : all.slice(0, limit);
+  return shown.map(({ event }) =>
+    own.has(event.trace) ? eventView(event) : eventOfAnother(event),
+  );
+}
+
+interface Told {
+  readonly event: EventRecord;
+  readonly isOwn: boolean;
+}
+
+async function used(usage: () => Promise<readonly EventRecord[]>): Promise<Told[]> {
+  return (await usage()).map((event) => ({ event, isOwn: true }));
+}
+
+/** The id of a request may be one that its client chose. */
+function eventOfAnother(event: EventRecord): JsonObject {
+  return { ...eventView(event), extra: { ...event.extra } };
 }
 
 export function eventView(event: EventRecord): JsonObject {

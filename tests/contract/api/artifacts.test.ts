@@ -176,6 +176,12 @@ test('two tenants that name one address share what comes, and learn nothing of e
   await world.settled(`/artifacts/${String(mine['uuid'])}`, 'created');
   const vm = await world.instance({ disk: [{ base: source }] });
   await world.settled(`/instances/${String(vm['uuid'])}`, 'created');
+  const story = await world.ok<{ extra: View }[]>(
+    'GET',
+    `/artifacts/${String(mine['uuid'])}/events`,
+  );
+  const requests = story.flatMap(({ extra }) => extra['request-id'] ?? []);
+  assert.ok(requests.length > 2, 'its own, and those of its blob that followed from them');
   const { uuid } = await cached({ url: source }, 'other');
   const path = `/artifacts/${String(uuid)}`;
   const theirs = await world.settled(path, 'created', 'other');
@@ -192,7 +198,8 @@ test('two tenants that name one address share what comes, and learn nothing of e
   ];
   const text = JSON.stringify(shown);
   assert.match(text, /no download of its own/);
-  for (const secret of [mine['uuid'], vm['uuid'], 'lab'])
+  assert.match(text, /fetch started/, 'the story of what they share');
+  for (const secret of [mine['uuid'], vm['uuid'], 'lab', ...requests])
     assert.not(text.includes(String(secret)), `${String(secret)} in ${text}`);
   const own = await world.ok('GET', `/blobs/${blob}`);
   assert.equal(own['instances'], [vm['uuid']], 'whose it is sees it');
