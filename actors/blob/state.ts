@@ -224,6 +224,7 @@ const MESSAGES = {
         sheds: Type.Optional(Type.Boolean()),
         failureDomain: Type.Optional(Type.String()),
         roomBytes: Type.Optional(Type.Number()),
+        untilLowBytes: Type.Optional(Type.Number()),
       }),
     ),
     copies: Type.Integer({ minimum: 1 }),

@@ -7,6 +7,8 @@ import type { NodeState } from '../../actors/node/state.ts';
 import type { ReadModel } from '../read/read-model.ts';
 
 const GIB = 2 ** 30;
+/** A machine is low on disk when less than so many times what it keeps free is left (contract: artifacts 11.6). */
+export const LOW = 3;
 
 /** Every machine that has said what it is. */
 export function blobNodes(
@@ -16,7 +18,6 @@ export function blobNodes(
   return [...read.nodes.all()].flatMap(({ id, state }) => {
     const { machine, phase, isDraining } = state;
     if (machine === null || phase === 'deleted') return [];
-    const room = roomOf(state);
     const { failureDomain } = machine;
     return [
       {
@@ -25,18 +26,20 @@ export function blobNodes(
         takesMore: canHoldBlobs(state) && !isDraining,
         ...(isDraining ? { sheds: true } : {}),
         ...(failureDomain === null ? {} : { failureDomain }),
-        ...(room === null ? {} : { roomBytes: room }),
+        ...roomOf(state),
       },
     ];
   });
 }
 
-/** After what is kept free and what disks that are not built yet will take, bytes; null: it has measured nothing. */
-function roomOf(state: NodeState): number | null {
+/** After what disks that are not built yet will take; nothing, while it has measured nothing. */
+function roomOf(state: NodeState): Pick<NodeView, 'roomBytes' | 'untilLowBytes'> {
   const capacity = capacityOf(state, '');
-  if (capacity === null) return null;
+  if (capacity === null) return {};
   const { limits, gauges, outstanding } = capacity;
-  return Math.max(0, gauges.freeDiskGiB - limits.reservedDiskGiB - outstanding.diskGiB) * GIB;
+  const kept = limits.reservedDiskGiB;
+  const free = gauges.freeDiskGiB - outstanding.diskGiB;
+  return { roomBytes: Math.max(0, free - kept) * GIB, untilLowBytes: (free - LOW * kept) * GIB };
 }
 
 /** The largest number that an artifact which has the blob asks for; `initial` is what one asks that names none. */
