@@ -1,5 +1,6 @@
 // Which nodes can hold blobs, how many copies are wanted, and what blobs are told when either changes.
 import { planCopies, type NodeView } from '../../actors/blob/copies.ts';
+import { shortageAfter } from '../../actors/blob/shortage.ts';
 import { canHoldBlobs, capacityOf } from '../../actors/node/capacity.ts';
 import { blobRef, type BlobMessage, type BlobState } from '../../actors/blob/state.ts';
 import { parseAddress, type Address } from '../../actors/kernel/kind.ts';
@@ -91,7 +92,10 @@ export function* blobsToTell({
     if (!isFetched) continue;
     const needed = new Set(Object.values(needs));
     const sizeBytes = content?.sizeBytes ?? 0;
-    const plan = planCopies({ blobId: id, sizeBytes, copies, nodes, replicas, needed });
-    if (isNews || plan.make.length > 0 || plan.giveUp.length > 0) yield { to, message };
+    const view = { blobId: id, sizeBytes, copies, nodes, replicas, needed };
+    const plan = planCopies(view);
+    const isChanged = plan.make.length > 0 || plan.giveUp.length > 0;
+    const isTold = shortageAfter(state.shortage, view, plan).events.length === 0;
+    if (isNews || isChanged || !isTold) yield { to, message };
   }
 }
