@@ -36,6 +36,7 @@ import {
   addFailed,
   addVersion,
   holds,
+  isOver,
   isPending,
   pruned,
   removeVersion,
@@ -176,6 +177,7 @@ type Change = Of<
 function changed(state: ArtifactState, message: Change, turn: Turn): Step<ArtifactState> {
   switch (message.kind) {
     case 'add-version': {
+      if (isOver(state, message.addition)) return next(state);
       const step = addVersion(revived(state, turn), message.addition);
       return step.refusal === null ? step : { ...step, state };
     }
