@@ -78,7 +78,10 @@ test('an artifact says how many copies it asks for, once it asks for a number of
     return null;
   });
   api.on('GET /artifacts/a-1', () => artifactView(typeof copies === 'number' ? { copies } : {}));
-  assert.match((await run(api, 'artifact show a-1')).out, /copies: +as many as the cluster keeps\n/);
+  assert.match(
+    (await run(api, 'artifact show a-1')).out,
+    /copies: +as many as the cluster keeps\n/,
+  );
   assert.match((await run(api, 'artifact copies a-1 3')).out, /copies: +3\n/);
   assert.match((await run(api, 'artifact copies a-1 default')).out, /copies: +as many as/);
 });
