@@ -38,6 +38,7 @@ import {
   addFailed,
   addVersion,
   holds,
+  isOver,
   isPending,
   pruned,
   removeVersion,
@@ -183,6 +184,7 @@ type Change = Of<
 function changed(state: ArtifactState, message: Change, turn: Turn): Step<ArtifactState> {
   switch (message.kind) {
     case 'add-version': {
+      if (isOver(state, message.addition)) return next(state);
       const step = addVersion(revived(state, turn), message.addition);
       return step.refusal === null ? step : { ...step, state };
     }

@@ -32,6 +32,16 @@ export function blobsOf(state: ArtifactState): string[] {
   return [...new Set(ids)];
 }
 
+/**
+ * What was to be made for it is a version, or has come to nothing: it is made once, and who asks once more is late. One
+ * that is there anyway may be added again.
+ */
+export function isOver({ versions, addFailure }: ArtifactState, addition: Addition): boolean {
+  const { blobId, source } = addition;
+  if (source === null) return false;
+  return addFailure?.blobId === blobId || versions.some((one) => one.blobId === blobId);
+}
+
 export function addVersion(state: ArtifactState, addition: Addition): Step<ArtifactState> {
   if (state.phase !== 'initial' && state.phase !== 'created') {
     return refuse(state, 'object/wrong-phase', `artifact not ready (state=${state.phase})`);

@@ -38,6 +38,7 @@ import {
   withDepartures,
   withLazyUsers,
   withLastUse,
+  withShortage,
   withTimes,
   withTranscodes,
 } from './migrate.ts';
@@ -86,6 +87,7 @@ export const initial: BlobState = {
   source: null,
   content: null,
   replicas: {},
+  shortage: null,
   users: [],
   needs: {},
   diskUsers: [],
@@ -459,13 +461,14 @@ export const blob = withMetadata(
     onCrash: restartThenPark,
     parked,
     snapshot: {
-      schema: 5,
+      schema: 6,
       decode: decoder('blob', BlobState, 'actor/bad-snapshot'),
       migrations: {
         1: replicasByNode,
         2: withDepartures,
         3: withTranscodes,
         4: (state) => withTimes(withLastUse(withLazyUsers(state))),
+        5: withShortage,
       },
     },
   }),

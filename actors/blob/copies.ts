@@ -12,6 +12,8 @@
 // C5  Copies are in as many failure domains as are wanted, where nodes of so many can have one; a node that names none is
 //     its own.
 // C6  A damaged copy counts as none. It is made again where it is needed, or wanted for the number.
+// C7  Of just as many as are wanted none can go. For one whose node sheds for want of disk one more is made, on a node that
+//     has enough after that: as soon as it is there the other one can (contract: artifacts 11.6).
 import type { Replica } from './state.ts';
 
 /** A node that can hold replicas. */
@@ -27,6 +29,8 @@ export interface NodeView {
   readonly failureDomain?: string;
   /** Left for copies, bytes, after what is kept free; undefined: not known. */
   readonly roomBytes?: number;
+  /** What can still come until it is low on disk, bytes, 0 or less: it is low; undefined: not known. */
+  readonly untilLowBytes?: number;
 }
 
 export interface CopiesView {
@@ -44,6 +48,8 @@ export interface CopiesPlan {
   /** Nodes to make one on, anew or again. */
   readonly make: readonly string[];
   readonly giveUp: readonly string[];
+  /** Of those to make, the one that is made so that another can go (C7); null: none is. */
+  readonly relief: string | null;
 }
 
 const GIB = 2 ** 30;
@@ -60,10 +66,16 @@ export function planCopies(view: CopiesView): CopiesPlan {
     const isComing = isCounted(one) || repairs.includes(node);
     return isComing && !passing.has(node) ? [node] : [];
   });
-  const make = [...repairs, ...toMake(view, counted, good.length > 0)];
   const lasting = good.filter((node) => !passing.has(node));
-  const giveUp = surplus(view, { good, lasting }).filter((node) => !make.includes(node));
-  return { make, giveUp };
+  const missing = toMake(view, counted, good.length > 0);
+  const first = [...repairs, ...missing];
+  const giveUp = surplus(view, { good, lasting }).filter((node) => !first.includes(node));
+  const stays = (node: string) => !giveUp.includes(node);
+  const isExact = counted.filter(stays).length === lasting.filter(stays).length;
+  if (missing.length > 0 || !isExact) return { make: first, giveUp, relief: null };
+  const others = view.nodes.filter(({ node }) => stays(node) && !repairs.includes(node));
+  const relief = toRelieve({ ...view, nodes: others }, lasting.filter(stays));
+  return { make: relief === null ? first : [...first, relief], giveUp, relief };
 }
 
 /** Damaged ones that cannot simply go (C6). */
@@ -77,23 +89,12 @@ function toRepair({ nodes, replicas, needed }: CopiesView): string[] {
 
 /** Best first. Nodes are scored only when a copy is missing: all blobs are planned at each change of members. */
 function toMake(view: CopiesView, counted: readonly string[], hasGood: boolean): string[] {
-  const { copies, nodes, replicas } = view;
+  const { copies } = view;
   const domainOf = domains(view);
   const there = new Set(counted.map(domainOf));
   if (counted.length >= copies && there.size >= copies) return [];
-  const free = nodes.filter(
-    (one) =>
-      one.isUp && one.takesMore && mayMake(replicas[one.node], hasGood) && hasRoom(view, one),
-  );
-  const best = free
-    .map((one) => ({
-      ...one,
-      score: weightedScore(view.blobId, one),
-      rank: rankOf(replicas[one.node]),
-    }))
-    .toSorted((a, b) => a.rank - b.rank || b.score - a.score || (a.node < b.node ? -1 : 1))
-    .map(({ node }) => node)
-    .filter((node) => !counted.includes(node));
+  const free = ranked(view, hasGood).map(({ node }) => node);
+  const best = free.filter((node) => !counted.includes(node));
   const made: string[] = [];
   for (;;) {
     const left = best.filter((node) => !made.includes(node));
@@ -107,35 +108,113 @@ function toMake(view: CopiesView, counted: readonly string[], hasGood: boolean):
   }
 }
 
+/** Nodes that can be given one, best first. */
+function ranked(view: CopiesView, hasGood: boolean): NodeView[] {
+  const { blobId, nodes, replicas } = view;
+  const free = nodes.filter(
+    (one) =>
+      one.isUp && one.takesMore && mayMake(replicas[one.node], hasGood) && hasRoom(view, one),
+  );
+  return free
+    .map((one) => ({ one, score: weightedScore(blobId, one), rank: rankOf(replicas[one.node]) }))
+    .toSorted((a, b) => a.rank - b.rank || b.score - a.score || (a.one.node < b.one.node ? -1 : 1))
+    .map(({ one }) => one);
+}
+
+/** C7: all that count are good, and in reach. */
+function toRelieve(view: CopiesView, lasting: readonly string[]): string | null {
+  const { copies, replicas } = view;
+  if (lasting.length !== copies) return null;
+  const going = leaving(view, lasting).filter(({ sheds }) => sheds === true);
+  if (going.length === 0) return null;
+  const found = ranked(view, true).find(
+    (one) =>
+      // What was just given up there would come and go.
+      replicas[one.node]?.phase !== 'removing' &&
+      takesOver(view, one) &&
+      going.some(({ node }) => canGo(view, node, [...lasting, one.node])),
+  );
+  return found?.node ?? null;
+}
+
+/** C7: whose good copies would rather be elsewhere, and may. */
+function leaving(view: CopiesView, lasting: readonly string[]): NodeView[] {
+  return view.nodes.filter(
+    (one) => isLow(one) && lasting.includes(one.node) && isFree(one.node, view),
+  );
+}
+
+/** It has enough after that. */
+function takesOver({ sizeBytes }: CopiesView, { sheds, untilLowBytes }: NodeView): boolean {
+  return sheds !== true && (untilLowBytes === undefined || untilLowBytes >= sizeBytes);
+}
+
+function isLow({ sheds, untilLowBytes }: NodeView): boolean {
+  return untilLowBytes === undefined ? sheds === true : untilLowBytes <= 0;
+}
+
+/** Without the one on this node there are still enough, in as many failure domains as there could be. */
+function canGo(view: CopiesView, node: string, all: readonly string[]): boolean {
+  const least = Math.max(1, view.copies);
+  const domainOf = domains(view);
+  const without = all.filter((one) => one !== node);
+  const most = Math.min(least, domainsOf(all, domainOf));
+  return without.length >= least && domainsOf(without, domainOf) >= most;
+}
+
+function isFree(node: string, { replicas, needed }: Pick<CopiesView, 'replicas' | 'needed'>) {
+  return !needed.has(node) && replicas[node]?.isInUse === false;
+}
+
 /** Good copies beyond the wanted number whose nodes shed them, and those half made that are not wanted any more. */
 function surplus(
   view: CopiesView,
   { good, lasting }: { readonly good: readonly string[]; readonly lasting: readonly string[] },
 ): string[] {
-  const { blobId, copies, nodes, replicas, needed } = view;
+  const { blobId, copies, nodes, replicas } = view;
   const least = Math.max(1, copies);
   if (lasting.length < least) return [];
   const domainOf = domains(view);
   const shedding = new Set(nodes.flatMap((one) => (one.sheds === true ? [one.node] : [])));
-  const isFree = (node: string) => !needed.has(node) && replicas[node]?.isInUse === false;
-  const goes = (node: string) => isFree(node) && shedding.has(node);
+  const goes = (node: string) => isFree(node, view) && shedding.has(node);
   const passing = good.filter((node) => !lasting.includes(node) && goes(node));
-  const left = new Set(lasting);
+  let left = lasting;
   const spare = lasting.filter(goes);
   for (const node of spare.toSorted((a, b) => scoreOf(blobId, a) - scoreOf(blobId, b))) {
-    const without = [...left].filter((one) => one !== node);
-    const isSpread =
-      new Set(without.map(domainOf)).size >= Math.min(least, domainsOf(left, domainOf));
-    if (without.length >= least && isSpread) left.delete(node);
+    if (canGo(view, node, left)) left = left.filter((one) => one !== node);
   }
   const there = new Set(lasting.map(domainOf));
   const halfMade = Object.entries(replicas).flatMap(([node, one]) => {
     const isKept = one.isWhole && !shedding.has(node);
     const isHalf = one.phase === 'failed' || one.phase === 'damaged' || one.phase === 'copying';
     const spreads = there.size < least && !there.has(domainOf(node));
-    return isHalf && one.awayUntilMs === null && isFree(node) && !isKept && !spreads ? [node] : [];
+    const isOurs = one.awayUntilMs === null && isFree(node, view);
+    return isHalf && isOurs && !isKept && !spreads ? [node] : [];
   });
-  return [...passing, ...lasting.filter((node) => !left.has(node)), ...halfMade];
+  const relieving = toKeep(view, lasting, halfMade);
+  const unwanted = halfMade.filter((node) => !relieving.includes(node));
+  return [...passing, ...lasting.filter((node) => !left.includes(node)), ...unwanted];
+}
+
+/**
+ * C7: the one that is being made so that a node that is low on disk can give up its own, and those that failed and wait for
+ * their time: given up they would be made again at once.
+ */
+function toKeep(
+  view: CopiesView,
+  lasting: readonly string[],
+  halfMade: readonly string[],
+): string[] {
+  const { copies, nodes, replicas } = view;
+  if (lasting.length !== copies) return [];
+  const going = leaving(view, lasting);
+  const relieving = nodes.flatMap((one) => {
+    if (!halfMade.includes(one.node) || !one.takesMore || isLow(one)) return [];
+    const canRelieve = going.some((low) => canGo(view, low.node, [...lasting, one.node]));
+    return canRelieve ? [one.node] : [];
+  });
+  const copying = relieving.find((node) => replicas[node]?.phase === 'copying');
+  return relieving.filter((node) => node === copying || replicas[node]?.phase === 'failed');
 }
 
 function domainsOf(nodes: Iterable<string>, domainOf: (node: string) => string): number {

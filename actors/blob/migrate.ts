@@ -59,3 +59,8 @@ export function withLazyUsers(old: unknown): unknown {
 export function withDepartures(old: unknown): unknown {
   return { ...(old as object), departures: 0 };
 }
+
+/** Nobody was told of too few copies: those that have too few say so at the next look. */
+export function withShortage(old: unknown): unknown {
+  return { ...(old as object), shortage: null };
+}

@@ -18,6 +18,7 @@
 import { next, type EventDraft, type Step, type Turn } from '../kernel/kind.ts';
 import type { Failure } from '../kernel/object.ts';
 import { isGood, planCopies } from './copies.ts';
+import { shortageAfter } from './shortage.ts';
 import type { BlobMessage, BlobState, Replica } from './state.ts';
 
 type Of<K extends BlobMessage['kind']> = Extract<BlobMessage, { kind: K }>;
@@ -65,7 +66,9 @@ export function nodesChanged(
   const needed = new Set(Object.values(state.needs));
   const sizeBytes = state.content?.sizeBytes ?? 0;
   const view = { blobId: turn.id, sizeBytes, copies, nodes, replicas: seen, needed };
-  const { make, giveUp } = planCopies(view);
+  const plan = planCopies(view);
+  const { make, giveUp } = plan;
+  const { shortage, events } = shortageAfter(state.shortage, view, plan);
   const replicas = { ...seen };
   for (const node of make) replicas[node] = madeAgain(generation, seen[node]);
   for (const node of giveUp) {
@@ -74,9 +77,10 @@ export function nodesChanged(
       phase: 'removing',
     };
   }
-  return changed(state, replicas, [
+  return changed({ ...state, shortage }, replicas, [
     ...make.filter((node) => !seen[node]?.failures).map((node) => event('copying', node)),
     ...giveUp.map((node) => event('giving up a copy that is not needed', node)),
+    ...events,
   ]);
 }
 

@@ -104,6 +104,15 @@ export const Replica = closed({
 });
 export type Replica = Static<typeof Replica>;
 
+/** Fewer copies than wanted, and no more on their way (shortage.ts). */
+export const Shortage = closed({
+  copies: Type.Integer(),
+  wanted: Type.Integer(),
+  /** No room on nodes that could keep one; could not be made there; no such node; nothing to copy from. */
+  why: oneOf(['room', 'failed', 'nodes', 'source']),
+});
+export type Shortage = Static<typeof Shortage>;
+
 const optionalNumber = Type.Optional(nullable(Type.Number()));
 /** How far a step is that takes time (../node/progress.ts). */
 export const progressMembers = {
@@ -124,6 +133,8 @@ export const BlobState = closed({
   content: nullable(Content),
   /** By node: those that hold, or may hold, a replica. */
   replicas: Type.Record(Type.String(), Replica),
+  /** As it was last told; null: as many copies as wanted were there. */
+  shortage: nullable(Shortage),
   /** Addresses of what refers to the blob (artifacts, instances): it is deleted when none is left. */
   users: Type.Array(Type.String()),
   /** User to the node on which it needs a replica. */
@@ -224,6 +235,7 @@ const MESSAGES = {
         sheds: Type.Optional(Type.Boolean()),
         failureDomain: Type.Optional(Type.String()),
         roomBytes: Type.Optional(Type.Number()),
+        untilLowBytes: Type.Optional(Type.Number()),
       }),
     ),
     copies: Type.Integer({ minimum: 1 }),

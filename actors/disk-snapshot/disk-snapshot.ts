@@ -32,6 +32,8 @@ import type {
   Turn,
   Wanted,
 } from '../kernel/kind.ts';
+import { plainEqual } from '../kernel/equal.ts';
+import { progressExtra } from '../blob/progress.ts';
 import { failure, isForgettable, newLife, type Failure } from '../kernel/object.ts';
 import { decoder } from '../kernel/schema.ts';
 import {
@@ -123,13 +125,11 @@ function create(state: State, message: Of<'create'>, turn: Turn): Step<State> {
   ]);
 }
 
-function progressed(state: State, { step, percent }: Of<'progressed'>): Step<State> {
-  const { progress } = state;
-  const isNews = progress.step !== step || progress.percent !== percent;
-  if (state.phase !== 'copying' || !isNews) return next(state);
-  return next({ ...state, progress: { step, percent } }, [
-    { type: 'status', message: step, extra: { percent } },
-  ]);
+function progressed(state: State, message: Of<'progressed'>): Step<State> {
+  const { kind: _, ...progress } = message;
+  if (state.phase !== 'copying' || plainEqual(progress, state.progress)) return next(state);
+  const { step, ...extra } = progressExtra(progress);
+  return next({ ...state, progress }, [{ type: 'status', message: step, extra }]);
 }
 
 function enter(
@@ -257,9 +257,9 @@ export const diskSnapshot = defineKind<State, DiskSnapshotMessage, DiskSnapshotE
   onCrash: restartThenPark,
   parked,
   snapshot: {
-    schema: 2,
+    schema: 3,
     decode: decoder('disk snapshot', DiskSnapshotState, 'actor/bad-snapshot'),
-    // All were full.
-    migrations: { 1: (state) => state },
+    // All were full; of how far they were only the percentage was told.
+    migrations: { 1: (state) => state, 2: (state) => state },
   },
 });

@@ -111,10 +111,10 @@ async function copy(state: State, context: Context): Promise<DiskSnapshotMessage
   const message = { kind: 'copy-disks', snapshotId, instanceId, disks } as const;
   for (let failures = 0; ;) {
     const asked = heard(context, () => context.ask(machineRef(node ?? ''), message, ASK_MS));
-    const { step, percent, failure } = decodeProgress(await asked);
+    const { failure, ...progress } = decodeProgress(await asked);
     if (failure === null) {
-      if (step === 'done') return { kind: 'copied' };
-      context.report({ kind: 'progressed', step, percent });
+      if (progress.step === 'done') return { kind: 'copied' };
+      context.report({ kind: 'progressed', ...progress });
     } else if (++failures >= TRIES || !isPassing(failure.code)) {
       return { kind: 'copy-failed', ...failure };
     } else {

@@ -12,6 +12,7 @@ import {
   type Static,
 } from '../kernel/schema.ts';
 import { setbackMember } from '../kernel/setback.ts';
+import { Progress, progressMembers } from '../blob/state.ts';
 import { SnapshotDisk } from './devices.ts';
 
 const Disk = closed({ ...SnapshotDisk.properties, artifactId: Type.String() });
@@ -25,8 +26,8 @@ export const DiskSnapshotState = closed({
   disks: Type.Array(Disk),
   /** The instance's node; null until the instance has taken it in. */
   node: nullable(Type.String()),
-  /** Last progress that was worth an event, per cent of the step. */
-  progress: closed({ step: Type.String(), percent: nullable(Type.Integer()) }),
+  /** Last progress that was worth an event. */
+  progress: Progress,
   /** When it was asked for, ms since the epoch. */
   askedAtMs: Type.Number(),
   /** Instance and artifacts have heard how it ended. */
@@ -47,7 +48,7 @@ const MESSAGES = {
   },
   /** The instance has taken it in. */
   enlisted: { node: Type.String() },
-  progressed: { step: Type.String(), percent: nullable(Type.Integer()) },
+  progressed: progressMembers,
   /** Outcomes of copy. */
   copied: {},
   'copy-failed': { code: Type.String(), reason: Type.String() },

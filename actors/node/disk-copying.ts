@@ -10,6 +10,8 @@ import type { Clock } from '../kernel/clock.ts';
 import { codeOf, reasonOf, TroupeError } from '../kernel/errors.ts';
 import type { Log } from '../kernel/ports.ts';
 import { closed, received, nullable, oneOf, Type, type Static } from '../kernel/schema.ts';
+import { progressMembers } from '../blob/state.ts';
+import { progressMeter } from './progress.ts';
 import { NVRAM, type SnapshotDisk } from '../disk-snapshot/devices.ts';
 
 /** Makes files of disks; src/drivers/image implements it. */
@@ -24,15 +26,15 @@ export interface DiskCopier {
     work: (paths: readonly string[], signal: AbortSignal) => Promise<T>,
   ): Promise<T>;
   /** As the disk is now: nothing may write to it meanwhile. */
-  copyDisk(
-    disk: { readonly instanceId: string; readonly device: string },
-    path: string,
-    request: Request,
-  ): Promise<void>;
+  copyDisk(disk: Disk, path: string, request: PartRequest): Promise<void>;
+  /** How many bytes copyDisk() has to copy, about. */
+  sizeOf(disk: Disk): Promise<number>;
+  /** How many bytes flatten() or thin() of this copy has to go through, about. */
+  measure(path: string, request: Request): Promise<number>;
   /** Makes the spool's file of a copy of a disk: compressed, and based on nothing. */
-  flatten(path: string, blobId: string, request: Request): Promise<void>;
+  flatten(path: string, blobId: string, request: PartRequest): Promise<void>;
   /** The same of what differs from the blob, which has a replica on this machine. */
-  thin(path: string, baseBlobId: string, blobId: string, request: Request): Promise<void>;
+  thin(path: string, baseBlobId: string, blobId: string, request: PartRequest): Promise<void>;
   /** Puts a copy into the spool as it is. */
   keep(path: string, blobId: string): Promise<void>;
 }
@@ -40,6 +42,16 @@ export interface DiskCopier {
 interface Request {
   readonly trace: string;
   readonly signal: AbortSignal;
+}
+
+interface Disk {
+  readonly instanceId: string;
+  readonly device: string;
+}
+
+interface PartRequest extends Request {
+  /** Told how much of it is done, 0 to 1, now and then. */
+  readonly onPart: (part: number) => void;
 }
 
 /** One run of each key at a time, and of all a few. */
@@ -65,9 +77,8 @@ export interface CopyRequest {
 
 /** How far it is. */
 export const CopyProgress = closed({
+  ...progressMembers,
   step: oneOf(['waiting', 'copying', 'compressing', 'done']),
-  /** Of the step; null: not known. */
-  percent: nullable(Type.Integer()),
   failure: nullable(closed({ code: Type.String(), reason: Type.String() })),
 });
 export type CopyProgress = Static<typeof CopyProgress>;
@@ -79,6 +90,9 @@ interface Run {
   /** Resolves when it has ended, however. */
   readonly ended: Promise<void>;
 }
+
+type Meter = ReturnType<typeof progressMeter>;
+type Staged = SnapshotDisk & { readonly path: string };
 
 /** Under way or remembered. */
 const MOST_RUNS = 1_000;
@@ -164,6 +178,7 @@ export class DiskCopying {
     const { copier, hypervisor, queues } = this.#options;
     const { instanceId, snapshotId, disks } = request;
     const blobIds = disks.map(({ blobId }) => blobId);
+    const meter = this.#meterOf(run);
     await copier.staged({ instanceId, blobIds }, run.abort.signal, async (paths, signal) => {
       const files = disks.map((disk, index) => ({ ...disk, path: paths[index] ?? '' }));
       const wanted = { trace, signal };
@@ -173,26 +188,53 @@ export class DiskCopying {
         owner: `disksnapshot/${snapshotId}`,
         disks: real.map(({ device, path }) => ({ device, path })),
         nvram: files.find(({ device }) => device === NVRAM)?.path ?? null,
-        whileOff: async () => {
-          for (const { device, path } of real) {
-            await copier.copyDisk({ instanceId, device }, path, wanted);
-          }
-        },
-        onProgress: (done, total) => (run.progress = at('copying', percentOf(done, total))),
+        whileOff: () => this.#copyOff(instanceId, real, wanted, meter),
+        onProgress: (doneBytes, totalBytes) => meter({ step: 'copying', doneBytes, totalBytes }),
         ...wanted,
       };
       run.progress = at('copying');
       requireWanted(signal);
       await hypervisor.copyDisks(copies);
-      await queues.slot(async () => {
-        for (const [index, { device, path, blobId, baseBlobId }] of files.entries()) {
-          requireWanted(signal);
-          run.progress = at('compressing', percentOf(index, files.length));
-          if (device === NVRAM) await copier.keep(path, blobId);
-          else if (baseBlobId !== undefined) await copier.thin(path, baseBlobId, blobId, wanted);
-          else await copier.flatten(path, blobId, wanted);
-        }
-      });
+      await queues.slot(() => this.#compress(files, wanted, meter));
+    });
+  }
+
+  /** Takes in how far it is; what is worth telling is the run's from then on. */
+  #meterOf(run: Run): Meter {
+    return progressMeter(this.#options.clock, (progress) => {
+      const step = progress.step === 'copying' ? 'copying' : 'compressing';
+      run.progress = { ...progress, step, failure: null };
+    });
+  }
+
+  /** Of a guest that is off. */
+  async #copyOff(
+    instanceId: string,
+    files: readonly Staged[],
+    wanted: Request,
+    meter: Meter,
+  ): Promise<void> {
+    const { copier } = this.#options;
+    const sizeOf = ({ device }: Staged) => copier.sizeOf({ instanceId, device });
+    const sizes = await inTurn(files, wanted.signal, sizeOf);
+    const partOf = metered(sizes, (measured) => meter({ step: 'copying', ...measured }));
+    await inTurn(files, wanted.signal, ({ device, path }, index) =>
+      copier.copyDisk({ instanceId, device }, path, { ...wanted, onPart: partOf(index) }),
+    );
+  }
+
+  async #compress(files: readonly Staged[], wanted: Request, meter: Meter): Promise<void> {
+    const { copier } = this.#options;
+    const measure = ({ device, path }: Staged) =>
+      device === NVRAM ? Promise.resolve(0) : copier.measure(path, wanted);
+    const sizes = await inTurn(files, wanted.signal, measure);
+    const partOf = metered(sizes, (measured) => meter({ step: 'compressing', ...measured }));
+    await inTurn(files, wanted.signal, ({ device, path, blobId, baseBlobId }, index) => {
+      const request = { ...wanted, onPart: partOf(index) };
+      request.onPart(0);
+      if (device === NVRAM) return copier.keep(path, blobId);
+      if (baseBlobId === undefined) return copier.flatten(path, blobId, request);
+      return copier.thin(path, baseBlobId, blobId, request);
     });
   }
 
@@ -205,12 +247,36 @@ export class DiskCopying {
   }
 }
 
-function at(step: CopyProgress['step'], percent: number | null = null): CopyProgress {
-  return { step, percent, failure: null };
+function at(step: CopyProgress['step']): CopyProgress {
+  return { step, percent: null, failure: null };
 }
 
-function percentOf(done: number, total: number): number {
-  return total <= 0 ? 0 : Math.floor((100 * done) / total);
+/** One after the other, until it is called off. */
+async function inTurn<T, R>(
+  all: readonly T[],
+  signal: AbortSignal,
+  work: (one: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const done: R[] = [];
+  for (const [index, one] of all.entries()) {
+    requireWanted(signal);
+    done.push(await work(one, index));
+  }
+  return done;
+}
+
+/** By index, what takes in how much of that one is done; all before it are. */
+function metered(
+  sizes: readonly number[],
+  tell: (measured: { readonly doneBytes: number; readonly totalBytes: number }) => void,
+): (index: number) => (part: number) => void {
+  const sum = (some: readonly number[]) => some.reduce((total, size) => total + size, 0);
+  const totalBytes = sum(sizes);
+  return (index) => {
+    const before = sum(sizes.slice(0, index));
+    return (part) =>
+      tell({ doneBytes: before + Math.round(part * (sizes[index] ?? 0)), totalBytes });
+  };
 }
 
 function requireWanted(signal: AbortSignal): void {

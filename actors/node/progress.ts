@@ -4,11 +4,17 @@
 //     any case.
 // P2  The rate is of the time since the last telling, so that a server that has become slow is seen as slow.
 import type { Clock } from '../kernel/clock.ts';
-import type { ReplicaProgress } from '../blob/ports.ts';
 import type { Progress } from '../blob/state.ts';
 
 const LEAST_GAP_MS = 1_000;
 const LONGEST_GAP_MS = 15_000;
+
+interface Done {
+  readonly step: string;
+  readonly doneBytes: number;
+  /** Null: not known. */
+  readonly totalBytes: number | null;
+}
 
 interface Point {
   readonly step: string;
@@ -20,7 +26,7 @@ interface Point {
 export function progressMeter(
   clock: Pick<Clock, 'monoMs'>,
   tell: (progress: Progress) => void,
-): (progress: ReplicaProgress) => void {
+): (done: Done) => void {
   let last: Point = { step: '', doneBytes: 0, atMono: 0 };
   let bytesPerSecond: number | null = null;
   return ({ step, doneBytes, totalBytes }) => {

@@ -99,6 +99,7 @@ export function artifactText(one: View): string {
     ['source', text(one, 'source_url')],
     ['shared', one['shared'] === true ? 'yes' : 'no'],
     ['versions', `${found.length} of ${text(one, 'index')}, ${text(one, 'max_versions')} are kept`],
+    ['copies', one['copies'] === undefined ? 'as many as the cluster keeps' : text(one, 'copies')],
     ['metadata', metadataText(one)],
   ]);
   return found.length === 0 ? summary : `${summary}\n${table(found, VERSION_COLUMNS)}`;

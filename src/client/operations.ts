@@ -110,6 +110,7 @@ export interface Artifact {
   readonly artifact_type: string;
   readonly source_url: string;
   readonly max_versions: number;
+  readonly copies?: number;
   readonly namespace: string;
   readonly shared: boolean;
   readonly index: number;

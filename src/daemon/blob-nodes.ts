@@ -1,5 +1,6 @@
 // Which nodes can hold blobs, how many copies are wanted, and what blobs are told when either changes.
 import { planCopies, type NodeView } from '../../actors/blob/copies.ts';
+import { shortageAfter } from '../../actors/blob/shortage.ts';
 import { canHoldBlobs, capacityOf } from '../../actors/node/capacity.ts';
 import { blobRef, type BlobMessage, type BlobState } from '../../actors/blob/state.ts';
 import { parseAddress, type Address } from '../../actors/kernel/kind.ts';
@@ -7,6 +8,8 @@ import type { NodeState } from '../../actors/node/state.ts';
 import type { ReadModel } from '../read/read-model.ts';
 
 const GIB = 2 ** 30;
+/** A machine is low on disk when less than so many times what it keeps free is left (contract: artifacts 11.6). */
+export const LOW = 3;
 
 /** Every machine that has said what it is. */
 export function blobNodes(
@@ -16,7 +19,6 @@ export function blobNodes(
   return [...read.nodes.all()].flatMap(({ id, state }) => {
     const { machine, phase, isDraining } = state;
     if (machine === null || phase === 'deleted') return [];
-    const room = roomOf(state);
     const { failureDomain } = machine;
     return [
       {
@@ -25,18 +27,20 @@ export function blobNodes(
         takesMore: canHoldBlobs(state) && !isDraining,
         ...(isDraining ? { sheds: true } : {}),
         ...(failureDomain === null ? {} : { failureDomain }),
-        ...(room === null ? {} : { roomBytes: room }),
+        ...roomOf(state),
       },
     ];
   });
 }
 
-/** After what is kept free and what disks that are not built yet will take, bytes; null: it has measured nothing. */
-function roomOf(state: NodeState): number | null {
+/** After what disks that are not built yet will take; nothing, while it has measured nothing. */
+function roomOf(state: NodeState): Pick<NodeView, 'roomBytes' | 'untilLowBytes'> {
   const capacity = capacityOf(state, '');
-  if (capacity === null) return null;
+  if (capacity === null) return {};
   const { limits, gauges, outstanding } = capacity;
-  return Math.max(0, gauges.freeDiskGiB - limits.reservedDiskGiB - outstanding.diskGiB) * GIB;
+  const kept = limits.reservedDiskGiB;
+  const free = gauges.freeDiskGiB - outstanding.diskGiB;
+  return { roomBytes: Math.max(0, free - kept) * GIB, untilLowBytes: (free - LOW * kept) * GIB };
 }
 
 /** The largest number that an artifact which has the blob asks for; `initial` is what one asks that names none. */
@@ -88,7 +92,10 @@ export function* blobsToTell({
     if (!isFetched) continue;
     const needed = new Set(Object.values(needs));
     const sizeBytes = content?.sizeBytes ?? 0;
-    const plan = planCopies({ blobId: id, sizeBytes, copies, nodes, replicas, needed });
-    if (isNews || plan.make.length > 0 || plan.giveUp.length > 0) yield { to, message };
+    const view = { blobId: id, sizeBytes, copies, nodes, replicas, needed };
+    const plan = planCopies(view);
+    const isChanged = plan.make.length > 0 || plan.giveUp.length > 0;
+    const isTold = shortageAfter(state.shortage, view, plan).events.length === 0;
+    if (isNews || isChanged || !isTold) yield { to, message };
   }
 }

@@ -1,28 +1,29 @@
 // Frees this machine's disk of copies beyond the wanted number, which are kept as a cache, when it runs low: those that
-// were last used longest ago go first, until enough is free.
+// were last used longest ago go first, until enough is free. If that is not enough, of those that are just as many as are
+// wanted the longest unused ones are moved to other machines.
 //
 // E1  A machine is low on disk when less than three times what it keeps free is left (contract: artifacts 11.6).
-// E2  Only the blob decides (copies.ts C2): it is told that this node sheds, and gives the copy up if it can spare it.
-//     So one whose other copies are fewer by now stays.
+// E2  Only the blob decides (copies.ts C2, C7): it is told that this node sheds, and gives the copy up if it can spare it,
+//     or has one more made elsewhere. So one whose other copies are fewer by now stays.
 // E3  Copies of one run are told in turn, at most as many as free what is missing; the rest is left for the next run,
-//     when the gauges show what came of it.
+//     when the gauges show what came of it. What is on its way elsewhere for that counts as if it were gone.
+// E4  As soon as the other one is there its blob is told again, and not at the next run only.
 import type { Clock } from '../../actors/kernel/clock.ts';
+import type { Address } from '../../actors/kernel/kind.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
-import { blobRef, type BlobState } from '../../actors/blob/state.ts';
-import { planCopies } from '../../actors/blob/copies.ts';
+import { blobRef } from '../../actors/blob/state.ts';
+import { planCopies, type CopiesView, type NodeView } from '../../actors/blob/copies.ts';
 import type { Gauges, NodeState } from '../../actors/node/state.ts';
-import { blobNodes, wantedCopies, type BlobsOptions } from './blob-nodes.ts';
+import type { ReadModel } from '../read/read-model.ts';
+import { blobNodes, LOW, wantedCopies, type BlobsOptions } from './blob-nodes.ts';
 import { Repeating } from './repeating.ts';
 
 const EVERY_MS = 60_000;
 const GIB = 2 ** 30;
-const LOW = 3;
 
-export interface CopyEvictionOptions extends Pick<
-  BlobsOptions,
-  'read' | 'isUp' | 'copies' | 'patienceMs'
-> {
+export interface CopyEvictionOptions extends Pick<BlobsOptions, 'isUp' | 'copies' | 'patienceMs'> {
   readonly node: string;
+  readonly read: BlobsOptions['read'] & Pick<ReadModel, 'onChange'>;
   readonly gauges: () => Gauges;
   readonly router: Router;
   readonly clock: Clock;
@@ -30,62 +31,131 @@ export interface CopyEvictionOptions extends Pick<
   readonly log: Log;
 }
 
-/** Runs until stopped. */
-export function evictCopies(options: CopyEvictionOptions): Repeating {
-  const { clock, random, log } = options;
-  return new Repeating({
-    clock,
-    log,
-    everyMs: EVERY_MS,
-    trace: () => random.uuid(),
-    failed: 'copies of blobs were not given up for want of disk',
-    run: (trace) => evict(options, trace),
-  });
+interface Candidate {
+  readonly id: string;
+  /** The blob can do without the one here; one more has to be made elsewhere first; that is being made. */
+  readonly way: 'spare' | 'movable' | 'moving';
+  readonly copies: number;
+  readonly sizeBytes: number;
+  readonly usedAtMs: number;
 }
 
-async function evict(options: CopyEvictionOptions, trace: string): Promise<void> {
-  const { node, read, isUp, router, patienceMs, gauges } = options;
-  const state = read.nodes.get(node)?.state;
-  if (state === undefined) return;
-  let missing = missingBytes(state, gauges());
-  if (missing <= 0) return;
-  const nodes = blobNodes(read, isUp).map((one) =>
-    one.node === node ? { ...one, sheds: true } : one,
-  );
-  for (const { id, state: blob, copies, sizeBytes } of spare(options, nodes)) {
-    if (missing <= 0) return;
-    const message = { kind: 'nodes-changed', nodes, copies, patienceMs } as const;
-    await router.ask(blobRef(id), message, { trace });
-    options.log('info', 'a copy of a blob may go for want of disk', {
-      trace,
-      kind: 'blob',
-      id,
-      usedAtMs: blob.replicas[node]?.usedAtMs,
+const ORDER: readonly Candidate['way'][] = ['moving', 'spare', 'movable'];
+
+/** Runs until stopped. */
+export class CopyEviction {
+  readonly #options: CopyEvictionOptions;
+  readonly #repeating: Repeating;
+  readonly #forget: () => void;
+  /** Blobs that were asked for one more elsewhere (E4). */
+  readonly #moving = new Set<string>();
+  #following: Promise<void> = Promise.resolve();
+
+  constructor(options: CopyEvictionOptions) {
+    this.#options = options;
+    const { clock, random, log, read } = options;
+    this.#repeating = new Repeating({
+      clock,
+      log,
+      everyMs: EVERY_MS,
+      trace: () => random.uuid(),
+      failed: FAILED,
+      run: (trace) => this.#evict([...read.blobs.all()], trace),
     });
-    missing -= sizeBytes;
+    this.#forget = read.onChange((changes) => this.#follow(changes));
   }
+
+  /** Waits for what is being told. */
+  async stop(): Promise<void> {
+    this.#forget();
+    await this.#repeating.stop();
+    await this.#following;
+  }
+
+  /** E4. */
+  #follow(changes: readonly Address[]): void {
+    const { read, random, log } = this.#options;
+    const moved = changes.filter(({ kind, id }) => kind === 'blob' && this.#moving.has(id));
+    if (moved.length === 0) return;
+    const trace = random.uuid();
+    this.#following = this.#following
+      .then(() =>
+        this.#evict(
+          moved.flatMap(({ id }) => read.blobs.get(id) ?? []),
+          trace,
+        ),
+      )
+      .catch((error: unknown) => log('warn', FAILED, { trace, error }));
+  }
+
+  async #evict(blobs: Iterable<Blob>, trace: string): Promise<void> {
+    const { node, read, isUp, router, patienceMs, gauges, log } = this.#options;
+    const state = read.nodes.get(node)?.state;
+    if (state === undefined) return;
+    let missing = missingBytes(state, gauges());
+    if (missing <= 0) return this.#moving.clear();
+    const nodes = blobNodes(read, isUp).map((one) =>
+      one.node === node ? { ...one, sheds: true } : one,
+    );
+    for (const { id, way, copies, sizeBytes, usedAtMs } of this.#candidates(blobs, nodes)) {
+      if (missing <= 0) return;
+      missing -= sizeBytes;
+      if (way === 'moving') continue;
+      if (way === 'movable') this.#moving.add(id);
+      else this.#moving.delete(id);
+      const message = { kind: 'nodes-changed', nodes, copies, patienceMs } as const;
+      await router.ask(blobRef(id), message, { trace });
+      log('info', TOLD[way], { trace, kind: 'blob', id, usedAtMs });
+    }
+  }
+
+  /** Copies here that may go, or be moved, in that order, the least recently used first. */
+  #candidates(blobs: Iterable<Blob>, nodes: readonly NodeView[]): Candidate[] {
+    const found = [...blobs].flatMap((blob) => this.#candidate(blob, nodes));
+    return found.toSorted(
+      (a, b) => ORDER.indexOf(a.way) - ORDER.indexOf(b.way) || a.usedAtMs - b.usedAtMs,
+    );
+  }
+
+  #candidate({ id, state }: Blob, nodes: readonly NodeView[]): Candidate[] {
+    const { node, read, copies: initial } = this.#options;
+    const { replicas } = state;
+    const here = replicas[node];
+    if (state.phase !== 'created' || here?.phase !== 'verified') return [];
+    const copies = wantedCopies(read, state, initial);
+    const sizeBytes = state.content?.sizeBytes ?? 0;
+    const needed = new Set(Object.values(state.needs));
+    const view = { blobId: id, sizeBytes, copies, nodes, replicas, needed };
+    const { usedAtMs } = here;
+    const plan = planCopies(view);
+    const known = { id, copies, sizeBytes, usedAtMs };
+    if (plan.giveUp.includes(node)) return [{ ...known, way: 'spare' }];
+    if (plan.relief !== null) return [{ ...known, way: 'movable' }];
+    return isMoving(view, node) ? [{ ...known, way: 'moving' }] : [];
+  }
+}
+
+type Blob = NonNullable<ReturnType<BlobsOptions['read']['blobs']['get']>>;
+
+const FAILED = 'copies of blobs were not given up for want of disk';
+const TOLD = {
+  spare: 'a copy of a blob may go for want of disk',
+  movable: 'a copy of a blob is to be made elsewhere for want of disk here',
+} as const;
+
+/** One that nobody waits for is being made, beside as many as are wanted; nothing but that holds the one here. */
+function isMoving({ copies, replicas, needed }: CopiesView, node: string): boolean {
+  if (needed.has(node) || replicas[node]?.isInUse === true) return false;
+  const others = Object.entries(replicas).filter(([, { awayUntilMs }]) => awayUntilMs === null);
+  const good = others.filter(([, { phase }]) => phase === 'verified');
+  return (
+    good.length === copies &&
+    others.some(([other, { phase }]) => phase === 'copying' && !needed.has(other))
+  );
 }
 
 /** E1: until the machine is not low any more; 0 or less: it is not. */
 export function missingBytes({ machine }: Pick<NodeState, 'machine'>, gauges: Gauges): number {
   const kept = machine?.limits.reservedDiskGiB ?? 0;
   return (LOW * kept - gauges.freeDiskGiB) * GIB;
-}
-
-/** Copies here that their blobs could spare, least recently used first. */
-function spare(
-  { node, read, copies: initial }: CopyEvictionOptions,
-  nodes: ReturnType<typeof blobNodes>,
-) {
-  const found = [...read.blobs.all()].flatMap(({ id, state }) => {
-    if (state.phase !== 'created' || state.replicas[node]?.phase !== 'verified') return [];
-    const copies = wantedCopies(read, state, initial);
-    const sizeBytes = state.content?.sizeBytes ?? 0;
-    const needed = new Set(Object.values(state.needs));
-    const { replicas } = state;
-    const plan = planCopies({ blobId: id, sizeBytes, copies, nodes, replicas, needed });
-    return plan.giveUp.includes(node) ? [{ id, state, copies, sizeBytes }] : [];
-  });
-  const usedAt = ({ replicas }: BlobState) => replicas[node]?.usedAtMs ?? 0;
-  return found.toSorted((a, b) => usedAt(a.state) - usedAt(b.state));
 }

@@ -2,7 +2,7 @@
 //
 // P1  Level-triggered: what an object knows of a machine, as the read model shows it, is compared with the members. Who
 //     knows otherwise is told again until the read model agrees. When all agree nothing runs, until members change or
-//     something comes to a machine.
+//     something comes to a machine; or, while a blob has too few copies, a node has measured that it has more room.
 // P2  A daemon tells only what it owns itself; a daemon without a lease owns nothing, so one that is cut off declares
 //     nobody missing.
 // P3  A machine is missing once its member key has been away for `lostAfterMs` by our own clock, counted from when we
@@ -15,6 +15,7 @@ import { reasonOf } from '../../actors/kernel/errors.ts';
 import type { Address, Message } from '../../actors/kernel/kind.ts';
 import type { Log, Ownership, Random, Router } from '../../actors/kernel/ports.ts';
 import { MISSING, type NodeSeen } from '../../actors/node/presence.ts';
+import type { BlobState } from '../../actors/blob/state.ts';
 import { whoLostNode } from './removed-nodes.ts';
 import { blobsToTell, type BlobsOptions } from './blob-nodes.ts';
 import type { ReadModel } from '../read/read-model.ts';
@@ -38,6 +39,8 @@ const LOOK_AGAIN_MS = 1_000;
 /** A burst of changes, as when shards move, is looked at once. */
 const SETTLE_MS = 100;
 const AT_ONCE = 64;
+/** What nodes have left changes by the minute. */
+const ROOM_MS = 30_000;
 
 export class Presence {
   readonly #options: PresenceOptions;
@@ -47,6 +50,8 @@ export class Presence {
   #timer: Timer | null = null;
   #dueAtMono = Infinity;
   #isStopped = false;
+  /** Some blob has too few copies. */
+  #isShort = false;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: PresenceOptions) {
@@ -56,6 +61,7 @@ export class Presence {
       options.read.onChange((changes) => {
         if (changes.some((change) => this.#isUnseen(change))) this.#lookIn(LOOK_AGAIN_MS);
         else if (changes.some((change) => this.#concernsCopies(change))) this.#lookIn(SETTLE_MS);
+        else if (changes.some((change) => this.#mayMakeRoom(change))) this.#lookIn(ROOM_MS);
       }),
     ];
     this.#lookIn(SETTLE_MS);
@@ -90,6 +96,12 @@ export class Presence {
     // How many copies it asks for, or whether it asks at all, may have changed.
     if (kind === 'artifact') return true;
     return kind === 'blob' && Object.keys(read.blobs.get(id)?.state.replicas ?? {}).some(isRemoved);
+  }
+
+  /** A node says what it has left, and some blob has too few copies. */
+  #mayMakeRoom({ kind, id }: Address): boolean {
+    if (kind === 'blob') this.#isShort ||= isShort(this.#options.read.blobs.get(id)?.state);
+    return kind === 'node' && this.#isShort;
   }
 
   #lookIn(ms: number): void {
@@ -131,6 +143,7 @@ export class Presence {
       }
     }
     if (wrong.length > 0) this.#lookIn(LOOK_AGAIN_MS);
+    this.#isShort = [...this.#options.read.blobs.all()].some(({ state }) => isShort(state));
   }
 
   /** The boot of each machine that is known for certain: there, or away for long enough. */
@@ -196,6 +209,10 @@ export class Presence {
     const { revision } = await router.ask(to, message, { trace: random.uuid() });
     await read.reached(revision);
   }
+}
+
+function isShort(blob: BlobState | undefined): boolean {
+  return blob?.phase === 'created' && blob.shortage !== null;
 }
 
 interface Wrong {

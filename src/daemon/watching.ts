@@ -6,7 +6,7 @@ import { StoreJournal } from '../../transport/sharding/journal.ts';
 import { ReadModel } from '../read/read-model.ts';
 import { Audits } from './audits.ts';
 import { Cluster } from './cluster.ts';
-import { evictCopies } from './copy-eviction.ts';
+import { CopyEviction } from './copy-eviction.ts';
 import { FenceSweep } from './fence-sweep.ts';
 import { type Host } from './host.ts';
 import { Inventory } from './inventory.ts';
@@ -85,7 +85,7 @@ function watchCopies(
   const scrub = new Scrub({ ...parts, files: host.images, intervalMs, bytesPerSecond: checkRate });
   const isUp = (name: string) => cluster.isMember(name);
   const gauges = () => readGauges(dataDir);
-  const eviction = evictCopies({ ...parts, isUp, copies, patienceMs, gauges });
+  const eviction = new CopyEviction({ ...parts, isUp, copies, patienceMs, gauges });
   undo.push(
     () => scrub.stop(),
     () => eviction.stop(),

@@ -19,6 +19,8 @@ export interface ExecOptions {
   readonly okCodes?: readonly number[];
   /** Of stdout and stderr each; default 4 MiB. More is a failure. */
   readonly maxOutputBytes?: number;
+  /** What comes on stdout, as it comes. */
+  readonly onOutput?: (text: string) => void;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -130,8 +132,11 @@ class Run {
       if (this.#printedBytes[stream] > limit) {
         return kill(this.#error('host/tool-failed', `printed more than ${limit} bytes`));
       }
-      if (stream === 'stdout') this.#stdout += text;
-      else this.#stderr += text;
+      if (stream === 'stderr') this.#stderr += text;
+      else {
+        this.#stdout += text;
+        this.#options.onOutput?.(text);
+      }
     });
   }
 

@@ -168,7 +168,16 @@ export class CopiesWorld {
     this.down.clear();
     for (const node of down) this.down.add(node);
     this.connect();
+    await this.#show(NAMES.flatMap((node) => this.#view(node)));
+  }
+
+  /** A machine is low on disk, and says so (src/daemon/copy-eviction.ts). */
+  async shed(low: string): Promise<void> {
     const nodes = NAMES.flatMap((node) => this.#view(node));
+    await this.#show(nodes.map((one) => (one.node === low ? { ...one, sheds: true } : one)));
+  }
+
+  async #show(nodes: NodeView[]): Promise<void> {
     await this.tell({ kind: 'nodes-changed', nodes, copies: this.copies, patienceMs: AWAY_MS });
   }
 

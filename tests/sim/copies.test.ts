@@ -90,6 +90,42 @@ test('a machine that somebody needs it on gets it, and it is told after that', a
   assert.is(world.holders.length, 3, 'the others stay, as a cache');
 });
 
+test('a machine that is low on disk gives up its own once another has one more', async () => {
+  const world = new CopiesWorld(NAMES);
+  await world.make();
+  const [low = '', other = ''] = world.holders;
+  const target = world.machine(NAMES.find((node) => !world.holders.includes(node)) ?? '');
+  target.stepMs = 20_000;
+  world.traits.set(low, { untilLowBytes: -1 });
+  await world.shed(low);
+  await world.see();
+  await world.rest(5_000);
+  assert.is(world.verified.length, 2, 'it is still on its way');
+  await world.rest(300_000);
+  assert.is(world.verified.length, 3);
+  await world.shed(low);
+  await world.rest();
+  assert.is(world.holders.length, 2);
+  assert.equal(world.holders, world.verified);
+  assert.ok(world.holders.includes(other) && !world.holders.includes(low));
+});
+
+test('one that is not low any more keeps its own, and the one that is half made elsewhere goes', async () => {
+  const world = new CopiesWorld(NAMES);
+  await world.make();
+  const before = world.holders;
+  for (const machine of world.machines.values()) machine.stepMs = 20_000;
+  world.traits.set('n1', { untilLowBytes: 0 });
+  await world.shed('n1');
+  await world.rest(5_000);
+  assert.is(Object.keys(world.state.replicas).length, 3);
+  world.traits.delete('n1');
+  await world.see();
+  await world.rest(300_000);
+  assert.equal(world.holders, before);
+  assert.equal(Object.keys(world.state.replicas).toSorted(), before);
+});
+
 test('a machine without room fails nobody else: another gets the copy', async () => {
   const world = new CopiesWorld(['n1', 'n2', 'n3']);
   for (const node of ['n2', 'n3']) {

@@ -173,6 +173,8 @@ export class MemoryFiles {
         signal,
       ),
     copyDisk: async () => undefined,
+    sizeOf: async () => 1,
+    measure: async (path) => path.length,
     flatten: async (path, blobId) => void this.spooled.set(blobId, Buffer.from(path)),
     thin: async (path, baseBlobId, blobId) =>
       void this.spooled.set(blobId, Buffer.from(`${path} over ${baseBlobId}`)),

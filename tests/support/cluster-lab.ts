@@ -1,4 +1,4 @@
-// A lab of three nodes with a guest on each, for tests that make things go wrong in it.
+// A lab of some nodes, with a guest on each unless that is not wanted, for tests that make things go wrong in it.
 //
 // A1  The lab is attached: it ends with the test's process, however that ends. Directories of dead ones are swept.
 // A2  etcd's whole history is followed from the first revision on, so that ownership can be judged afterwards.
@@ -21,6 +21,7 @@ import { apiUrlOf, enlist, loginOf, startDaemon } from '../../deploy/lab/node-da
 import { takeLabTour, type LabGuest } from '../../deploy/lab/tour.ts';
 import { Client } from '../../src/client/client.ts';
 import { clusterFiles } from '../../src/cluster/files.ts';
+import { addSettings, type Settings } from '../../src/cluster/settings-file.ts';
 import { Progress } from '../../src/tour/progress.ts';
 import { shardOf } from '../../transport/sharding/shard.ts';
 import { decodeEnvelope } from '../../transport/store/codec.ts';
@@ -44,10 +45,18 @@ export interface ClusterLab {
   close(): Promise<void>;
 }
 
+export interface ClusterLabOptions {
+  /** Of single nodes. */
+  readonly of?: Readonly<Record<string, Settings>>;
+  /** Default: there are. */
+  readonly withGuests?: boolean;
+}
+
 /** A lab whose daemons take each other for lost soon; `names` are its nodes, `more` settings of all. */
 export async function clusterLab(
   names: readonly string[],
   more: Readonly<Record<string, string | number>> = {},
+  { of = {}, withGuests = true }: ClusterLabOptions = {},
 ): Promise<ClusterLab> {
   sweep();
   const directory = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
@@ -64,13 +73,15 @@ export async function clusterLab(
   let history: History | undefined;
   for (const name of names) {
     const node = await addNode(lab, name);
+    addSettings(node.directory, of[name] ?? {});
     await enlist(lab, node);
     await startDaemon(node);
     store ??= storeOf(nodeOf(lab, first));
     history ??= new History(store);
   }
   if (store === undefined || history === undefined) throw new Error('a lab without nodes');
-  const guests = await takeLabTour({ lab, progress: new Progress({ write: () => undefined }) });
+  const progress = new Progress({ write: () => undefined });
+  const guests = withGuests ? await takeLabTour({ lab, progress }) : [];
   const [aStore, aHistory] = [store, history];
   return {
     lab,

@@ -44,6 +44,15 @@ export class SimDiskCopier implements DiskCopier {
     this.#machine.hypervisor.copied.add(path);
   }
 
+  async sizeOf() {
+    return MIB;
+  }
+
+  async measure(path: string) {
+    await this.#act('measure', path);
+    return MIB;
+  }
+
   async flatten(path: string, blobId: string) {
     await this.#act('flatten', blobId);
     this.#spool(path, blobId, 'qcow2');

@@ -17,6 +17,8 @@ export const ArtifactView = closed({
   artifact_type: Type.String(),
   source_url: Type.String(),
   max_versions: Type.Integer(),
+  /** How many nodes are to keep each version; absent: as many as the cluster keeps. Of this API, not of Shaken Fist's. */
+  copies: Type.Optional(Type.Integer()),
   namespace: Type.String(),
   shared: Type.Boolean(),
   /** Of the newest version; 0: there is none. */
@@ -56,6 +58,7 @@ export function artifactView(
     artifact_type: state.type,
     source_url: state.sourceUrl,
     max_versions: state.maxVersions,
+    ...(state.minCopies === null ? {} : { copies: state.minCopies }),
     namespace: state.namespace,
     shared: state.shared,
     index: newest?.index ?? 0,

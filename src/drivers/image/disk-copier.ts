@@ -5,7 +5,7 @@
 // X2  What gets its name in the spool is complete: one qcow2 without a chain, or over one blob that it names by a path from
 //     its own place; or the bytes as they are.
 // X3  The reserve of the disk is kept: work that would go below is called off.
-import { rename, rm } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asDiskFull, requireSpace } from './disk-space.ts';
 import { publish, sync } from './durable.ts';
@@ -21,6 +21,11 @@ export interface DiskCopierOptions {
   readonly run: RunTool;
   readonly qemuImg: QemuImg;
   readonly minFreeBytes: number;
+}
+
+/** Told how much of it is done, 0 to 1, now and then. */
+interface PartRequest extends Request {
+  readonly onPart?: (part: number) => void;
 }
 
 /** Compressing takes a core for as long as it takes. */
@@ -58,26 +63,51 @@ export class DiskCopier {
     }
   }
 
+  /** How many bytes flatten() and thin() of this copy go through, about. */
+  async measure(path: string, request: Request): Promise<number> {
+    return await this.#options.qemuImg.measure(path, request);
+  }
+
   /** As the disk is now: nothing may write to it meanwhile. What it is based on is not copied. */
   async copyDisk(
     { instanceId, device }: { readonly instanceId: string; readonly device: string },
     path: string,
-    request: Request,
+    { trace, signal, onPart = () => undefined }: PartRequest,
   ): Promise<void> {
-    const disk = this.#options.layout.disk(instanceId, device);
+    const { layout, run, minFreeBytes: reserveBytes } = this.#options;
+    const disk = layout.disk(instanceId, device);
+    const totalBytes = await this.sizeOf({ instanceId, device });
+    const onBytes = (bytes: number) => onPart(Math.min(1, bytes / Math.max(1, totalBytes)));
     const args = ['--reflink=auto', '--sparse=always', '--', disk, path];
-    await this.#options.run('cp', args, { ...request, limits: LONG });
+    const growth = { path, dir: layout.instances, reserveBytes, signal, onBytes };
+    await watchGrowth(growth, (inner) => run('cp', args, { trace, signal: inner, limits: LONG }));
+  }
+
+  /** How many bytes copyDisk() has to copy, about; 0 for one that is not there, as copyDisk() will say. */
+  async sizeOf(disk: { readonly instanceId: string; readonly device: string }): Promise<number> {
+    const { layout } = this.#options;
+    const found = await stat(layout.disk(disk.instanceId, disk.device)).catch(() => null);
+    return (found?.blocks ?? 0) * 512;
   }
 
   /** Makes the spool's file of a copy of a disk. */
-  async flatten(path: string, blobId: string, request: Request): Promise<void> {
+  async flatten(path: string, blobId: string, request: PartRequest): Promise<void> {
     const { qemuImg } = this.#options;
-    await this.#spooled(blobId, request, (half, limited) => qemuImg.flatten(path, half, limited));
+    const { onPart } = request;
+    await this.#spooled(blobId, request, (half, limited) =>
+      qemuImg.flatten(path, half, { ...limited, onPart }),
+    );
   }
 
   /** The same of what differs from the blob, by which it is read from then on. Errors: `image/missing` without a replica. */
-  async thin(path: string, baseBlobId: string, blobId: string, request: Request): Promise<void> {
+  async thin(
+    path: string,
+    baseBlobId: string,
+    blobId: string,
+    request: PartRequest,
+  ): Promise<void> {
     const { layout, qemuImg } = this.#options;
+    const { onPart } = request;
     const report = await readReport(layout.replica(baseBlobId));
     if (report === null) {
       const text = `blob ${baseBlobId}, which the disk is based on, has no replica here`;
@@ -89,7 +119,7 @@ export class DiskCopier {
     const scratch = `${path}-changes`;
     try {
       await this.#spooled(blobId, request, (half, limited) =>
-        qemuImg.extractChanges(path, half, base, { ...limited, scratch }),
+        qemuImg.extractChanges(path, half, base, { ...limited, scratch, onPart }),
       );
     } finally {
       await rm(scratch, { force: true });

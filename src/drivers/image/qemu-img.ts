@@ -3,7 +3,7 @@
 // M1  The format is always given, for the file and for its backing file: nothing is probed.
 // M2  File names are absolute, so none is taken for a protocol (`nbd:…`) or an option; but for a base that is read
 //     through a socket of our own (nbd/reads.ts).
-import type { RunTool, ToolLimits } from './tool.ts';
+import type { RunTool, ToolLimits, ToolRun } from './tool.ts';
 import { LONG, QUICK } from './tool.ts';
 import { TroupeError, reasonOf } from '../../../actors/kernel/errors.ts';
 import { Type, decoder, type Static } from '../../../actors/kernel/schema.ts';
@@ -13,6 +13,15 @@ export interface Request {
   readonly trace: string;
   readonly signal: AbortSignal;
 }
+
+/** Of a whole image: told how much of it is done, 0 to 1, now and then. */
+export interface LongRequest extends Request {
+  readonly limits: ToolLimits;
+  readonly onPart?: ((part: number) => void) | undefined;
+}
+
+const MEASURE_SCHEMA = Type.Object({ required: Type.Integer({ minimum: 0 }) });
+const decodeMeasure = decoder('qemu-img measure', MEASURE_SCHEMA, 'host/tool-failed');
 
 const IMAGE_SCHEMA = Type.Object({
   'virtual-size': Type.Integer({ minimum: 0 }),
@@ -52,6 +61,13 @@ export class QemuImg {
     return decodeInfo(parseJSON(stdout));
   }
 
+  /** How many bytes the image and those it is based on hold, about. Reads their tables only. */
+  async measure(path: string, request: Request): Promise<number> {
+    const args = ['measure', '--output=json', '-f', 'qcow2', '-O', 'qcow2', path];
+    const { stdout } = await this.#run('qemu-img', args, { ...request, limits: LONG });
+    return decodeMeasure(parseJSON(stdout)).required;
+  }
+
   /** Goes through the tables of the image. Throws `host/tool-failed` when they are damaged. */
   async check(path: string, format: string, request: Request): Promise<void> {
     const args = ['check', '-q', '-f', format, path];
@@ -69,13 +85,9 @@ export class QemuImg {
   }
 
   /** The same, compressed, of all that the image and those it is based on hold. */
-  async flatten(
-    from: string,
-    to: string,
-    request: Request & { readonly limits: ToolLimits },
-  ): Promise<void> {
-    const args = ['convert', '-c', '-f', 'qcow2', '-O', 'qcow2', from, to];
-    await this.#run('qemu-img', args, request);
+  async flatten(from: string, to: string, request: LongRequest): Promise<void> {
+    const args = ['convert', '-p', '-c', '-f', 'qcow2', '-O', 'qcow2', from, to];
+    await this.#run('qemu-img', args, watched(request, 0, 1));
   }
 
   /**
@@ -86,17 +98,18 @@ export class QemuImg {
     from: string,
     to: string,
     base: { readonly path: string; readonly format: string; readonly name: string },
-    request: Request & { readonly limits: ToolLimits; readonly scratch: string },
+    request: LongRequest & { readonly scratch: string },
   ): Promise<void> {
     const { scratch } = request;
     const over = ['-b', from, '-F', 'qcow2'];
     await this.#run('qemu-img', ['create', '-q', '-f', 'qcow2', ...over, scratch], request);
     const backing = ['-b', base.path, '-F', base.format];
     // Compares all that either holds.
-    await this.#run('qemu-img', ['rebase', '-f', 'qcow2', ...backing, scratch], request);
+    const rebase = ['rebase', '-p', '-f', 'qcow2', ...backing, scratch];
+    await this.#run('qemu-img', rebase, watched(request, 0, 0.5));
     const onto = ['-B', base.path, '-F', base.format];
-    const convert = ['convert', '-c', '-f', 'qcow2', '-O', 'qcow2', ...onto, scratch, to];
-    await this.#run('qemu-img', convert, request);
+    const convert = ['convert', '-p', '-c', '-f', 'qcow2', '-O', 'qcow2', ...onto, scratch, to];
+    await this.#run('qemu-img', convert, watched(request, 0.5, 1));
     const named = ['-b', base.name, '-F', base.format];
     await this.#run('qemu-img', ['rebase', '-u', '-f', 'qcow2', ...named, to], request);
   }
@@ -135,6 +148,16 @@ export class QemuImg {
     const args = ['create', '-q', '-f', 'qcow2', path, String(sizeBytes)];
     await this.#run('qemu-img', args, { ...request, limits: QUICK });
   }
+}
+
+/** Hears what `-p` prints, `    (12.50/100%)\r`, of a part of the whole. */
+function watched({ onPart, ...request }: LongRequest, from: number, to: number): ToolRun {
+  if (onPart === undefined) return request;
+  const onOutput = (text: string) => {
+    const [, percent] = [...text.matchAll(/\((\d+(?:\.\d+)?)\/100%\)/g)].at(-1) ?? [];
+    if (percent !== undefined) onPart(from + ((to - from) * Number(percent)) / 100);
+  };
+  return { ...request, onOutput };
 }
 
 function parseJSON(text: string): unknown {

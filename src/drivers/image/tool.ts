@@ -21,6 +21,8 @@ export interface ToolRun {
   readonly limits: ToolLimits;
   readonly okCodes?: readonly number[];
   readonly cwd?: string;
+  /** What comes on stdout, as it comes. */
+  readonly onOutput?: (text: string) => void;
 }
 
 /** For reading a header or writing an empty image. */
@@ -48,7 +50,7 @@ export type RunTool = (tool: string, args: readonly string[], run: ToolRun) => P
 /** Errors: `host/tool-missing`, `host/disk-full`, `host/timeout`, `host/tool-failed`, `actor/stopped`. */
 export function limitedTools(exec: Exec, dir: string): RunTool {
   return async (tool, args, run) => {
-    const { limits, trace, signal, okCodes, cwd } = run;
+    const { limits, trace, signal, okCodes, cwd, onOutput } = run;
     const bounds = [`--as=${limits.memoryBytes}`, `--cpu=${limits.cpuSeconds}`, '--core=0'];
     if (limits.fileBytes !== undefined) bounds.push(`--fsize=${limits.fileBytes}`);
     const words = ['--pdeathsig', 'KILL', 'prlimit', ...bounds, tool, ...args];
@@ -59,6 +61,7 @@ export function limitedTools(exec: Exec, dir: string): RunTool {
         timeoutMs: limits.timeoutMs,
         ...(okCodes === undefined ? {} : { okCodes }),
         ...(cwd === undefined ? {} : { cwd }),
+        ...(onOutput === undefined ? {} : { onOutput }),
       });
     } catch (error) {
       throw asMissing(tool, asDiskFull(error, dir));

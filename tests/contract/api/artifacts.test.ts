@@ -69,8 +69,11 @@ test('the view has all members of the contract, before and after its first versi
 test('an artifact asks for a number of copies of its own, from 1 to 16', async () => {
   const { uuid } = await cached({ url: url() });
   const path = `/artifacts/${String(uuid)}/copies`;
+  const shown = () => world.ok('GET', `/artifacts/${String(uuid)}`);
   for (const copies of [3, 16, null]) {
     assert.is(await world.ok('POST', path, { body: { copies } }), null);
+    // One that asks for none looks as it does to clients that know of no such number.
+    assert.is((await shown())['copies'], copies ?? undefined);
   }
   for (const copies of [0, -1, 17, 'many', 1.5]) {
     const { status } = await world.call('POST', path, { body: { copies } });

@@ -34,7 +34,12 @@ test('a disk becomes one compressed qcow2 without a chain, and a replica that is
   const where = { instanceId: 'one', blobIds: ['copy'] };
   await copier.staged(where, signal, async ([path = '']) => {
     await copier.copyDisk({ instanceId: 'one', device: 'vda' }, path, request);
-    await copier.flatten(path, 'copy', request);
+    const parts: number[] = [];
+    await copier.flatten(path, 'copy', { ...request, onPart: (part) => parts.push(part) });
+    assert.ok(parts.length > 1, 'how far it is is told meanwhile');
+    assert.equal([parts.toSorted((a, b) => a - b), parts.at(-1)], [parts, 1]);
+    const held = await copier.measure(path, request);
+    assert.ok(held > MIB && held < 9 * MIB, `${held}: of its base too`);
   });
   const spooled = layout.spooled('copy');
   assert.ok(statSync(spooled).size < 5 * MIB, 'only what is random takes space');

@@ -46,7 +46,9 @@ async function thin(
       const from = layout.disk(instanceId, 'vda');
       tool('qemu-img', 'convert', '-f', 'qcow2', '-O', 'qcow2', from, path);
     } else await copier.copyDisk({ instanceId, device: 'vda' }, path, request);
-    await copier.thin(path, baseBlobId, blobId, request);
+    const parts: number[] = [];
+    await copier.thin(path, baseBlobId, blobId, { ...request, onPart: (part) => parts.push(part) });
+    assert.equal([parts.toSorted((a, b) => a - b), parts.at(-1)], [parts, 1]);
   });
 }
 

@@ -28,7 +28,7 @@ import { NodeHistory } from '../../../src/daemon/archive.ts';
 import { Audits } from '../../../src/daemon/audits.ts';
 import { Cluster } from '../../../src/daemon/cluster.ts';
 import { DomainNews } from '../../../src/daemon/domain-news.ts';
-import { evictCopies } from '../../../src/daemon/copy-eviction.ts';
+import { CopyEviction } from '../../../src/daemon/copy-eviction.ts';
 import { feedReadModel } from '../../../src/daemon/feed.ts';
 import { FenceSweep } from '../../../src/daemon/fence-sweep.ts';
 import { Measuring } from '../../../src/daemon/gauges.ts';
@@ -372,7 +372,7 @@ export class SimDaemon {
       new Presence({ cluster, read, router, ...timing, lostAfterMs: MISSING_MS, blobs }),
       this.#makeAudits(),
       new Scrub({ ...common, files: this.#images, intervalMs: CHECK_MS, bytesPerSecond: GIB }),
-      evictCopies({
+      new CopyEviction({
         ...common,
         ...blobs,
         isUp: (node) => cluster.isMember(node),

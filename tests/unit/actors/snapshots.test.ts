@@ -18,7 +18,7 @@ import { decodeEnvelope, encodeEnvelope } from '../../../transport/store/codec.t
 import { MACHINE } from '../../support/machine-facts.ts';
 
 const test = suite('snapshots');
-const NO_TRANSCODE = { diskUsers: [], lazyFrom: {}, transcode: null };
+const NO_TRANSCODE = { diskUsers: [], lazyFrom: {}, transcode: null, shortage: null };
 
 /** What schema 5 adds: a blob came when it was created. */
 function timesOf(stored: { readonly state: unknown }): object {
@@ -79,16 +79,23 @@ test('an instance of schema 3 has no snapshots of its disks under way', () => {
 });
 
 test('a transcode of schema 4 that no disk uses has been idle since the blob was created', () => {
-  const { fetchedAtMs, usedAtMs, isParentHeld, ...old } = blob.initial;
+  const { fetchedAtMs, usedAtMs, isParentHeld, shortage, ...old } = blob.initial;
   const transcode = { blobId: 'b2', node: 'n1', phase: 'created', failure: null } as const;
   const created = { ...old, phase: 'created', sinceMs: 7, transcode } as const;
   const read = readSnapshot(blob.snapshot, { schema: 4, state: created });
   const times = { fetchedAtMs: 7, usedAtMs: null, isParentHeld: false };
   const idle = { ...transcode, idleSinceMs: 7, dropAtMs: null };
-  assert.equal(read, { ...created, ...times, transcode: idle });
+  assert.equal(read, { ...created, ...times, transcode: idle, shortage: null });
   const used = readSnapshot(blob.snapshot, { schema: 4, state: { ...created, diskUsers: ['x'] } });
   assert.is(used.transcode?.idleSinceMs, null);
-  assert.equal([fetchedAtMs, usedAtMs, isParentHeld], [null, null, false]);
+  assert.equal([fetchedAtMs, usedAtMs, isParentHeld, shortage], [null, null, false, null]);
+});
+
+test('a blob of schema 5 has said of no shortage of copies', () => {
+  const { shortage, ...old } = blob.initial;
+  const read = readSnapshot(blob.snapshot, { schema: 5, state: { ...old, phase: 'created' } });
+  assert.equal(read, { ...blob.initial, phase: 'created' });
+  assert.is(shortage, null);
 });
 
 test('a blob of schema 3 has no transcode', () => {

@@ -71,6 +71,21 @@ test('a routed address is printed alone, and taken back by name', async () => {
   assert.is((await run(api, 'network unroute front 192.168.20.9')).code, 0);
 });
 
+test('an artifact says how many copies it asks for, once it asks for a number of its own', async () => {
+  let copies: unknown;
+  api.on('POST /artifacts/a-1/copies', () => {
+    copies = (api.bodies('POST /artifacts/a-1/copies').at(-1) as { copies: unknown }).copies;
+    return null;
+  });
+  api.on('GET /artifacts/a-1', () => artifactView(typeof copies === 'number' ? { copies } : {}));
+  assert.match(
+    (await run(api, 'artifact show a-1')).out,
+    /copies: +as many as the cluster keeps\n/,
+  );
+  assert.match((await run(api, 'artifact copies a-1 3')).out, /copies: +3\n/);
+  assert.match((await run(api, 'artifact copies a-1 default')).out, /copies: +as many as/);
+});
+
 test('DNS entries are set and removed', async () => {
   api.on('POST /networks/front/dns', () => null);
   api.on('DELETE /networks/front/dns', () => null);

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { initial as noBlob } from '../../../actors/blob/blob.ts';
 import { newReplica } from '../../../actors/blob/replicas.ts';
-import type { Replica } from '../../../actors/blob/state.ts';
+import type { BlobState, Replica } from '../../../actors/blob/state.ts';
 import { initial as noNode } from '../../../actors/node/node.ts';
 import { blobNodes, blobsToTell } from '../../../src/daemon/blob-nodes.ts';
 import type { ReadModel } from '../../../src/read/read-model.ts';
@@ -30,8 +30,8 @@ const NODES = {
 };
 const isUp = (node: string) => node !== 'n3';
 
-function read(replicas: Record<string, Replica>, phase = 'created'): ReadModel {
-  const blobs = rows({ b: { ...noBlob, phase, replicas } });
+function read(replicas: Record<string, Replica>, phase = 'created', more = {}): ReadModel {
+  const blobs = rows({ b: { ...noBlob, phase, replicas, ...more } });
   return { nodes: rows(NODES), blobs, artifacts: { get: () => undefined } } as unknown as ReadModel;
 }
 
@@ -64,6 +64,19 @@ test('a blob is told when another node could keep what is missing, or too many d
   assert.ok(isTold({ n1: good(), n2: good(), draining: good() }));
   assert.not(isTold({ n1: good() }, 'delete-wait'));
   assert.not(isTold({ n1: good(), n2: newReplica(2) }), 'it is on its way');
+});
+
+test('a blob is told that it has too few copies until it has said so', () => {
+  const replicas = { n1: good(), n2: good() };
+  const tell = (shortage: BlobState['shortage']) => {
+    const state = read(replicas, 'created', { shortage });
+    return [...blobsToTell({ ...common, read: state, copies: 3 })].length > 0;
+  };
+  assert.ok(tell(null));
+  assert.ok(tell({ copies: 2, wanted: 5, why: 'nodes' }));
+  assert.not(tell({ copies: 2, wanted: 3, why: 'nodes' }));
+  const whole = read(replicas, 'created', { shortage: { copies: 1, wanted: 2, why: 'nodes' } });
+  assert.is([...blobsToTell({ ...common, read: whole })].length, 1, 'and that it has enough');
 });
 
 // Planning for 10,000 blobs over 100 nodes took each daemon four seconds of its event loop, at each change of members.

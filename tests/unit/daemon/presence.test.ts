@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { blob, initial as newBlob } from '../../../actors/blob/blob.ts';
+import { newReplica } from '../../../actors/blob/replicas.ts';
 import { instance, initial as newInstance } from '../../../actors/instance/instance.ts';
 import { network, initial as newNetwork } from '../../../actors/network/network.ts';
 import { node, initial as newNode } from '../../../actors/node/node.ts';
@@ -10,10 +11,23 @@ import type { Router } from '../../../actors/kernel/ports.ts';
 import { Presence } from '../../../src/daemon/presence.ts';
 import { ReadModel } from '../../../src/read/read-model.ts';
 import type { Member } from '../../../transport/sharding/member.ts';
+import { GAUGES, MACHINE } from '../../support/machine-facts.ts';
 import { keptLog, ManualClock, seededRandom } from '../../support/kernel.ts';
 
 const test = suite('presence');
 const LOST_MS = 10_000;
+
+const CONTENT = {
+  sha512: 'x',
+  sourceSizeBytes: 1,
+  sourceSha256: 'y',
+  sourceFormat: 'qcow2',
+  format: 'qcow2',
+  mimeType: '',
+  virtualSizeBytes: 1,
+  etag: null,
+  lastModified: null,
+};
 
 function world() {
   const clock = new ManualClock();
@@ -208,6 +222,7 @@ test('who has something on a node that was removed hears that it is gone, until 
     failures: 0,
     retryAtMs: null,
   };
+  const shortage = { copies: 1, wanted: 2, why: 'nodes' } as const;
   const stored = { ...newBlob, phase: 'created', replicas: { n1: replica, n2: replica } };
   put('blob', 'b', blob.snapshot.schema, stored);
   members();
@@ -217,16 +232,47 @@ test('who has something on a node that was removed hears that it is gone, until 
       put(kind, id, instance.snapshot.schema, { ...vm('b1'), phase: 'deleted' });
     if (kind === 'network') put(kind, id, network.snapshot.schema, { ...net('b1'), nodes: [] });
     if (kind === 'blob')
-      put(kind, id, blob.snapshot.schema, { ...stored, replicas: { n1: replica } });
+      put(kind, id, blob.snapshot.schema, { ...stored, replicas: { n1: replica }, shortage });
   };
   put('node', 'n2', node.snapshot.schema, { ...newNode, phase: 'deleted' });
   await clock.advance(2 * LOST_MS);
   assert.equal(told, ['instance/i: n2 gone', 'network/n: n2 gone', 'blob/b: n2 gone']);
   assert.is(clock.pending, 0);
   const lost = { ...replica, phase: 'lost', awayUntilMs: 1 };
-  put('blob', 'b', blob.snapshot.schema, { ...stored, replicas: { n2: lost } });
+  put('blob', 'b', blob.snapshot.schema, {
+    ...stored,
+    replicas: { n2: lost },
+    shortage: { copies: 0, wanted: 2, why: 'source' },
+  });
   await clock.advance(LOST_MS);
   assert.is(told.length, 3, 'the last trace of the bytes is kept');
+});
+
+// Nobody came or went, so nobody looked: the blob had one copy until the next daemon started somewhere.
+test('a blob that has too few copies for want of room hears of a node that has room by now', async () => {
+  const { clock, told, members, put, state } = standing('b1');
+  const shortage = { copies: 1, wanted: 2, why: 'room' } as const;
+  const [n1, n2] = [newReplica(1), newReplica(2)];
+  const first = { ...newBlob, phase: 'created', replicas: { n1: { ...n1, phase: 'verified' } } };
+  const roomOf = (freeDiskGiB: number) =>
+    put('node', 'n2', node.snapshot.schema, {
+      ...newNode,
+      phase: 'created',
+      bootId: 'b1',
+      machine: { ...MACHINE, limits: { ...MACHINE.limits, reservedDiskGiB: 1 } },
+      gauges: { ...GAUGES, freeDiskGiB },
+    });
+  const sized = { ...first, shortage, content: { ...CONTENT, sizeBytes: 5 * 2 ** 30 } };
+  put('blob', 'b', blob.snapshot.schema, sized);
+  members(member('b1'));
+  roomOf(2);
+  await clock.advance(5 * LOST_MS);
+  assert.equal(told, []);
+  state.answer = (kind, id) =>
+    put(kind, id, blob.snapshot.schema, { ...sized, replicas: { ...sized.replicas, n2 } });
+  roomOf(50);
+  await clock.advance(60_000);
+  assert.equal(told, ['blob/b: undefined gone']);
 });
 
 test.run();

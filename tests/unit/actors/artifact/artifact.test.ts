@@ -215,6 +215,21 @@ test('a snapshot that came to nothing is the error of one without a version; the
   assert.is(one.state.addFailure?.blobId, 'b10');
 });
 
+// Its artifact was revived, and waited three hours for a blob that was gone.
+test('a blob that was made for it and came to nothing, or is a version, is not asked for once more by a late message', () => {
+  const one = stepper(artifact).send(FOUND).send(add('b8'));
+  one.send({ ...fetched, blobId: 'b8', phase: 'error', failure: { code: 'c', reason: 'r' } });
+  assert.is(one.state.phase, 'error');
+  const before = one.state;
+  assert.equal(one.send(add('b8')).state, before);
+  one
+    .send(add('b9'))
+    .send({ ...fetched, blobId: 'b9' })
+    .send(add('b10'));
+  one.send({ ...fetched, blobId: 'b10' });
+  assert.equal(one.send(add('b9')).state.adding, []);
+});
+
 test('a snapshot of a disk that has not changed is a version too: its blob was promised', () => {
   const one = stepper(artifact).send(FOUND).send(add('b8')).send(add('b9'));
   one

@@ -21,12 +21,12 @@ function replica(row: Row): Replica {
 }
 
 /**
- * Nodes whose names begin with `-` are down; `@a` is a failure domain, `=5` the room in MiB, `!` sheds what is not needed,
- * `~` is being drained.
+ * Nodes whose names begin with `-` are down; `@a` is a failure domain, `=5` the room in MiB, `<5` how many of them are left until
+ * it is low on disk, `!` sheds what is not needed, `~` is being drained.
  */
 function nodeOf(text: string) {
-  const [, down, node = '', failureDomain, room, mark] =
-    /^(-?)(\w+)(?:@(\w+))?(?:=(\d+))?([!~]?)$/.exec(text) ?? [];
+  const [, down, node = '', failureDomain, room, untilLow, mark] =
+    /^(-?)(\w+)(?:@(\w+))?(?:=(\d+))?(?:<(\d+))?([!~]?)$/.exec(text) ?? [];
   return {
     node,
     isUp: down === '',
@@ -34,6 +34,7 @@ function nodeOf(text: string) {
     sheds: mark !== '',
     ...(failureDomain === undefined ? {} : { failureDomain }),
     ...(room === undefined ? {} : { roomBytes: Number(room) * 2 ** 20 }),
+    ...(untilLow === undefined ? {} : { untilLowBytes: Number(untilLow) * 2 ** 20 }),
   };
 }
 
@@ -189,8 +190,79 @@ for (const [what, given, make, giveUp] of [
     [],
   ],
   ['the last is never given up', view('n1!', { n1: good }, { copies: 1 }), [], []],
+  [
+    'of just as many as are wanted one is made elsewhere for a node that is low on disk',
+    view('n1! n2 n3', { n1: good, n2: good }),
+    ['n3'],
+    [],
+  ],
+  [
+    'which is not given up while it is on its way',
+    view('n1<0 n2 n3', { n1: good, n2: good, n3: coming }),
+    [],
+    [],
+  ],
+  ['and it is one only', view('n1! n2! n3 n4', { n1: good, n2: good, n3: coming }), [], []],
+  [
+    'one of two that are on their way goes on',
+    view('n1<0 n2 n3 n4', { n1: good, n2: good, n3: coming, n4: coming }),
+    [],
+    ['n4'],
+  ],
+  [
+    'once it is there the node is relieved',
+    view('n1! n2 n3', { n1: good, n2: good, n3: good }),
+    [],
+    ['n1'],
+  ],
+  [
+    'not where a user needs it or a disk is based on it',
+    view('n1! n2! n3', { n1: good, n2: { ...good, isInUse: true } }, { needed: new Set(['n1']) }),
+    [],
+    [],
+  ],
+  [
+    'nor on a node that would be low by that itself',
+    view('n1! n2 n3<0 n4!', { n1: good, n2: good }, { sizeBytes: 2 ** 21 }),
+    [],
+    [],
+  ],
+  [
+    'nor while one that is wanted is still missing or on its way',
+    view('n1! n2 n3', { n1: good, n2: coming }),
+    [],
+    [],
+  ],
+  [
+    'nor where the failure domain would not fit: the old one could not go',
+    view('n1@a! n2@b n3@b', { n1: good, n2: good }),
+    [],
+    [],
+  ],
+  [
+    'but in the same failure domain, or another one',
+    view('n1@a! n2@b n3@a', { n1: good, n2: good }),
+    ['n3'],
+    [],
+  ],
+  [
+    'a node that is not low as all know it is not relieved',
+    view('n1<5! n2 n3', { n1: good, n2: good }),
+    [],
+    [],
+  ],
+  [
+    'where it failed it is not begun anew before its time, but elsewhere',
+    view('n1<0! n2 n3 n4', { n1: good, n2: good, n3: failed }),
+    ['n4'],
+    [],
+  ],
+  ['the only copy goes elsewhere too', view('n1! n2', { n1: good }, { copies: 1 }), ['n2'], []],
 ] as [string, CopiesView, string[], string[]][]) {
-  test(what, () => assert.equal(planCopies(given), { make, giveUp }));
+  test(what, () => {
+    const { relief: _, ...plan } = planCopies(given);
+    assert.equal(plan, { make, giveUp });
+  });
 }
 
 test('new copies spread over the nodes', () => {
@@ -265,7 +337,8 @@ test('what was decided is not decided again', () => {
       names.filter((name) => random.number() < 0.2 && rows.some(([n]) => n === name)),
     );
     const marked = names.map(
-      (name) => `${name}${pick('', '@a', '@b')}${pick('', '=0', '=9')}${pick('', '!', '~')}`,
+      (name) =>
+        `${name}${pick('', '@a', '@b')}${pick('', '=0', '=9')}${pick('', '<0', '<9')}${pick('', '!', '~')}`,
     );
     const given = view(marked.join(' '), Object.fromEntries(rows), {
       copies: pick(1, 2, 3),
@@ -282,7 +355,7 @@ test('what was decided is not decided again', () => {
     const before = Object.values(given.replicas).filter(({ phase }) => phase === 'verified').length;
     assert.ok(left >= Math.min(before, given.copies), JSON.stringify(given));
     const again = planCopies({ ...given, replicas });
-    assert.equal(again, { make: [], giveUp: [] }, JSON.stringify({ given, plan }));
+    assert.equal(again, { make: [], giveUp: [], relief: null }, JSON.stringify({ given, plan }));
   }
 });
 

@@ -62,6 +62,10 @@ test('progress is shown, and is news once', () => {
   const progress = { kind: 'progressed', step: 'copying', percent: 40 } as const;
   assert.is(snapshot.try(progress).events.length, 1);
   assert.is(snapshot.try(progress).events.length, 0);
+  const measures = { doneBytes: 5, totalBytes: 10, bytesPerSecond: 1, secondsLeft: 5 };
+  const [told] = snapshot.try({ ...progress, ...measures }).events;
+  const extra = { bytes: 5, total_bytes: 10, bytes_per_second: 1, seconds_left: 5 };
+  assert.equal(told, { type: 'status', message: 'copying', extra: { percent: 40, ...extra } });
   assert.match(diskSnapshot.passing(snapshot.state)?.reason ?? '', /copying 40 %/);
 });
 
