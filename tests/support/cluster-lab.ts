@@ -33,22 +33,47 @@ const PREFIX = 'troupe-cluster-lab-';
 export const LEASE_MS = 5_000;
 const keys = clusterKeys('troupe');
 
-export interface ClusterLab {
+export interface LabWithoutGuests {
   readonly lab: Lab;
-  readonly guests: readonly LabGuest[];
   readonly store: Store;
   readonly history: History;
   node(name: string): LabNode;
   client(name: string): Client;
-  guest(name: string): LabGuest;
   close(): Promise<void>;
 }
+
+export interface ClusterLab extends LabWithoutGuests {
+  readonly guests: readonly LabGuest[];
+  guest(name: string): LabGuest;
+}
+
+/** Settings of all nodes of a lab. */
+type Settings = Readonly<Record<string, string | number>>;
 
 /** A lab whose daemons take each other for lost soon; `names` are its nodes, `more` settings of all. */
 export async function clusterLab(
   names: readonly string[],
-  more: Readonly<Record<string, string | number>> = {},
+  more: Settings = {},
 ): Promise<ClusterLab> {
+  const bare = await labWithoutGuests(names, more);
+  const { lab } = bare;
+  const guests = await takeLabTour({ lab, progress: new Progress({ write: () => undefined }) });
+  return {
+    ...bare,
+    guests,
+    guest: (name) => {
+      const found = guests.find(({ node }) => node.name === name);
+      if (found === undefined) throw new Error(`no guest on ${name}`);
+      return found;
+    },
+  };
+}
+
+/** The same with daemons only. */
+export async function labWithoutGuests(
+  names: readonly string[],
+  more: Settings = {},
+): Promise<LabWithoutGuests> {
   sweep();
   const directory = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
   const subnet = `10.214.${process.pid % 250}`;
@@ -70,22 +95,15 @@ export async function clusterLab(
     history ??= new History(store);
   }
   if (store === undefined || history === undefined) throw new Error('a lab without nodes');
-  const guests = await takeLabTour({ lab, progress: new Progress({ write: () => undefined }) });
   const [aStore, aHistory] = [store, history];
   return {
     lab,
-    guests,
     store,
     history,
     node: (name) => nodeOf(lab, name),
     client: (name) => {
       const node = nodeOf(lab, name);
       return new Client({ apiUrl: apiUrlOf(node), ...loginOf(node) });
-    },
-    guest: (name) => {
-      const found = guests.find(({ node }) => node.name === name);
-      if (found === undefined) throw new Error(`no guest on ${name}`);
-      return found;
     },
     close: async () => {
       await aHistory.close();
