@@ -447,13 +447,15 @@ export const blob = withMetadata(
     onCrash: restartThenPark,
     parked,
     snapshot: {
-      schema: 5,
+      schema: 6,
       decode: decoder('blob', BlobState, 'actor/bad-snapshot'),
       migrations: {
         1: replicasByNode,
         2: withDepartures,
         3: withTranscodes,
         4: (state) => withTimes(withLastUse(withLazyUsers(state))),
+        // Of what is there the list of digests has no hash: it is believed of complete holders only.
+        5: (state) => state,
       },
     },
   }),
