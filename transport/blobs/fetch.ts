@@ -11,8 +11,10 @@
 //     protocol.
 // B5  When no holder is left the peers may still have all: it goes on as long as chunks come.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
-import { TroupeError, type ErrorCode } from '../../actors/kernel/errors.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
 import { ChunkPlan } from './chunk-plan.ts';
+import { Feeders, MAX_PEERS, type Feeder } from './feeders.ts';
+import { mayBeOtherwise, nobodyLeft, type Dropped } from './fetch-failure.ts';
 import { CHUNK_BYTES } from './frame.ts';
 import type { BlobSelf } from './serving.ts';
 import type { RateLimit } from './rate-limit.ts';
@@ -78,29 +80,10 @@ const DEPTH = 2;
 const MAX_FAILURES = 3;
 /** More make nothing quicker. */
 const MAX_NODES = 4;
-/** Peers that are linked to at once. */
-const MAX_PEERS = 8;
 /** Before a holder that serves too many others is dialled again. */
 const CROWD_MS = 1_000;
 /** How often idle nodes look for what others are late with. */
 const TICK_MS = 100;
-
-/** What is known of one node during the fetch. */
-interface Feeder {
-  readonly node: string;
-  /** It fetches the blob too. */
-  readonly isPeer: boolean;
-  source: Source | null;
-  /** In a row, without a chunk in between. */
-  failures: number;
-  /** When it was last asked for something, and when it last had something to do. */
-  askedAtMono: number;
-  busyAtMono: number;
-  /** It is asked for nothing more. */
-  isDismissed: boolean;
-  /** Ends what it is in: dialling, or a pause. */
-  giveUp: () => void;
-}
 
 /**
  * Resolves when every chunk has been verified by the sink. Errors: `image/unreachable` (no node left; trying again goes
@@ -115,13 +98,13 @@ class Fetch {
   readonly #options: FetchOptions;
   readonly #plan: ChunkPlan;
   readonly #outcome = Promise.withResolvers<void>();
-  readonly #feeders = new Map<string, Feeder>();
+  readonly #feeders = new Feeders();
   /** Nodes to begin with when one is dropped. */
   readonly #spare: string[];
   readonly #swarm: Swarm;
   /** Who was asked for the list of digests last. */
   #lister: Feeder | null = null;
-  readonly #dropped: { readonly node: string; readonly end: SourceEnd }[] = [];
+  readonly #dropped: Dropped[] = [];
   readonly #onAbort = () =>
     this.#finish(new TroupeError('actor/stopped', 'the work was called off'));
   #isEnded = false;
@@ -151,7 +134,9 @@ class Fetch {
   #meet(node: string): void {
     if (this.#isEnded) return;
     const isFirst = this.#swarm.meet(node, this.#now, MAX_PEERS);
-    if (isFirst && this.#isFull) this.#dismissOne();
+    if (isFirst && this.#feeders.isFull) {
+      this.#feeders.dismissAny(this.#options.random ?? Math.random);
+    }
     this.#askList();
     this.#recruitPeers();
   }
@@ -163,60 +148,26 @@ class Fetch {
   /** More nodes only where there is a chunk for each. */
   #recruit(): void {
     const wanted = Math.min(MAX_NODES, this.#plan.left);
-    while (!this.#isEnded && this.#holders < wanted) {
+    while (!this.#isEnded && this.#feeders.holders < wanted) {
       const node = this.#spare.shift();
       if (node === undefined) break;
       this.#enlist(node, false);
     }
     this.#recruitPeers();
-    if (this.#holders > 0 || this.#isEnded || this.#swarm.mayGoOn(this.#now)) return;
-    this.#finish(this.#nobodyLeft());
+    if (this.#feeders.holders > 0 || this.#isEnded || this.#swarm.mayGoOn(this.#now)) return;
+    this.#finish(nobodyLeft(this.#options.blob.blobId, this.#dropped, this.#plan.left));
   }
 
   #recruitPeers(): void {
-    while (!this.#isEnded && !this.#isFull) {
+    while (!this.#isEnded && !this.#feeders.isFull) {
       const next = this.#swarm.next(this.#now);
       if (next === null) return;
       this.#enlist(next, true);
     }
   }
 
-  get #peers(): Feeder[] {
-    return [...this.#feeders.values()].filter(({ isPeer }) => isPeer);
-  }
-
-  get #isFull(): boolean {
-    return this.#feeders.size - this.#holders >= MAX_PEERS;
-  }
-
-  /** Any of the peers brings what it owes, and then makes room. */
-  #dismissOne(): void {
-    const { random = Math.random } = this.#options;
-    const peers = this.#peers;
-    const chosen = peers[Math.floor(random() * peers.length)];
-    if (chosen !== undefined) chosen.isDismissed = true;
-  }
-
-  /** So does one that has had nothing for us for a while, when another waits. */
-  #rotate(): void {
-    const idle = this.#peers.filter(({ source }) => source?.isOpen === true && source.owed === 0);
-    const [longest] = idle.toSorted((a, b) => a.busyAtMono - b.busyAtMono);
-    const mayGo = this.#isFull && longest !== undefined;
-    if (mayGo && this.#swarm.mayRotate(longest.busyAtMono, this.#now)) longest.isDismissed = true;
-    const end = { code: 'image/unreachable', reason: 'others have their turn' } as const;
-    for (const { isDismissed, source } of idle) if (isDismissed) source?.end(CLOSE.done, end);
-  }
-
   #enlist(node: string, isPeer: boolean): void {
-    const nowMono = this.#now;
-    const times = { askedAtMono: nowMono, busyAtMono: nowMono, isDismissed: false };
-    const feeder = { node, isPeer, source: null, failures: 0, ...times, giveUp: ignore };
-    this.#feeders.set(node, feeder);
-    this.#dial(feeder);
-  }
-
-  get #holders(): number {
-    return [...this.#feeders.values()].filter(({ isPeer }) => !isPeer).length;
+    this.#dial(this.#feeders.add(node, isPeer, this.#now));
   }
 
   #dial(feeder: Feeder): void {
@@ -266,7 +217,7 @@ class Fetch {
     const { list, isActive } = this.#swarm;
     if (!isActive || list.isWhole || this.#lister !== null) return;
     const canList = ({ source }: Feeder) => source?.canList(list.isVerifiable) === true;
-    this.#lister = [...this.#feeders.values()].find(canList) ?? null;
+    this.#lister = this.#feeders.all.find(canList) ?? null;
     if (list.next !== null) this.#lister?.source?.askList(list.next);
   }
 
@@ -277,7 +228,7 @@ class Fetch {
     else this.#lister = null;
     if (!list.isWhole) return true;
     if (list.isVerifiable) this.#guard(() => this.#options.sink.listed?.(list.bytes));
-    for (const other of this.#feeders.values()) this.#letGoIfCrowded(other);
+    for (const other of this.#feeders.all) this.#letGoIfCrowded(other);
     this.#feedAll();
     return true;
   }
@@ -290,7 +241,7 @@ class Fetch {
   }
 
   #feedAll(): void {
-    for (const feeder of this.#feeders.values()) this.#feed(feeder);
+    for (const feeder of this.#feeders.all) this.#feed(feeder);
   }
 
   #feed(feeder: Feeder): void {
@@ -372,7 +323,7 @@ class Fetch {
       this.#dialLater(feeder, CROWD_MS);
     } else {
       feeder.failures++;
-      const isHopeless = !AGAIN.has(end.code) || feeder.failures >= MAX_FAILURES;
+      const isHopeless = !mayBeOtherwise(end) || feeder.failures >= MAX_FAILURES;
       onNotice(`${node}: ${end.reason}${isHopeless ? '; not asked again' : ''}`);
       if (isHopeless) {
         this.#feeders.delete(node);
@@ -401,19 +352,11 @@ class Fetch {
 
   #look(): void {
     this.#tick = this.#options.clock.after(TICK_MS, () => {
-      this.#rotate();
+      this.#feeders.rotate((sinceMono) => this.#swarm.mayRotate(sinceMono, this.#now));
       this.#recruit();
       this.#feedAll();
       if (!this.#isEnded) this.#look();
     });
-  }
-
-  #nobodyLeft(): TroupeError {
-    const { blob } = this.#options;
-    const codes = this.#dropped.map(({ end }) => end.code);
-    const why = this.#dropped.map(({ node, end }) => `${node}: ${end.reason}`).join('; ');
-    const text = `blob ${blob.blobId} could not be fetched from its holders; ${why || 'there are none'}`;
-    return new TroupeError(verdictOf(codes), text, { chunksLeft: this.#plan.left });
   }
 
   /** Null: all is here. */
@@ -422,24 +365,13 @@ class Fetch {
     this.#isEnded = true;
     this.#tick?.cancel();
     this.#options.signal.removeEventListener('abort', this.#onAbort);
-    for (const { source, giveUp } of this.#feeders.values()) {
+    for (const { source, giveUp } of this.#feeders.all) {
       giveUp();
       source?.end(CLOSE.done, { code: 'actor/stopped', reason: 'done' });
     }
     if (error === null) this.#outcome.resolve();
     else this.#outcome.reject(error);
   }
-}
-
-/** What may be otherwise the next time. */
-const AGAIN: ReadonlySet<ErrorCode> = new Set(['image/unreachable', 'mesh/overloaded']);
-
-/** Unreachable if only one of them is: that one may have it when it is back. */
-function verdictOf(codes: readonly ErrorCode[]): ErrorCode {
-  if (codes.length === 0) return 'image/missing';
-  if (codes.some((code) => AGAIN.has(code))) return 'image/unreachable';
-  if (codes.every((code) => code === 'image/missing')) return 'image/missing';
-  return codes.includes('image/damaged') ? 'image/damaged' : 'image/unreachable';
 }
 
 function ignore(): void {}
