@@ -95,6 +95,33 @@ test('when the source dies after one copy is out, those who fetch complete each 
   assertAllHaveIt(nodes);
 });
 
+test('one that comes when the source is dead gets all, the list too, from those who are at it', async () => {
+  let late: SwarmNode | undefined;
+  const { swarm, nodes } = await swarmOf(6, 9, (its) => {
+    its.source.onGiven = () => {
+      if (its.source.given.size < CHUNKS || its.source.isDead) return;
+      its.clock.after(500, () => {
+        its.die(its.source);
+        late = its.begin('late', names(6));
+      });
+    };
+  });
+  assert.ok(late !== undefined && swarm.source.isDead);
+  assertAllHaveIt([...nodes, late]);
+  assert.is(late.list?.length, CHUNKS * 32);
+});
+
+test('those whose list has no hash, of an older version, fetch at once as well', async () => {
+  const swarm = new Swarm({ seed: 11, chunks: CHUNKS, rate: RATE, isOld: true });
+  const all = names(6);
+  const nodes = all.map((name) => swarm.begin(name, all));
+  await swarm.run(MOST_MS);
+  tell('6 nodes, a blob of an older version', swarm, nodes);
+  assertAllHaveIt(nodes);
+  assert.ok(nodes.every(({ list }) => list === null));
+  assert.ok(swarm.sourceCopies <= 1.1, `${swarm.sourceCopies} copies`);
+});
+
 test('one that comes late is brought it by those who are at it', async () => {
   let late: SwarmNode | undefined;
   const { swarm, nodes } = await swarmOf(8, 7, (its) => {
