@@ -67,6 +67,8 @@ export interface ReplicaReport {
   readonly lastModified: string | null;
   /** The blob that it is read through. */
   readonly dependsOn?: string;
+  /** Of the SHA-256s of its chunks, one after the other (docs/blob-protocol.md); absent in what was made by an older version. */
+  readonly chunksSha256?: string;
   /** Absent in what was made by an older version, until describeReplica() has found it out. */
   readonly facts?: ReplicaFacts;
 }

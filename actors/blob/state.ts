@@ -75,6 +75,8 @@ export const Content = closed({
   lastModified: nullable(Type.String()),
   /** The blob that it is read through; absent: none. */
   dependsOn: Type.Optional(Type.String()),
+  /** By which a list of its chunks' digests is told from a wrong one; absent: made by an older version. */
+  chunksSha256: Type.Optional(Type.String()),
   facts: Type.Optional(Facts),
 });
 export type Content = Static<typeof Content>;

@@ -8,8 +8,8 @@ import type { BlobSelf } from '../../transport/blobs/serving.ts';
 import { BLOBS_PATH, BlobServer } from '../../transport/blobs/socket.ts';
 import type { Doors, MeshIdentity, PeerAddress } from '../../transport/mesh/socket.ts';
 import type { ImageDriver } from '../drivers/image/driver.ts';
-import type { PeerRequest, Peers } from '../drivers/image/peer-copy.ts';
-import { runJob, type JobShell } from '../drivers/image/worker-job.ts';
+import type { CopyShell, PeerRequest, Peers } from '../drivers/image/peer-copy.ts';
+import { runJob } from '../drivers/image/worker-job.ts';
 
 export interface BlobExchangeOptions {
   readonly self: BlobSelf;
@@ -41,6 +41,12 @@ export interface CopyRequest extends PeerRequest {
   readonly limit: { readonly copyRate: number; readonly shared: SharedArrayBuffer };
 }
 
+/** What the thread is told of a node that copies it too. */
+export interface Met {
+  readonly node: string;
+  readonly address: PeerAddress;
+}
+
 /** From then on the image driver copies from peers. */
 export function blobExchange(options: BlobExchangeOptions): BlobExchange {
   const { self, images, clock, log, copyRate = 0 } = options;
@@ -60,7 +66,7 @@ function peersOf({
 }: BlobExchangeOptions): Peers {
   const { shared } = new RateLimit(copyRate);
   return {
-    fetch: async (wanted: PeerRequest, shell: JobShell) => {
+    fetch: async (wanted: PeerRequest, { meet, ...shell }: CopyShell) => {
       const known = [...wanted.nodes, ...wanted.peers].flatMap((node) => {
         const address = addressOf(node);
         return address === undefined ? [] : [[node, address] as const];
@@ -68,7 +74,13 @@ function peersOf({
       const addresses = Object.fromEntries(known);
       const limit = { copyRate, shared };
       const request: CopyRequest = { ...wanted, self, identity, addresses, timing, limit };
-      return (await runJob(ENTRY, { kind: 'copy', request }, shell)) as Uint8Array;
+      const onStart = (tell: (met: Met) => void) =>
+        meet((node) => {
+          const address = addressOf(node);
+          if (address !== undefined) tell({ node, address });
+        });
+      const job = { kind: 'copy', request };
+      return (await runJob(ENTRY, job, { ...shell, onStart })) as Uint8Array;
     },
   };
 }

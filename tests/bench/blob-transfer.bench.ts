@@ -153,7 +153,7 @@ async function chunksOnly(lab: Lab, taker: Node, nodes: string[], sha512: string
   await (await open(path, 'w')).close();
   let begun = 0;
   const onProgress = () => (begun ||= performance.now());
-  const shell = { signal: new AbortController().signal, onProgress };
+  const shell = { signal: new AbortController().signal, onProgress, meet: quiet };
   const shared = SharedChunks.make(SIZE);
   const request = { blobId: 'blob', nodes, peers: [], sizeBytes: SIZE, sha512, path, shared };
   await taker.peers.fetch({ ...request, frontier: Frontier.make() }, shell);

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { View } from '../../src/client/client.ts';
-import { clusterLab } from '../support/cluster-lab.ts';
+import { labWithoutGuests } from '../support/cluster-lab.ts';
 import { untilView } from '../support/daemon.ts';
 import { waitUntil } from '../support/wait.ts';
 
@@ -18,10 +18,10 @@ const { bavail, bsize } = statfsSync(tmpdir());
 /** Less than three times that is free, and more than once. */
 const KEPT = `${Math.floor((bavail * bsize) / GIB / 2)}G`;
 const low = { roles: 'hypervisor,api,events,storage', 'image-keep-free': KEPT };
-const world = await clusterLab(
+const world = await labWithoutGuests(
   ['h1', 'h2', 's1'],
   { 'image-copies': 1 },
-  { of: { h1: low, h2: low, s1: { roles: 'storage' } }, withGuests: false },
+  { h1: low, h2: low, s1: { roles: 'storage' } },
 );
 const h1 = world.client('h1');
 

@@ -9,7 +9,7 @@ import {
   type FetchOptions,
 } from '../../transport/blobs/fetch.ts';
 import { CHUNK_BYTES, chunkCount, chunkLength } from '../../transport/blobs/frame.ts';
-import type { BlobHolder, HeldBlob } from '../../transport/blobs/serving.ts';
+import type { BlobHolder, HeldBlob, PartlyHere } from '../../transport/blobs/serving.ts';
 import { blobDialler, BLOBS_PATH, BlobServer } from '../../transport/blobs/socket.ts';
 import type { WantedBlob } from '../../transport/blobs/source.ts';
 import type { MeshIdentity } from '../../transport/mesh/socket.ts';
@@ -33,9 +33,27 @@ export function wantedOf(bytes: Buffer, blobId = 'blob-1'): WantedBlob {
   return { blobId, sizeBytes: bytes.length, sha512 };
 }
 
+/** The same, with the hash of its list of digests. */
+export function listedOf(bytes: Buffer, blobId = 'blob-1'): WantedBlob {
+  const chunksSha256 = hash('sha256', Buffer.concat(digestsOf(bytes)));
+  return { ...wantedOf(bytes, blobId), chunksSha256 };
+}
+
+function digestsOf(bytes: Buffer): Buffer[] {
+  return Array.from({ length: chunkCount(bytes.length) }, (_, index) => {
+    const at = index * CHUNK_BYTES;
+    return hash('sha256', bytes.subarray(at, at + CHUNK_BYTES), 'buffer');
+  });
+}
+
 /** A blob in memory. `onRead` may spoil what is about to be sent, wait, or throw. */
 export class MemoryHolder implements BlobHolder {
   readonly blobs = new Map<string, Buffer>();
+  /** The chunks that are here, of a blob of which not all are. */
+  readonly parts = new Map<string, Set<number>>();
+  /** The digests of all chunks of those are here. */
+  isListed = false;
+  readonly takers: string[] = [];
   /** Chunks of which the first byte was read, in order. */
   readonly served: number[] = [];
   openCount = 0;
@@ -47,11 +65,10 @@ export class MemoryHolder implements BlobHolder {
       return Promise.reject(new TroupeError('image/missing', 'there is no such replica here'));
     }
     this.openCount++;
-    const digests = Array.from({ length: chunkCount(bytes.length) }, (_, index) => {
-      const at = index * CHUNK_BYTES;
-      return hash('sha256', bytes.subarray(at, at + CHUNK_BYTES), 'buffer');
-    });
+    const digests = digestsOf(bytes);
+    const part = this.parts.get(blobId);
     return Promise.resolve({
+      ...(part === undefined ? {} : { partly: this.#partly(part) }),
       sizeBytes: bytes.length,
       sha512: createHash('sha512').update(bytes).digest('hex'),
       digestOf: (index) => digests[index] ?? Buffer.alloc(32),
@@ -65,6 +82,20 @@ export class MemoryHolder implements BlobHolder {
         return Promise.resolve();
       },
     });
+  }
+
+  #partly(part: ReadonlySet<number>): PartlyHere {
+    const isListed = () => this.isListed;
+    return {
+      get count() {
+        return part.size;
+      },
+      get isListed() {
+        return isListed();
+      },
+      has: (index) => part.has(index),
+      takenBy: (node) => void this.takers.push(node),
+    };
   }
 }
 

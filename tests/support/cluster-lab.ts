@@ -1,4 +1,4 @@
-// A lab of some nodes, with a guest on each unless that is not wanted, for tests that make things go wrong in it.
+// A lab of some nodes, with a guest on each or without, for tests that make things go wrong in it.
 //
 // A1  The lab is attached: it ends with the test's process, however that ends. Directories of dead ones are swept.
 // A2  etcd's whole history is followed from the first revision on, so that ownership can be judged afterwards.
@@ -34,30 +34,45 @@ const PREFIX = 'troupe-cluster-lab-';
 export const LEASE_MS = 5_000;
 const keys = clusterKeys('troupe');
 
-export interface ClusterLab {
+export interface LabWithoutGuests {
   readonly lab: Lab;
-  readonly guests: readonly LabGuest[];
   readonly store: Store;
   readonly history: History;
   node(name: string): LabNode;
   client(name: string): Client;
-  guest(name: string): LabGuest;
   close(): Promise<void>;
 }
 
-export interface ClusterLabOptions {
-  /** Of single nodes. */
-  readonly of?: Readonly<Record<string, Settings>>;
-  /** Default: there are. */
-  readonly withGuests?: boolean;
+export interface ClusterLab extends LabWithoutGuests {
+  readonly guests: readonly LabGuest[];
+  guest(name: string): LabGuest;
 }
 
 /** A lab whose daemons take each other for lost soon; `names` are its nodes, `more` settings of all. */
 export async function clusterLab(
   names: readonly string[],
-  more: Readonly<Record<string, string | number>> = {},
-  { of = {}, withGuests = true }: ClusterLabOptions = {},
+  more: Settings = {},
 ): Promise<ClusterLab> {
+  const bare = await labWithoutGuests(names, more);
+  const { lab } = bare;
+  const guests = await takeLabTour({ lab, progress: new Progress({ write: () => undefined }) });
+  return {
+    ...bare,
+    guests,
+    guest: (name) => {
+      const found = guests.find(({ node }) => node.name === name);
+      if (found === undefined) throw new Error(`no guest on ${name}`);
+      return found;
+    },
+  };
+}
+
+/** The same with daemons only; `of`: settings of single nodes. */
+export async function labWithoutGuests(
+  names: readonly string[],
+  more: Settings = {},
+  of: Readonly<Record<string, Settings>> = {},
+): Promise<LabWithoutGuests> {
   sweep();
   const directory = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
   const subnet = `10.214.${process.pid % 250}`;
@@ -80,23 +95,15 @@ export async function clusterLab(
     history ??= new History(store);
   }
   if (store === undefined || history === undefined) throw new Error('a lab without nodes');
-  const progress = new Progress({ write: () => undefined });
-  const guests = withGuests ? await takeLabTour({ lab, progress }) : [];
   const [aStore, aHistory] = [store, history];
   return {
     lab,
-    guests,
     store,
     history,
     node: (name) => nodeOf(lab, name),
     client: (name) => {
       const node = nodeOf(lab, name);
       return new Client({ apiUrl: apiUrlOf(node), ...loginOf(node) });
-    },
-    guest: (name) => {
-      const found = guests.find(({ node }) => node.name === name);
-      if (found === undefined) throw new Error(`no guest on ${name}`);
-      return found;
     },
     close: async () => {
       await aHistory.close();

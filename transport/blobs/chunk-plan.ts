@@ -6,7 +6,8 @@
 // P3  When nothing is left to give out, an idle one takes over what another has owed for longer than it would take
 //     itself, twice: the last chunks do not wait for the slowest.
 // P4  A chunk that has come whole is never asked for again.
-// P5  A node may be asked for one of several chunks and choose; the others stay reserved until it has begun one.
+// P5  A node may be asked for one of several chunks and choose; the others stay reserved until it has begun one, or has
+//     said that it brings none of them.
 
 /** How much longer another must have owed a chunk than we take for one. */
 const PATIENCE = 2;
@@ -36,6 +37,8 @@ export interface Choice {
   readonly most: number;
   /** From 0 to below 1: where to begin, so that many nodes ask for different ones. */
   readonly random: () => number;
+  /** It may refuse: nothing is taken from another for it. */
+  readonly isSeek?: boolean;
 }
 
 /** At most so much of what is left is reserved for one ask. */
@@ -104,6 +107,13 @@ export class ChunkPlan {
     return true;
   }
 
+  /** It brings none of the chunks that it was asked for with this one. */
+  refused(source: string, index: number): void {
+    const ask = this.#owed.get(index);
+    if (ask?.by !== source) return;
+    for (const one of ask.indices) this.#giveBack(ask, one);
+  }
+
   /** It brings nothing more. */
   drop(source: string): void {
     const given = [...this.#owed].filter(([, { by }]) => by === source).map(([index]) => index);
@@ -139,6 +149,7 @@ export class ChunkPlan {
   }
 
   #late(source: string, nowMono: number, choice?: Choice): number | null {
+    if (choice?.isSeek === true) return null;
     const patienceMs = PATIENCE * Math.max(LEAST_MS, this.#meanMs.get(source) ?? UNKNOWN_MS);
     // The one given out last has most likely not begun.
     for (const [index, { by, sinceMono }] of [...this.#owed].toReversed()) {

@@ -6,18 +6,20 @@
 // B2  It ends: with all chunks written and verified, or with the reason of every node, or called off, or when the
 //     sink fails (a full disk). No socket or timer is left then.
 // B3  Chunks that were verified stay so when it ends early: the next fetch asks only for the rest.
-// B4  Those who fetch the same blob (`peers`) are asked for what they have by now, once the list of digests has come from
-//     a complete holder; a holder is then asked for what none of them has, and told of several chunks to choose from, so
-//     that it sends each about once. No peer is given up for good but one that sent what is damaged or is no protocol.
+// B4  Those who fetch the same blob (`peers`, and who turns out to later) are asked for what they have by now, and a holder
+//     for what none of them has (swarm.ts). No peer is given up for good but one that sent what is damaged or is no
+//     protocol.
 // B5  When no holder is left the peers may still have all: it goes on as long as chunks come.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
-import { TroupeError, type ErrorCode } from '../../actors/kernel/errors.ts';
-import { ChunkPlan, type Choice } from './chunk-plan.ts';
-import { CHUNK_BYTES, chunkCount, MAX_CHOICES } from './frame.ts';
+import { TroupeError } from '../../actors/kernel/errors.ts';
+import { ChunkPlan } from './chunk-plan.ts';
+import { Feeders, MAX_PEERS, type Feeder } from './feeders.ts';
+import { mayBeOtherwise, nobodyLeft, type Dropped } from './fetch-failure.ts';
+import { CHUNK_BYTES } from './frame.ts';
 import type { BlobSelf } from './serving.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { Source, type SourceEnd, type SourceTiming, type WantedBlob } from './source.ts';
-import { SwarmView } from './swarm-view.ts';
+import { Swarm } from './swarm.ts';
 import { CLOSE, type BlobWire } from './wire.ts';
 
 /** Where the bytes go. What it throws ends the fetch and is what the fetch rejects with. */
@@ -28,6 +30,8 @@ export interface ChunkSink {
   write(position: number, bytes: Uint8Array): void;
   /** All bytes of the chunk have been written, and have this SHA-256. */
   verified(index: number, digest: Uint8Array): void;
+  /** The digests of all chunks, one after the other, once they are known to be right: they may be handed on. */
+  listed?(digests: Uint8Array): void;
 }
 
 export interface FetchTiming extends SourceTiming {
@@ -55,6 +59,8 @@ export interface FetchOptions {
   readonly nodes: readonly string[];
   /** Nodes that are fetching it too, or will be. */
   readonly peers?: readonly string[];
+  /** Called once, with what is to be told of nodes that turn out to fetch it too. */
+  readonly meet?: (met: (node: string) => void) => void;
   /** From 0 to below 1. */
   readonly random?: () => number;
   readonly dial: DialBlob;
@@ -74,32 +80,10 @@ const DEPTH = 2;
 const MAX_FAILURES = 3;
 /** More make nothing quicker. */
 const MAX_NODES = 4;
-/** Peers that are linked to at once. */
-const MAX_PEERS = 8;
-/** Before a peer that broke off, or has nothing yet, is dialled again. */
-const PEER_REST_MS = 1_000;
-/** So long nothing has to come from anybody before a fetch without a holder ends, in stalls of one. */
-const PEER_PATIENCE = 3;
-/** A holder that has nothing to do for so long may bring what peers have too, ms. */
-const IDLE_MS = 10_000;
-/** So may all holders when no peer has brought a chunk for so long, ms. */
-const PEERS_QUIET_MS = 3_000;
+/** Before a holder that serves too many others is dialled again. */
+const CROWD_MS = 1_000;
 /** How often idle nodes look for what others are late with. */
 const TICK_MS = 100;
-
-/** What is known of one node during the fetch. */
-interface Feeder {
-  readonly node: string;
-  /** It fetches the blob too. */
-  readonly isPeer: boolean;
-  source: Source | null;
-  /** In a row, without a chunk in between. */
-  failures: number;
-  /** When it was last given something to bring. */
-  givenAtMono: number;
-  /** Ends what it is in: dialling, or a pause. */
-  giveUp: () => void;
-}
 
 /**
  * Resolves when every chunk has been verified by the sink. Errors: `image/unreachable` (no node left; trying again goes
@@ -114,22 +98,15 @@ class Fetch {
   readonly #options: FetchOptions;
   readonly #plan: ChunkPlan;
   readonly #outcome = Promise.withResolvers<void>();
-  readonly #feeders = new Map<string, Feeder>();
+  readonly #feeders = new Feeders();
   /** Nodes to begin with when one is dropped. */
   readonly #spare: string[];
-  /** Peers to link to, and from when on. */
-  readonly #resting: { readonly node: string; readonly fromMono: number }[];
-  readonly #view: SwarmView;
+  readonly #swarm: Swarm;
   /** Who was asked for the list of digests last. */
   #lister: Feeder | null = null;
-  #cameAtMono: number;
-  #peersCameAtMono: number;
-  /** What holders have given to others. */
-  readonly #given: SwarmView;
-  readonly #dropped: { readonly node: string; readonly end: SourceEnd }[] = [];
+  readonly #dropped: Dropped[] = [];
   readonly #onAbort = () =>
     this.#finish(new TroupeError('actor/stopped', 'the work was called off'));
-  readonly #isSwarm: boolean;
   #isEnded = false;
   #tick: Timer | null = null;
 
@@ -138,13 +115,10 @@ class Fetch {
     this.ended = this.#outcome.promise;
     this.#plan = new ChunkPlan(options.sink.missing());
     this.#spare = [...new Set(options.nodes)];
-    const peers = new Set((options.peers ?? []).filter((node) => !options.nodes.includes(node)));
-    this.#resting = [...peers].map((node) => ({ node, fromMono: 0 }));
-    this.#isSwarm = peers.size > 0;
-    this.#view = new SwarmView(chunkCount(options.blob.sizeBytes));
-    this.#given = new SwarmView(chunkCount(options.blob.sizeBytes));
-    this.#cameAtMono = options.clock.monoMs();
-    this.#peersCameAtMono = this.#cameAtMono;
+    const { self, blob, nodes, peers = [], random = Math.random } = options;
+    const { stallMs } = options.timing;
+    const nowMono = options.clock.monoMs();
+    this.#swarm = new Swarm({ blob, self: self.node, nodes, peers, nowMono, stallMs, random });
     options.signal.addEventListener('abort', this.#onAbort, { once: true });
     if (options.signal.aborted) this.#onAbort();
     else if (this.#plan.isComplete) this.#finish(null);
@@ -152,52 +126,48 @@ class Fetch {
   }
 
   #begin(): void {
+    this.#options.meet?.((node) => this.#meet(node));
     this.#look();
     this.#recruit();
+  }
+
+  #meet(node: string): void {
+    if (this.#isEnded) return;
+    const isFirst = this.#swarm.meet(node, this.#now, MAX_PEERS);
+    if (isFirst && this.#feeders.isFull) {
+      this.#feeders.dismissAny(this.#options.random ?? Math.random);
+    }
+    this.#askList();
+    this.#recruitPeers();
+  }
+
+  get #now(): number {
+    return this.#options.clock.monoMs();
   }
 
   /** More nodes only where there is a chunk for each. */
   #recruit(): void {
     const wanted = Math.min(MAX_NODES, this.#plan.left);
-    while (!this.#isEnded && this.#holders < wanted) {
+    while (!this.#isEnded && this.#feeders.holders < wanted) {
       const node = this.#spare.shift();
       if (node === undefined) break;
       this.#enlist(node, false);
     }
     this.#recruitPeers();
-    if (this.#holders === 0 && !this.#isEnded && !this.#mayGoOn) this.#finish(this.#nobodyLeft());
+    if (this.#feeders.holders > 0 || this.#isEnded || this.#swarm.mayGoOn(this.#now)) return;
+    this.#finish(nobodyLeft(this.#options.blob.blobId, this.#dropped, this.#plan.left));
   }
 
   #recruitPeers(): void {
-    const now = this.#options.clock.monoMs();
-    while (!this.#isEnded && this.#feeders.size - this.#holders < MAX_PEERS) {
-      const at = this.#resting.findIndex(({ fromMono }) => fromMono <= now);
-      const [next] = at < 0 ? [] : this.#resting.splice(at, 1);
-      if (next === undefined) return;
-      this.#enlist(next.node, true);
+    while (!this.#isEnded && !this.#feeders.isFull) {
+      const next = this.#swarm.next(this.#now);
+      if (next === null) return;
+      this.#enlist(next, true);
     }
   }
 
   #enlist(node: string, isPeer: boolean): void {
-    const givenAtMono = this.#options.clock.monoMs();
-    const feeder = { node, isPeer, source: null, failures: 0, givenAtMono, giveUp: ignore };
-    this.#feeders.set(node, feeder);
-    this.#dial(feeder);
-  }
-
-  get #holders(): number {
-    return [...this.#feeders.values()].filter(({ isPeer }) => !isPeer).length;
-  }
-
-  /** Without a holder: with the list, and while chunks come (B5). */
-  get #mayGoOn(): boolean {
-    const { clock, timing } = this.#options;
-    const quietMs = clock.monoMs() - this.#cameAtMono;
-    return this.#isSwarm && this.#isListed && quietMs < PEER_PATIENCE * timing.stallMs;
-  }
-
-  get #isListed(): boolean {
-    return this.#view.nextListed === null;
+    this.#dial(this.#feeders.add(node, isPeer, this.#now));
   }
 
   #dial(feeder: Feeder): void {
@@ -220,14 +190,15 @@ class Fetch {
       clock,
       timing,
       onOpen: () => this.#opened(feeder),
-      digestOf: (index) => this.#view.digestOf(index),
+      digestOf: (index) => this.#swarm.list.digestOf(index),
       onBegin: (index) => this.#plan.begun(feeder.node, index),
       onHave: (first, bits) => {
-        const view = feeder.source?.offers === 'some' ? this.#view : this.#given;
-        const isGood = view.tell(feeder.node, first, bits);
+        const isGood = this.#swarm.told(feeder.node, feeder.source?.offers, first, bits);
         if (isGood) this.#feed(feeder);
         return isGood;
       },
+      onElsewhere: (index) => this.#plan.refused(feeder.node, index),
+      onListed: () => this.#askList(),
       onList: (first, digests) => this.#listed(feeder, first, digests),
       onPart: (index, offset, bytes) => this.#write(index * CHUNK_BYTES + offset, bytes),
       onChunk: (index, digest) => this.#came(feeder, index, digest),
@@ -241,70 +212,62 @@ class Fetch {
     this.#feed(feeder);
   }
 
-  /** Only who has the whole blob, and only one of them, is asked. */
+  /** Only one is asked: who has the whole blob, or anybody who has the list if a wrong one would be found out. */
   #askList(): void {
-    const { nextListed } = this.#view;
-    if (!this.#isSwarm || nextListed === null || this.#lister !== null) return;
-    const isGood = ({ source }: Feeder) =>
-      source?.isOpen === true && source.isSwarm && source.offers !== 'some';
-    const lister = [...this.#feeders.values()].find(isGood) ?? null;
-    this.#lister = lister;
-    lister?.source?.askList(nextListed);
+    const { list, isActive } = this.#swarm;
+    if (!isActive || list.isWhole || this.#lister !== null) return;
+    const canList = ({ source }: Feeder) => source?.canList(list.isVerifiable) === true;
+    this.#lister = this.#feeders.all.find(canList) ?? null;
+    if (list.next !== null) this.#lister?.source?.askList(list.next);
   }
 
   #listed(feeder: Feeder, first: number, digests: Uint8Array): boolean {
-    if (feeder !== this.#lister || !this.#view.list(first, digests)) return false;
-    this.#lister = null;
-    this.#askList();
-    if (this.#isListed) {
-      for (const other of this.#feeders.values()) this.#letGoIfCrowded(other);
-      this.#feedAll();
-    }
+    const { list } = this.#swarm;
+    if (feeder !== this.#lister || !list.add(first, digests)) return false;
+    if (list.next !== null) feeder.source?.askList(list.next);
+    else this.#lister = null;
+    if (!list.isWhole) return true;
+    if (list.isVerifiable) this.#guard(() => this.#options.sink.listed?.(list.bytes));
+    for (const other of this.#feeders.all) this.#letGoIfCrowded(other);
+    this.#feedAll();
     return true;
   }
 
   /** One that serves too many others gives the list and nothing else. */
   #letGoIfCrowded({ source }: Feeder): void {
     if (source?.isOpen !== true || source.offers !== 'list') return;
-    if (this.#isSwarm && !this.#isListed) return;
+    if (this.#swarm.isActive && !this.#swarm.list.isWhole) return;
     source.end(CLOSE.done, { code: 'mesh/overloaded', reason: 'too many transfers are under way' });
   }
 
   #feedAll(): void {
-    for (const feeder of this.#feeders.values()) this.#feed(feeder);
+    for (const feeder of this.#feeders.all) this.#feed(feeder);
   }
 
   #feed(feeder: Feeder): void {
     const { source, node } = feeder;
-    if (source?.offers === 'list' || (source?.offers === 'some' && !this.#isListed)) return;
+    if (source?.offers === 'list' || feeder.isDismissed || !this.#mayFeed(feeder)) return;
     // Each of many who ask one holder gets a whole chunk sooner, and can pass it on.
-    const depth = this.#isSwarm && source?.offers === 'all' ? 1 : DEPTH;
+    const depth = this.#swarm.isActive && source?.offers === 'all' ? 1 : DEPTH;
     while (source?.isOpen && source.owed < depth) {
-      const now = this.#options.clock.monoMs();
-      const given = this.#plan.take(node, now, this.#choiceFor(feeder, source, now));
+      const { busyAtMono } = feeder;
+      const choice = this.#swarm.choiceFor({ node, source, busyAtMono }, this.#now);
+      const given = this.#plan.take(node, this.#now, choice);
       if (given === null) return;
       const { index, others, takenFrom } = given;
-      feeder.givenAtMono = now;
       if (takenFrom !== null) this.#feeders.get(takenFrom)?.source?.forsake(index);
+      feeder.askedAtMono = this.#now;
+      if (choice?.isSeek === true) return source.seek(index, others);
+      feeder.busyAtMono = this.#now;
       source.want(index, others);
     }
   }
 
-  /** Alone, chunks come in order, so that the whole is hashed while they do; among others, each begins elsewhere. */
-  #choiceFor({ node, givenAtMono }: Feeder, source: Source, now: number): Choice | undefined {
-    if (!this.#isSwarm) return undefined;
-    const view = this.#view;
-    const isIdle = source.owed === 0 && now - givenAtMono > IDLE_MS;
-    const isAlone = now - this.#peersCameAtMono > PEERS_QUIET_MS;
-    const isFree = isIdle || isAlone || !this.#isListed;
-    const isOpen =
-      source.offers === 'some'
-        ? (index: number) => view.has(node, index)
-        : (index: number) =>
-            isFree || (view.spread(index) === 0 && this.#given.spread(index) === 0);
-    const most = source.isSwarm ? MAX_CHOICES : 1;
-    const random = this.#options.random ?? Math.random;
-    return { isOpen, spread: (index) => view.spread(index), most, random };
+  /** Not from who has a part before the list is here (M1); and nobody is asked for what a peer may have. */
+  #mayFeed({ source }: Feeder): boolean {
+    const { list, isActive } = this.#swarm;
+    if (list.isWhole) return true;
+    return source?.offers !== 'some' && (!isActive || this.#lister === null);
   }
 
   #write(position: number, bytes: Uint8Array): void {
@@ -313,11 +276,12 @@ class Fetch {
 
   #came(feeder: Feeder, index: number, digest: Uint8Array): void {
     if (this.#isEnded) return;
-    const { clock, sink } = this.#options;
+    const { sink } = this.#options;
+    const nowMono = this.#now;
     feeder.failures = 0;
-    this.#cameAtMono = clock.monoMs();
-    if (feeder.source?.offers === 'some') this.#peersCameAtMono = this.#cameAtMono;
-    if (this.#plan.came(feeder.node, index, clock.monoMs())) {
+    this.#swarm.came(feeder.source?.offers, nowMono, nowMono - feeder.askedAtMono);
+    feeder.busyAtMono = nowMono;
+    if (this.#plan.came(feeder.node, index, nowMono)) {
       if (!this.#guard(() => sink.verified(index, digest))) return;
       this.#progress();
     }
@@ -349,14 +313,17 @@ class Fetch {
     const { onNotice, timing } = this.#options;
     feeder.source = null;
     this.#plan.drop(node);
-    this.#view.forget(node);
-    this.#given.forget(node);
-    if (this.#lister === feeder) this.#lister = null;
+    this.#swarm.forget(node);
+    if (this.#lister === feeder) {
+      this.#lister = null;
+      this.#swarm.list.restart();
+    }
     if (feeder.isPeer) this.#rest(feeder, end);
-    else if (this.#isSwarm && end.code === 'mesh/overloaded') this.#dialLater(feeder, PEER_REST_MS);
-    else {
+    else if (this.#swarm.isActive && end.code === 'mesh/overloaded') {
+      this.#dialLater(feeder, CROWD_MS);
+    } else {
       feeder.failures++;
-      const isHopeless = !AGAIN.has(end.code) || feeder.failures >= MAX_FAILURES;
+      const isHopeless = !mayBeOtherwise(end) || feeder.failures >= MAX_FAILURES;
       onNotice(`${node}: ${end.reason}${isHopeless ? '; not asked again' : ''}`);
       if (isHopeless) {
         this.#feeders.delete(node);
@@ -375,28 +342,21 @@ class Fetch {
 
   /** Another peer has its turn; this one may have more by then. */
   #rest({ node }: Feeder, end: SourceEnd): void {
-    const { clock, onNotice } = this.#options;
+    const { onNotice } = this.#options;
     this.#feeders.delete(node);
     if (end.code === 'image/damaged' || end.code === 'mesh/foreign-error') {
       onNotice(`${node}: ${end.reason}; not asked again`);
       this.#dropped.push({ node, end });
-    } else this.#resting.push({ node, fromMono: clock.monoMs() + PEER_REST_MS });
+    } else this.#swarm.putBack(node, this.#now);
   }
 
   #look(): void {
     this.#tick = this.#options.clock.after(TICK_MS, () => {
+      this.#feeders.rotate((sinceMono) => this.#swarm.mayRotate(sinceMono, this.#now));
       this.#recruit();
       this.#feedAll();
       if (!this.#isEnded) this.#look();
     });
-  }
-
-  #nobodyLeft(): TroupeError {
-    const { blob } = this.#options;
-    const codes = this.#dropped.map(({ end }) => end.code);
-    const why = this.#dropped.map(({ node, end }) => `${node}: ${end.reason}`).join('; ');
-    const text = `blob ${blob.blobId} could not be fetched from its holders; ${why || 'there are none'}`;
-    return new TroupeError(verdictOf(codes), text, { chunksLeft: this.#plan.left });
   }
 
   /** Null: all is here. */
@@ -405,24 +365,13 @@ class Fetch {
     this.#isEnded = true;
     this.#tick?.cancel();
     this.#options.signal.removeEventListener('abort', this.#onAbort);
-    for (const { source, giveUp } of this.#feeders.values()) {
+    for (const { source, giveUp } of this.#feeders.all) {
       giveUp();
       source?.end(CLOSE.done, { code: 'actor/stopped', reason: 'done' });
     }
     if (error === null) this.#outcome.resolve();
     else this.#outcome.reject(error);
   }
-}
-
-/** What may be otherwise the next time. */
-const AGAIN: ReadonlySet<ErrorCode> = new Set(['image/unreachable', 'mesh/overloaded']);
-
-/** Unreachable if only one of them is: that one may have it when it is back. */
-function verdictOf(codes: readonly ErrorCode[]): ErrorCode {
-  if (codes.length === 0) return 'image/missing';
-  if (codes.some((code) => AGAIN.has(code))) return 'image/unreachable';
-  if (codes.every((code) => code === 'image/missing')) return 'image/missing';
-  return codes.includes('image/damaged') ? 'image/damaged' : 'image/unreachable';
 }
 
 function ignore(): void {}

@@ -1,4 +1,4 @@
-// Frames of a blob transfer, protocol 2. One WebSocket, at the path /blobs, brings chunks of one blob from one node
+// Frames of a blob transfer, protocol 3. One WebSocket, at the path /blobs, brings chunks of one blob from one node
 // that holds it (the server) to one that wants it (the dialler). A binary WebSocket message is either a control
 // message, a MessagePack array that begins with its kind, or a part: bare bytes of the chunk that was announced.
 //
@@ -7,14 +7,17 @@
 //              want    [1, index, ...others]       one of these chunks; MAX_WANTED at most that have not come yet
 //              credit  [2, grantedBytes]           all the bytes of parts that may have been sent since hello
 //              list    [3, first]                  the digests of DIGESTS_PER_PAGE chunks (2)
+//              seek    [4, index, ...others]       as want, but only one that has not just been given to others (3)
 //   who holds  hello   [0, protocolMin, protocolMax, cluster, node, sizeBytes, chunkBytes, offers]
 //              chunk   [1, index, digest]          SHA-256 of the chunk; its parts follow, nothing in between
 //              refusal [3, code, message]          instead of hello; then it closes
 //              have    [4, first, bits]            these chunks too, bit 0 of byte 0 is the first; who has all:
 //                                                  these have been given to others (2)
 //              list    [5, first, digests]         of the chunks from there on (2)
+//              elsewhere [6]                       in answer to a seek: others have just been given all of these (3)
+//              listed  [7]                         who has a part: it can be asked for the list too (3)
 //
-// (2): only between two that both speak protocol 2.
+// (2), (3): only between two that both speak this protocol.
 // offers: 2 all chunks; 1 those that it says it has; 0 none, only the list. Absent: 2.
 // F1  The socket enforces MAX_MESSAGE_BYTES (maxPayload) before a byte is decoded.
 // F2  decodeControl() never throws: a bad message closes one link, not the daemon.
@@ -31,10 +34,12 @@ export const MAX_WANTED = 16;
 export const MAX_WINDOW_BYTES = 16 * 1024 * 1024;
 export const DIGEST_BYTES = 32;
 /** Protocols that this version speaks. */
-export const PROTOCOL = { protocolMin: 1, protocolMax: 2 } as const;
+export const PROTOCOL = { protocolMin: 1, protocolMax: 3 } as const;
 
 /** From which on there are holders of a part, and lists. */
 export const SWARM_PROTOCOL = 2;
+/** From which on chunks are sought, and who has a part may give the list. */
+export const SEEK_PROTOCOL = 3;
 /** Chunks that one want may name. */
 export const MAX_CHOICES = 64;
 /** Digests in one answer. */
@@ -42,7 +47,8 @@ export const DIGESTS_PER_PAGE = 1_024;
 /** Bytes of bits in one message. */
 export const HAVE_BYTES = 4_096;
 
-const [HELLO, WANT_OR_CHUNK, CREDIT, REFUSAL_OR_LIST, HAVE, LIST] = [0, 1, 2, 3, 4, 5];
+const [HELLO, WANT_OR_CHUNK, CREDIT, REFUSAL_OR_LIST, HAVE_OR_SEEK] = [0, 1, 2, 3, 4];
+const [LIST, ELSEWHERE, LISTED] = [5, 6, 7];
 const MAX_CONTROL_BYTES = 64 * 1024;
 const packr = new Packr({ useRecords: false, structuredClone: false, int64AsType: 'number' });
 
@@ -74,10 +80,17 @@ export interface HolderHello extends Greeting {
   readonly offers: Offers;
 }
 
+/** One of these chunks; sought: one that has not just been given to others. */
+export interface Wish {
+  readonly kind: 'want' | 'seek';
+  readonly index: number;
+  readonly others?: readonly number[];
+}
+
 export type FromWanter =
   | WanterHello
   /** `others` would do as well: the holder chooses. */
-  | { readonly kind: 'want'; readonly index: number; readonly others?: readonly number[] }
+  | Wish
   | { readonly kind: 'list'; readonly first: number }
   | { readonly kind: 'credit'; readonly grantedBytes: number };
 
@@ -86,7 +99,9 @@ export type FromHolder =
   | { readonly kind: 'chunk'; readonly index: number; readonly digest: Uint8Array }
   | { readonly kind: 'refusal'; readonly code: string; readonly message: string }
   | { readonly kind: 'have'; readonly first: number; readonly bits: Uint8Array }
-  | { readonly kind: 'list'; readonly first: number; readonly digests: Uint8Array };
+  | { readonly kind: 'list'; readonly first: number; readonly digests: Uint8Array }
+  | { readonly kind: 'elsewhere' }
+  | { readonly kind: 'listed' };
 
 export type Decoded<T> =
   | { readonly ok: true; readonly message: T }
@@ -110,6 +125,8 @@ export function encodeWanter(message: FromWanter): Uint8Array {
     }
     case 'want':
       return packr.pack([WANT_OR_CHUNK, message.index, ...(message.others ?? [])]);
+    case 'seek':
+      return packr.pack([HAVE_OR_SEEK, message.index, ...(message.others ?? [])]);
     case 'list':
       return packr.pack([REFUSAL_OR_LIST, message.first]);
     case 'credit':
@@ -129,9 +146,13 @@ export function encodeHolder(message: FromHolder): Uint8Array {
     case 'refusal':
       return packr.pack([REFUSAL_OR_LIST, message.code, message.message.slice(0, 1_000)]);
     case 'have':
-      return packr.pack([HAVE, message.first, message.bits]);
+      return packr.pack([HAVE_OR_SEEK, message.first, message.bits]);
     case 'list':
       return packr.pack([LIST, message.first, message.digests]);
+    case 'elsewhere':
+      return packr.pack([ELSEWHERE]);
+    case 'listed':
+      return packr.pack([LISTED]);
   }
 }
 
@@ -139,7 +160,8 @@ export function decodeWanter(bytes: Uint8Array): Decoded<FromWanter> {
   const fields = unpackArray(bytes);
   const [kind, first] = fields;
   if (kind === HELLO) return wanterHello(fields);
-  if (kind === WANT_OR_CHUNK && isCount(first)) return want(first, fields.slice(2));
+  if (kind === WANT_OR_CHUNK && isCount(first)) return wish('want', first, fields.slice(2));
+  if (kind === HAVE_OR_SEEK && isCount(first)) return wish('seek', first, fields.slice(2));
   if (kind === REFUSAL_OR_LIST && isCount(first)) return ok({ kind: 'list', first });
   if (kind === CREDIT && isCount(first)) return ok({ kind: 'credit', grantedBytes: first });
   return malformed(kind);
@@ -155,12 +177,14 @@ export function decodeHolder(bytes: Uint8Array): Decoded<FromHolder> {
   if (kind === REFUSAL_OR_LIST && isText(first) && isText(second)) {
     return ok({ kind: 'refusal', code: first, message: second });
   }
-  if (kind === HAVE && isCount(first) && isBytes(second) && second.length <= HAVE_BYTES) {
+  if (kind === HAVE_OR_SEEK && isCount(first) && isBytes(second) && second.length <= HAVE_BYTES) {
     return ok({ kind: 'have', first, bits: Uint8Array.from(second) });
   }
   if (kind === LIST && isCount(first) && isBytes(second) && second.length % DIGEST_BYTES === 0) {
     return ok({ kind: 'list', first, digests: Uint8Array.from(second) });
   }
+  if (kind === ELSEWHERE) return ok({ kind: 'elsewhere' });
+  if (kind === LISTED) return ok({ kind: 'listed' });
   return malformed(kind);
 }
 
@@ -183,9 +207,9 @@ function wanterHello(fields: readonly unknown[]): Decoded<FromWanter> {
 }
 
 /** Alternatives beyond MAX_CHOICES, and what is no number, are ignored: the first will do. */
-function want(index: number, rest: readonly unknown[]): Decoded<FromWanter> {
+function wish(kind: Wish['kind'], index: number, rest: readonly unknown[]): Decoded<FromWanter> {
   const others = rest.slice(0, MAX_CHOICES - 1).filter(isCount);
-  return ok({ kind: 'want', index, ...(others.length > 0 ? { others } : {}) });
+  return ok({ kind, index, ...(others.length > 0 ? { others } : {}) });
 }
 
 function holderHello(fields: readonly unknown[]): Decoded<FromHolder> {

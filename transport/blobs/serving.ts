@@ -8,8 +8,10 @@
 // V5  Of the chunks that a peer would take alike it gets the one that was sent least often from here (sent-counts.ts):
 //     many who fetch at once get different ones, and bring them to each other.
 // V6  A replica that is still coming in is served too, to who speaks protocol 2: the chunks that are here and verified,
-//     told when they have come. Its list of digests is not: that has to come from a complete one.
-//     A complete one tells in the same way which chunks it has given to others: those are best had from them.
+//     told when they have come; and the list of digests to who speaks protocol 3, once it is known to be right. Who takes
+//     from it is copying too, and is told to the copy: it may have something to give.
+//     A complete one tells in the same way which chunks it has given to others: those are best had from them. What has
+//     just been given to others it does not send to who only seeks it (sent-counts.ts).
 // V7  One transfer too many is still given the list: with it, the peer can take from the others.
 import type { Clock, Timer } from '../../actors/kernel/clock.ts';
 import { codeOf, reasonOf, TroupeError } from '../../actors/kernel/errors.ts';
@@ -27,10 +29,12 @@ import {
   MAX_WINDOW_BYTES,
   PART_BYTES,
   PROTOCOL,
+  SEEK_PROTOCOL,
   SWARM_PROTOCOL,
   type FromWanter,
   type Offers,
   type WanterHello,
+  type Wish,
 } from './frame.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { SendSlots } from './send-slots.ts';
@@ -42,6 +46,10 @@ export interface PartlyHere {
   /** Verified chunks; only grows. */
   readonly count: number;
   has(index: number): boolean;
+  /** The digests of all chunks are here, and right. */
+  readonly isListed: boolean;
+  /** Somebody takes from it who copies it too. */
+  takenBy(node: string): void;
 }
 
 /** A verified replica, or the verified chunks of one that is coming in, open for reading. */
@@ -50,7 +58,7 @@ export interface HeldBlob {
   readonly partly?: PartlyHere;
   readonly sizeBytes: number;
   readonly sha512: string;
-  /** SHA-256 of a chunk, as it was when the replica was verified. */
+  /** SHA-256 of a chunk, as it was when the replica was verified; of a part: of what is here, or of all that are listed. */
   digestOf(index: number): Uint8Array;
   /** Fills all of `into`. */
   read(into: Uint8Array, position: number): Promise<void>;
@@ -92,17 +100,23 @@ export const SILENCE_MS = 30_000;
 const HAVE_EVERY_MS = 25;
 const CHUNKS_LOOKED_AT_PER_MS = 100;
 
+/** Chunks of which one is wanted. */
+interface Wanted {
+  readonly choices: readonly number[];
+  readonly isSeek: boolean;
+}
+
 /** The part being sent: a chunk, and how far it is. */
 interface Current {
   readonly index: number;
   readonly lengthBytes: number;
+  readonly begunAtMono: number;
   sentBytes: number;
 }
 
 export class Serving {
   readonly #options: ServingOptions;
-  /** Each: chunks of which one is wanted. */
-  readonly #wanted: (readonly number[])[] = [];
+  readonly #wanted: Wanted[] = [];
   readonly #free: Buffer[] = [];
   #blob: HeldBlob | null = null;
   #isGreeted = false;
@@ -116,12 +130,13 @@ export class Serving {
   #grantedBytes = 0;
   #sentBytes = 0;
   #offers: Offers = 'all';
-  #isSwarm = false;
+  #protocol = 1;
   /** First chunk of a page of digests that is to be sent after the chunk that is on its way. */
   #listAsked: number | null = null;
   /** Of a replica that is coming in: which chunks the peer has been told of, and how many were there then. */
   #told = new Uint8Array();
   #toldCount = -1;
+  #isListTold = false;
   #timer: Timer;
   #look: Timer | null = null;
 
@@ -163,9 +178,17 @@ export class Serving {
       return void this.#greet(message);
     }
     if (this.#blob === null) return this.end(CLOSE.protocol, `${message.kind} before hello`);
-    if (message.kind === 'want') this.#want([message.index, ...(message.others ?? [])], this.#blob);
-    else if (message.kind === 'list') this.#list(message.first, this.#blob);
-    else this.#grant(message.grantedBytes);
+    switch (message.kind) {
+      case 'want':
+      case 'seek':
+        this.#want(message, this.#blob);
+        break;
+      case 'list':
+        this.#list(message.first, this.#blob);
+        break;
+      case 'credit':
+        this.#grant(message.grantedBytes);
+    }
     if (!this.#isClosed) void this.#pump(this.#blob);
   }
 
@@ -174,7 +197,7 @@ export class Serving {
     const own = { ...PROTOCOL, ...self };
     const verdict = judgeHello(own, hello, name);
     if (!verdict.ok) return this.end(CLOSE.refused, verdict.reason);
-    this.#isSwarm = verdict.protocol >= SWARM_PROTOCOL;
+    this.#protocol = verdict.protocol;
     try {
       if (!isWelcome && !this.#isSwarm) throw tooMany();
       const blob = await holder.open(hello.blobId);
@@ -187,9 +210,14 @@ export class Serving {
       const hi = { ...own, sizeBytes, chunkBytes: CHUNK_BYTES, offers: this.#offers };
       this.#send(encodeHolder({ kind: 'hello', ...hi }));
       this.#announce(blob);
+      blob.partly?.takenBy(name);
     } catch (error) {
       this.#refuse(error);
     }
+  }
+
+  get #isSwarm(): boolean {
+    return this.#protocol >= SWARM_PROTOCOL;
   }
 
   #offer(blob: HeldBlob, isWelcome: boolean, blobId: string): void {
@@ -208,9 +236,11 @@ export class Serving {
     if (!this.#isSwarm || this.#offers === 'list' || this.#isClosed) return;
     const here = blob.partly ?? this.#options.counts.given(blob.sha512);
     const count = chunkCount(blob.sizeBytes);
-    if (this.#current === null && here.count !== this.#toldCount) {
+    if (this.#current === null) {
+      if (here.count !== this.#toldCount) this.#tellOf(here, count);
       this.#toldCount = here.count;
-      this.#tellOf(here, count);
+      if (this.#hasList(blob) && !this.#isListTold) this.#send(encodeHolder({ kind: 'listed' }));
+      this.#isListTold = this.#hasList(blob);
     }
     if (this.#toldCount === count) return;
     const everyMs = Math.max(HAVE_EVERY_MS, count / CHUNKS_LOOKED_AT_PER_MS);
@@ -218,7 +248,12 @@ export class Serving {
     this.#look = this.#options.clock.after(everyMs, () => this.#announce(blob));
   }
 
-  #tellOf(here: PartlyHere, count: number): void {
+  /** Of who has a part. */
+  #hasList({ partly }: HeldBlob): boolean {
+    return this.#protocol >= SEEK_PROTOCOL && partly?.isListed === true;
+  }
+
+  #tellOf(here: Pick<PartlyHere, 'has'>, count: number): void {
     for (let at = 0; at < this.#told.length; at += HAVE_BYTES) {
       const known = this.#told.subarray(at, at + HAVE_BYTES);
       let isNews = false;
@@ -234,7 +269,8 @@ export class Serving {
 
   #list(first: number, blob: HeldBlob): void {
     const count = chunkCount(blob.sizeBytes);
-    if (!this.#isSwarm || blob.partly !== undefined || first >= count) {
+    const hasList = blob.partly === undefined || this.#hasList(blob);
+    if (!this.#isSwarm || !hasList || first >= count) {
       return this.end(CLOSE.protocol, `there are no digests from ${first} on`);
     }
     // Nothing may come between the parts of a chunk.
@@ -258,7 +294,8 @@ export class Serving {
     this.end(CLOSE.refused, message);
   }
 
-  #want(choices: readonly number[], blob: HeldBlob): void {
+  #want({ kind, index: first, others = [] }: Wish, blob: HeldBlob): void {
+    const choices = [first, ...others];
     const count = chunkCount(blob.sizeBytes);
     const wrong = choices.find((index) => index >= count || blob.partly?.has(index) === false);
     if (wrong !== undefined || this.#offers === 'list') {
@@ -267,7 +304,7 @@ export class Serving {
     if (this.#wanted.length >= MAX_WANTED) {
       return this.end(CLOSE.protocol, `more than ${MAX_WANTED} chunks are wanted at once`);
     }
-    this.#wanted.push(choices);
+    this.#wanted.push({ choices, isSeek: kind === 'seek' });
   }
 
   #grant(grantedBytes: number): void {
@@ -299,12 +336,31 @@ export class Serving {
     const credit = this.#grantedBytes - this.#sentBytes;
     if (this.#isClosed || credit <= 0) return null;
     if (this.#current !== null) return this.#current;
+    this.#sendElsewhere(blob);
     if (this.#wanted.length === 0 || !this.#hasSlot(blob)) return null;
-    const choices = this.#wanted.shift() ?? [];
-    const index = this.#options.counts.choose(blob.sha512, choices);
+    const { counts } = this.#options;
+    const { choices = [], isSeek = false } = this.#wanted.shift() ?? {};
+    const index = counts.choose(
+      blob.sha512,
+      isSeek ? counts.notFresh(blob.sha512, choices) : choices,
+    );
     this.#send(encodeHolder({ kind: 'chunk', index, digest: blob.digestOf(index) }));
     const lengthBytes = chunkLength(blob.sizeBytes, index);
-    return (this.#current = { index, lengthBytes, sentBytes: 0 });
+    const begunAtMono = this.#options.clock.monoMs();
+    return (this.#current = { index, lengthBytes, begunAtMono, sentBytes: 0 });
+  }
+
+  /** Answers those who seek what others have just been given, up to the first who gets something. */
+  #sendElsewhere(blob: HeldBlob): void {
+    const { counts } = this.#options;
+    for (;;) {
+      const [next] = this.#wanted;
+      const isFresh = next?.isSeek && counts.notFresh(blob.sha512, next.choices).length === 0;
+      if (isFresh !== true) return;
+      this.#wanted.shift();
+      this.#announce(blob);
+      this.#send(encodeHolder({ kind: 'elsewhere' }));
+    }
   }
 
   #hasSlot(blob: HeldBlob): boolean {
@@ -335,6 +391,8 @@ export class Serving {
       release?.();
     });
     if (!isLast) return;
+    const tookMs = this.#options.clock.monoMs() - chunk.begunAtMono;
+    this.#options.counts.out(blob.sha512, chunk.index, tookMs);
     this.#current = null;
     if (this.#listAsked !== null) this.#sendList(this.#listAsked, blob);
     this.#listAsked = null;
@@ -362,8 +420,14 @@ export class Serving {
   #closeBlob(): void {
     // It was only read: nothing is lost when the file system complains about the closing.
     void this.#blob?.close().catch(ignore);
-    if (this.#blob !== null && this.#told.length > 0) this.#options.counts.end(this.#blob.sha512);
+    if (this.#blob !== null && this.#told.length > 0) this.#uncount(this.#blob);
     this.#blob = null;
+  }
+
+  #uncount({ sha512 }: HeldBlob): void {
+    const { counts } = this.#options;
+    if (this.#current !== null) counts.brokenOff(sha512, this.#current.index);
+    counts.end(sha512);
   }
 }
 

@@ -45,7 +45,7 @@ export class BlobServer {
   readonly #options: BlobServerOptions;
   readonly #sockets = new WebSocketServer({ noServer: true, ...LIMITS });
   readonly #servings = new Set<Serving>();
-  readonly #counts = new SentCounts();
+  readonly #counts: SentCounts;
   /** Those that were let in to chunks. */
   readonly #welcome = new Set<Serving>();
   #isClosed = false;
@@ -55,6 +55,7 @@ export class BlobServer {
   constructor(options: BlobServerOptions) {
     const { clock } = options;
     this.#options = options;
+    this.#counts = new SentCounts(clock);
     this.#slots = { urgent: new SendSlots(SLOTS, clock), usual: new SendSlots(SLOTS, clock) };
   }
 

@@ -17,10 +17,12 @@ import {
   encodeWanter,
   PART_BYTES,
   PROTOCOL,
+  SEEK_PROTOCOL,
   SWARM_PROTOCOL,
   type FromHolder,
   type HolderHello,
   type Offers,
+  type Wish,
 } from './frame.ts';
 import type { BlobSelf } from './serving.ts';
 import type { RateLimit } from './rate-limit.ts';
@@ -36,6 +38,8 @@ export interface WantedBlob {
   readonly sizeBytes: number;
   /** Hex. */
   readonly sha512: string;
+  /** Of the digests of its chunks, one after the other, hex; absent: not known (a blob of an older version). */
+  readonly chunksSha256?: string;
   /** Somebody waits for it. */
   readonly isUrgent?: boolean;
 }
@@ -68,6 +72,10 @@ export interface SourceOptions {
   readonly onBegin: (index: number) => boolean;
   /** It has these chunks too, or has given them to others if it has all; false: it cannot have. */
   readonly onHave: (first: number, bits: Uint8Array) => boolean;
+  /** It brings none of the chunks that were sought with this one: others have just been given them. */
+  readonly onElsewhere: (index: number) => void;
+  /** It can be asked for the list, though it has a part only. */
+  readonly onListed: () => void;
   /** Digests that were asked for; false: not those. */
   readonly onList: (first: number, digests: Uint8Array) => boolean;
   /** Bytes of a chunk, in order, not verified yet. */
@@ -81,6 +89,7 @@ export interface SourceOptions {
 interface Owed {
   /** One of these. */
   readonly choices: readonly number[];
+  readonly isSeek: boolean;
   isForsaken: boolean;
 }
 
@@ -100,7 +109,8 @@ export class Source {
   #state: 'greeting' | 'open' | 'closed' = 'greeting';
   #coming: Coming | null = null;
   #offers: Offers = 'all';
-  #isSwarm = false;
+  #protocol = 1;
+  #hasList = false;
   #isListAsked = false;
   #takenBytes = 0;
   #grantedBytes = 0;
@@ -132,15 +142,36 @@ export class Source {
 
   /** It knows of lists, parts and choices. */
   get isSwarm(): boolean {
-    return this.#isSwarm;
+    return this.#protocol >= SWARM_PROTOCOL;
+  }
+
+  /** It knows of seeking. */
+  get isSought(): boolean {
+    return this.#protocol >= SEEK_PROTOCOL;
+  }
+
+  /** It can be asked for the list; `isVerifiable`: also if it has a part only. */
+  canList(isVerifiable: boolean): boolean {
+    if (!this.isOpen || !this.isSwarm) return false;
+    return this.#offers !== 'some' || (isVerifiable && this.#hasList);
   }
 
   /** `others` would do as well; it may be named only to one that knows of choices. */
   want(index: number, others: readonly number[] = []): void {
+    this.#ask({ kind: 'want', index, others });
+  }
+
+  /** The same, but it may refuse (onElsewhere); only to one that knows of seeking. */
+  seek(index: number, others: readonly number[]): void {
+    this.#ask({ kind: 'seek', index, others });
+  }
+
+  #ask(wish: Wish): void {
     if (this.#state !== 'open') return;
-    this.#owed.push({ choices: [index, ...others], isForsaken: false });
+    const { kind, index, others = [] } = wish;
+    this.#owed.push({ choices: [index, ...others], isSeek: kind === 'seek', isForsaken: false });
     if (this.#owed.length === 1) this.#watch();
-    this.#send(encodeWanter({ kind: 'want', index, others }));
+    this.#send(encodeWanter(wish));
   }
 
   /** Asks for digests, from this chunk on; one answer at a time. */
@@ -191,6 +222,14 @@ export class Source {
       }
       case 'list':
         return this.#takeList(message.first, message.digests);
+      case 'listed': {
+        if (this.#state !== 'open' || !this.isSought)
+          return this.#broken('a list that is too early');
+        this.#hasList = true;
+        return this.#options.onListed();
+      }
+      case 'elsewhere':
+        return this.#takeElsewhere();
       case 'refusal': {
         const { code, message: reason } = message;
         // A peer of a newer version may know codes that we don't.
@@ -213,7 +252,7 @@ export class Source {
     }
     this.#state = 'open';
     this.#offers = hello.offers;
-    this.#isSwarm = verdict.protocol >= SWARM_PROTOCOL;
+    this.#protocol = verdict.protocol;
     this.#timer.cancel();
     this.#grant(WINDOW_BYTES);
     onOpen();
@@ -224,6 +263,15 @@ export class Source {
     this.#isListAsked = false;
     this.#watch();
     if (!this.#options.onList(first, digests)) this.#broken('not the digests that were asked for');
+  }
+
+  #takeElsewhere(): void {
+    const [owed] = this.#owed;
+    const [first] = owed?.choices ?? [];
+    if (owed?.isSeek !== true || first === undefined) return this.#broken('nothing was sought');
+    this.#owed.shift();
+    this.#watch();
+    this.#options.onElsewhere(first);
   }
 
   #begin(index: number, digest: Uint8Array): void {

@@ -1,16 +1,9 @@
-// What one who fetches knows of the nodes that fetch the same blob: which chunks they have, and what the chunks'
-// digests are. Pure.
+// What one who fetches knows of the nodes that fetch the same blob: which chunks they have. Pure.
 //
-// W1  Digests come from one complete holder only. Who has a part is held against them, chunk by chunk, so what it spoils
-//     is found before it counts, and is known to be its doing.
-// W2  What a node has only grows, until it is forgotten with its link.
-import { DIGEST_BYTES } from './frame.ts';
+// W1  What a node has only grows, until it is forgotten with its link.
 
 export class SwarmView {
   readonly #count: number;
-  readonly #digests: Uint8Array;
-  /** Digests that have come, from the first chunk on. */
-  #listed = 0;
   readonly #has = new Map<string, Uint8Array>();
   /** How many of the nodes have each chunk. */
   readonly #spread: Uint16Array;
@@ -18,28 +11,7 @@ export class SwarmView {
   /** `count`: chunks of the blob. */
   constructor(count: number) {
     this.#count = count;
-    this.#digests = new Uint8Array(count * DIGEST_BYTES);
     this.#spread = new Uint16Array(count);
-  }
-
-  /** First chunk of which no digest has come; null when all have. */
-  get nextListed(): number | null {
-    return this.#listed < this.#count ? this.#listed : null;
-  }
-
-  /** False for digests that were not the next ones, or too many. */
-  list(first: number, digests: Uint8Array): boolean {
-    const more = digests.length / DIGEST_BYTES;
-    if (first !== this.#listed || more === 0 || first + more > this.#count) return false;
-    this.#digests.set(digests, first * DIGEST_BYTES);
-    this.#listed += more;
-    return true;
-  }
-
-  /** Null while it is not known. */
-  digestOf(index: number): Uint8Array | null {
-    if (index >= this.#listed) return null;
-    return this.#digests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);
   }
 
   /** `bits`: chunks from `first` on that the node has; bit 0 of byte 0 is the first. False beyond the blob. */

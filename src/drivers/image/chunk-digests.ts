@@ -1,5 +1,6 @@
 // The SHA-256 of each chunk of a replica, kept beside it: computed when the replica was verified as a whole, so
 // that who serves a chunk hashes nothing, and a byte that rotted since is noticed by who gets it.
+import { hash } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sync } from './durable.ts';
@@ -11,6 +12,11 @@ const NAME = 'chunks.sha256';
 
 export function chunkCount(sizeBytes: number): number {
   return Math.ceil(sizeBytes / CHUNK_BYTES);
+}
+
+/** By which a list of them is told from a wrong one; hex. */
+export function listSha256(digests: Uint8Array): string {
+  return hash('sha256', digests);
 }
 
 /** Puts them into a replica's directory, for good. */

@@ -87,6 +87,11 @@ export class ChunkFile {
     this.#checkpoint = this.#keep();
   }
 
+  /** The digests of all chunks, known to be right. */
+  listed(digests: Uint8Array): void {
+    this.#shared?.list(digests);
+  }
+
   /** `isComplete`: who called has the bytes synced, and needs the map no more. */
   async close(isComplete: boolean): Promise<void> {
     try {

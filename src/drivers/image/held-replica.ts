@@ -12,6 +12,10 @@ export interface PartlyHere {
   /** Chunks that are verified; only grows. */
   readonly count: number;
   has(index: number): boolean;
+  /** The digests of all its chunks are known, and right. */
+  readonly isListed: boolean;
+  /** Another node that copies it too takes from here. */
+  takenBy(node: string): void;
 }
 
 export class HeldReplica {

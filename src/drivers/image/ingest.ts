@@ -14,6 +14,7 @@ import type {
 } from '../../../actors/blob/ports.ts';
 import { codeOf, TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
+import { listSha256 } from './chunk-digests.ts';
 import type { DownloadTiming } from './download.ts';
 import type { FetchPolicy } from './fetch-policy.ts';
 import { factsOf } from './facts.ts';
@@ -109,6 +110,7 @@ export class Ingest {
       virtualSizeBytes: format === 'iso' ? sizeBytes : await virtualSizeOf(image),
       etag: came.etag,
       lastModified: came.lastModified,
+      chunksSha256: listSha256(chunkDigests),
       facts: await this.#facts({ path: image, format }, kept),
     };
     const { layout } = this.#tools;
@@ -142,6 +144,7 @@ export class Ingest {
       etag: null,
       lastModified: null,
       ...(dependsOn === undefined ? {} : { dependsOn }),
+      chunksSha256: listSha256(kept.chunkDigests),
       facts: await this.#facts({ path: image, format }, kept),
     };
     const done = { dir: ready, report, chunkDigests: kept.chunkDigests };

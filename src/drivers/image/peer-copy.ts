@@ -17,6 +17,7 @@ import { Frontier } from './follow-hash.ts';
 import { imageName, type Layout } from './layout.ts';
 import type { Request } from './qemu-img.ts';
 import { publishReplica } from './settle.ts';
+import { Takers } from './takers.ts';
 import { together } from './together.ts';
 import { followApart, type JobShell } from './worker-job.ts';
 
@@ -27,6 +28,8 @@ export interface PeerRequest {
   readonly peers: readonly string[];
   readonly sizeBytes: number;
   readonly sha512: string;
+  /** Of the list of its chunks' digests; absent: not known. */
+  readonly chunksSha256?: string;
   /** Where a ChunkFile (chunk-file.ts) of the copy is, or is to be. */
   readonly path: string;
   readonly frontier: SharedArrayBuffer;
@@ -36,13 +39,18 @@ export interface PeerRequest {
   readonly shared: SharedArrayBuffer;
 }
 
+export interface CopyShell extends JobShell {
+  /** Called once, with what is to be told of nodes that turn out to copy it too. */
+  readonly meet: (met: (node: string) => void) => void;
+}
+
 /** How bytes of replicas come from other nodes; the daemon joins it with the mesh (src/daemon/blobs.ts). */
 export interface Peers {
   /**
    * Resolves to the digests of the chunks once all are in the file. Errors: `image/unreachable`, `image/missing`,
    * `image/damaged`, `actor/stopped`, those of the file system.
    */
-  fetch(request: PeerRequest, shell: JobShell): Promise<Uint8Array>;
+  fetch(request: PeerRequest, shell: CopyShell): Promise<Uint8Array>;
 }
 
 export interface PeerCopyTools {
@@ -71,6 +79,7 @@ export class PeerCopy {
   readonly #onProgress: (progress: ReplicaProgress) => void;
   readonly #dir: string;
   readonly #path: string;
+  readonly #takers = new Takers();
 
   constructor(
     tools: PeerCopyTools,
@@ -135,7 +144,12 @@ export class PeerCopy {
     const shared = SharedChunks.make(sizeBytes);
     const chunks = new SharedChunks(shared, sizeBytes);
     const report = this.#spec.source.content;
-    this.#tools.coming.begin(blobId, { path: this.#path, report, chunks });
+    this.#tools.coming.begin(blobId, {
+      path: this.#path,
+      report,
+      chunks,
+      takenBy: (node) => this.#takers.add(node),
+    });
     const [digests, found] = await together(
       this.#request.signal,
       (signal) => this.#bring({ sizeBytes, sha512, frontier, shared }, signal),
@@ -159,9 +173,12 @@ export class PeerCopy {
     const onProgress = (doneBytes: number, totalBytes: number | null) =>
       this.#onProgress({ step: 'copying', doneBytes, totalBytes });
     const onNotice = (text: string) => log('warn', text, { trace, kind: 'blob', id: blobId });
+    const meet = (met: (node: string) => void) => this.#takers.listen(met);
     const { nodes, peers: also = [], isUrgent = false } = source;
-    const whole = { blobId, nodes, peers: also, isUrgent, path: this.#path, ...request };
-    return peers.fetch(whole, { signal, onProgress, onNotice });
+    const { chunksSha256 } = source.content;
+    const list = chunksSha256 === undefined ? {} : { chunksSha256 };
+    const whole = { blobId, nodes, peers: also, isUrgent, path: this.#path, ...list, ...request };
+    return peers.fetch(whole, { signal, onProgress, onNotice, meet });
   }
 
   async #hash(

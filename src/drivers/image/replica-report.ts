@@ -23,6 +23,7 @@ const decodeReport = decoder(
     etag: nullable(Type.String()),
     lastModified: nullable(Type.String()),
     dependsOn: Type.Optional(Type.String()),
+    chunksSha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
     facts: Type.Optional(Facts),
   }),
   'image/damaged',

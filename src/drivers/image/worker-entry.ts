@@ -11,6 +11,8 @@ export interface WorkerShell {
   readonly signal: AbortSignal;
   readonly progress: (doneBytes: number, totalBytes: number | null) => void;
   readonly notice: (text: string) => void;
+  /** Who is called with what the thread is told meanwhile (JobShell.onStart). */
+  readonly onTold: (take: (message: unknown) => void) => void;
 }
 
 /** Call it once, from the entry; does nothing on the main thread. `run` gets what the thread was started with. */
@@ -18,8 +20,8 @@ export function serveJob(run: (job: unknown, shell: WorkerShell) => Promise<unkn
   if (parentPort === null) return;
   const port = parentPort;
   const controller = new AbortController();
-  // The only message there is: called off.
-  port.once('message', () => controller.abort());
+  let take = (_message: unknown) => {};
+  port.on('message', (message) => (message === 'stop' ? controller.abort() : take(message)));
   const send = (message: FromWorker) => port.postMessage(message);
   const shell = {
     signal: controller.signal,
@@ -27,6 +29,7 @@ export function serveJob(run: (job: unknown, shell: WorkerShell) => Promise<unkn
       send({ kind: 'progress', doneBytes, totalBytes }),
     ),
     notice: (text: string) => send({ kind: 'notice', text }),
+    onTold: (taker: (message: unknown) => void) => void (take = taker),
   };
   run(workerData, shell)
     .then((result) => send({ kind: 'done', result }))

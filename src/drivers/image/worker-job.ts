@@ -29,6 +29,8 @@ export interface JobShell {
   readonly signal: AbortSignal;
   readonly onProgress: (doneBytes: number, totalBytes: number | null) => void;
   readonly onNotice?: (text: string) => void;
+  /** Called once the thread can be told something (WorkerShell.onTold). */
+  readonly onStart?: (tell: (message: object) => void) => void;
 }
 
 const GRACE_MS = 5_000;
@@ -65,10 +67,11 @@ export function runJob(
   job: { readonly kind: string; readonly request: unknown },
   shell: JobShell,
 ): Promise<unknown> {
-  const { signal, onProgress, onNotice } = shell;
+  const { signal, onProgress, onNotice, onStart } = shell;
   if (signal.aborted) return Promise.reject(calledOff());
   return new Promise((resolve, reject) => {
     const worker = new Worker(entry, { workerData: job, resourceLimits: LIMITS });
+    onStart?.((message) => worker.postMessage(message));
     let settle = () => reject(new TroupeError('host/tool-failed', `the ${job.kind} thread died`));
     let cutOff: NodeJS.Timeout | undefined;
     const onAbort = () => {

@@ -21,6 +21,8 @@ export interface SwarmOptions {
   readonly chunks: number;
   /** Of each node's link, each way, MiB/s. */
   readonly rate: number;
+  /** The hash of the blob's list of digests is not known. */
+  readonly isOld?: boolean;
 }
 
 /** How one node's fetch has ended. */
@@ -35,7 +37,11 @@ export class SwarmNode implements ChunkSink {
   readonly name: string;
   readonly here = new Set<number>();
   readonly digests = new Map<number, Uint8Array>();
-  readonly counts = new SentCounts();
+  /** Digests of all chunks, once they were listed. */
+  list: Uint8Array | null = null;
+  counts: SentCounts | null = null;
+  /** Tells its fetch of one that takes from it. */
+  met: (node: string) => void = () => {};
   slots: { readonly urgent: SendSlots; readonly usual: SendSlots } | null = null;
   readonly abort = new AbortController();
   /** Chunks of which this node has sent the last byte. */
@@ -74,6 +80,10 @@ export class SwarmNode implements ChunkSink {
     this.digests.set(index, digest);
     this.onVerified();
   }
+
+  listed(digests: Uint8Array): void {
+    this.list = Uint8Array.from(digests);
+  }
 }
 
 export class Swarm {
@@ -82,6 +92,7 @@ export class Swarm {
   readonly source: SwarmNode;
   readonly bytes: Buffer;
   readonly #sha512: string;
+  readonly #chunksSha256: string;
   readonly #options: SwarmOptions;
   readonly #links = new Set<Link>();
   readonly #random: () => number;
@@ -93,10 +104,12 @@ export class Swarm {
     this.bytes = Buffer.alloc(options.chunks * CHUNK_BYTES);
     for (let at = 0; at < options.chunks; at++) this.bytes.writeUInt32LE(at + 1, at * CHUNK_BYTES);
     this.#sha512 = createHash('sha512').update(this.bytes).digest('hex');
+    const digests = Array.from({ length: options.chunks }, (_, at) => hashOf(this.bytes, at));
+    this.#chunksSha256 = hash('sha256', Buffer.concat(digests));
     this.source = this.#add('source');
     for (let at = 0; at < options.chunks; at++) {
       this.source.here.add(at);
-      this.source.digests.set(at, hashOf(this.bytes, at));
+      this.source.digests.set(at, digests[at] ?? Buffer.alloc(0));
     }
   }
 
@@ -110,8 +123,8 @@ export class Swarm {
     return this.source.sentBytes / this.bytes.length;
   }
 
-  /** Fetches from the source, knowing of these peers. */
-  begin(name: string, peers: readonly string[]): SwarmNode {
+  /** Fetches from the source, and other `holders`, knowing of these peers. */
+  begin(name: string, peers: readonly string[], holders: readonly string[] = []): SwarmNode {
     const node = this.#add(name);
     const begunMono = this.clock.monoMs();
     const own = seededRandom(Math.floor(this.#random() * 2 ** 31));
@@ -119,8 +132,14 @@ export class Swarm {
     const order = peers.map((peer) => ({ peer, at: random() })).toSorted((a, b) => a.at - b.at);
     void fetchBlob({
       self: { cluster: 'sim', node: name },
-      blob: { blobId: 'blob', sizeBytes: this.bytes.length, sha512: this.#sha512 },
-      nodes: ['source'],
+      blob: {
+        blobId: 'blob',
+        sizeBytes: this.bytes.length,
+        sha512: this.#sha512,
+        ...(this.#options.isOld === true ? {} : { chunksSha256: this.#chunksSha256 }),
+      },
+      nodes: ['source', ...holders],
+      meet: (met) => (node.met = met),
       peers: order.map(({ peer }) => peer).filter((peer) => peer !== name),
       random,
       dial: this.#dialler(node),
@@ -172,12 +191,17 @@ export class Swarm {
         return here.size;
       },
       has: (index: number) => here.has(index),
+      get isListed() {
+        return node.list !== null;
+      },
+      takenBy: (peer: string) => node.met(peer),
     };
     return Promise.resolve({
       ...(isComplete ? {} : { partly }),
       sizeBytes: this.bytes.length,
       sha512: this.#sha512,
-      digestOf: (index: number) => digests.get(index) ?? Buffer.alloc(32),
+      digestOf: (index: number) =>
+        digests.get(index) ?? node.list?.subarray(index * 32, index * 32 + 32) ?? Buffer.alloc(32),
       read: (into: Uint8Array, position: number) => {
         into.set(this.bytes.subarray(position, position + into.length));
         node.spoil(into);
@@ -245,7 +269,7 @@ export class Swarm {
       clock: this.clock,
       holder: { open: () => this.#open(holder) },
       isWelcome,
-      counts: holder.counts,
+      counts: (holder.counts ??= new SentCounts(this.clock)),
       slots: this.#slotsOf(holder),
       onClosed: () => void (isWelcome && holder.welcome--),
     });

@@ -72,6 +72,13 @@ test('a stored value of schema 1 of every kind is read', () => {
   }
 });
 
+test('of a blob of schema 5 the list of digests has no hash', () => {
+  const stored = fixtures(5).get('blob') ?? { schema: 0, state: null };
+  const state = readSnapshot(blob.snapshot, stored);
+  assert.equal(state, blob.snapshot.decode(stored.state));
+  assert.is(state.content?.chunksSha256, undefined);
+});
+
 test('an instance of schema 3 has no snapshots of its disks under way', () => {
   const stored = fixtures(3).get('instance') ?? { schema: 0, state: null };
   const state = readSnapshot(instance.snapshot, stored);

@@ -57,6 +57,21 @@ test('of several that a node may choose from, those it does not bring are given 
   assert.not(rest.includes(chosen));
 });
 
+test('what one refuses is given back whole, and nothing is taken from another for who may refuse', () => {
+  const plan = new ChunkPlan(Array.from({ length: 16 }, (_, index) => index));
+  const choice = { isOpen: () => true, spread: () => 0, most: 64, random: () => 0, isSeek: true };
+  const { index = -1, others = [] } = plan.take('a', 0, choice) ?? {};
+  assert.is(others.length, 1);
+  plan.refused('b', index);
+  assert.ok(plan.begun('a', index), 'only who was asked can refuse');
+  plan.refused('a', index);
+  assert.not(plan.begun('a', index));
+  const all = Array.from({ length: 16 }, () => plan.take('b', 0)?.index);
+  assert.is(new Set(all).size, 16);
+  assert.is(plan.take('a', 1e9, choice), null);
+  assert.is.not(plan.take('a', 1e9, { ...choice, isSeek: false }), null);
+});
+
 test('only chunks that a node has are asked of it', () => {
   const plan = new ChunkPlan([0, 1, 2, 3, 4, 5, 6, 7]);
   const isOpen = (index: number) => index % 2 === 1;

@@ -31,6 +31,7 @@ test('what one side says, the other reads', () => {
     { ...greeting, blobId: 'b', sha512: 'abc' },
     { kind: 'want', index: 7 },
     { kind: 'want', index: 7, others: [3, 9] },
+    { kind: 'seek', index: 7, others: [3, 9] },
     { kind: 'list', first: 1_024 },
     { kind: 'credit', grantedBytes: 2 ** 40 },
   ];
@@ -41,6 +42,8 @@ test('what one side says, the other reads', () => {
     { ...greeting, sizeBytes: 2 ** 40, chunkBytes: CHUNK_BYTES, offers: 'some' },
     { kind: 'have', first: 32_768, bits: Uint8Array.of(1, 128) },
     { kind: 'list', first: 1_024, digests: Uint8Array.from(randomBytes(64)) },
+    { kind: 'elsewhere' },
+    { kind: 'listed' },
     { kind: 'refusal', code: 'image/missing', message: 'not here' },
   ];
   for (const message of holder) {

@@ -66,7 +66,7 @@ async function begin(changes: Partial<ServingOptions> = {}, ...said: FromWanter[
     clock,
     holder,
     isWelcome: true,
-    counts: new SentCounts(),
+    counts: new SentCounts(clock),
     slots: { urgent: new SendSlots(SLOTS, clock), usual: new SendSlots(SLOTS, clock) },
     onClosed: () => {},
     ...changes,

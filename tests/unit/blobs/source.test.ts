@@ -57,6 +57,8 @@ function begin() {
     onBegin: () => true,
     onHave: () => true,
     onList: () => true,
+    onElsewhere: (index) => said.push(`elsewhere ${index}`),
+    onListed: () => said.push('listed'),
     onPart: (_index, _offset, bytes) => (partBytes += bytes.byteLength),
     onChunk: (index) => chunks.push(index),
     onEnd: (end) => ends.push(end),
@@ -153,6 +155,23 @@ for (const [what, code, act] of [
     ({ hear, announce }) => (hear(hello()), announce(1)),
   ],
   [
+    'a wish sent elsewhere that was not sought',
+    'mesh/foreign-error',
+    ({ source, hear }) => {
+      hear(hello({ protocolMax: 3 }));
+      source.want(0);
+      hear({ kind: 'elsewhere' });
+    },
+  ],
+  [
+    'a list that was not asked for',
+    'mesh/foreign-error',
+    ({ hear }) => {
+      hear(hello({ protocolMax: 3 }));
+      hear({ kind: 'list', first: 0, digests: new Uint8Array(32) });
+    },
+  ],
+  [
     'more than its credit',
     'mesh/foreign-error',
     ({ source, hear, announce, grantedBytes }) => {
@@ -208,6 +227,33 @@ for (const [what, code, act] of [
     assert.is(rig.ends.length, 1);
   });
 }
+
+test('what others have just been given is sought elsewhere, and the next that was asked for comes', () => {
+  const { source, said, chunks, hear, sendChunk } = begin();
+  hear(hello({ protocolMax: 3 }));
+  assert.ok(source.isSought);
+  source.seek(0, [2]);
+  source.want(1);
+  hear({ kind: 'elsewhere' });
+  assert.equal(said.slice(-3), ['seek', 'want', 'elsewhere 0']);
+  sendChunk(1);
+  assert.equal([chunks, source.owed], [[1], 0]);
+});
+
+test('who has a part can be asked for the list once it says so, if a wrong one would be found out', () => {
+  const { source, hear } = begin();
+  hear(hello({ protocolMax: 3, offers: 'some' }));
+  assert.not(source.canList(true));
+  hear({ kind: 'listed' });
+  assert.ok(source.canList(true));
+  assert.not(source.canList(false));
+});
+
+test('one that knows of no seeking is not sought in', () => {
+  const { source, hear } = begin();
+  hear(hello({ protocolMax: 2 }));
+  assert.equal([source.isSwarm, source.isSought], [true, false]);
+});
 
 test('one that owes nothing may be silent', async () => {
   const { clock, ends, hear } = begin();

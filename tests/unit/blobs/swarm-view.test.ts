@@ -28,18 +28,4 @@ test('a chunk beyond the blob cannot be had', () => {
   assert.is(new SwarmView(9).tell('a', 8, Uint8Array.of(0b10)), false);
 });
 
-test('digests come in order, and no more than there are chunks', () => {
-  const view = new SwarmView(3);
-  assert.is(view.digestOf(0), null);
-  assert.is(view.list(1, new Uint8Array(32)), false, 'not the next');
-  assert.is(view.list(0, new Uint8Array(0)), false, 'none');
-  assert.ok(view.list(0, new Uint8Array(64).fill(7)));
-  assert.is(view.nextListed, 2);
-  assert.is(view.digestOf(2), null);
-  assert.is(view.list(2, new Uint8Array(64)), false, 'too many');
-  assert.ok(view.list(2, new Uint8Array(32).fill(9)));
-  assert.is(view.nextListed, null);
-  assert.equal(view.digestOf(1), new Uint8Array(32).fill(7));
-});
-
 test.run();
