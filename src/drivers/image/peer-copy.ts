@@ -2,13 +2,15 @@
 //
 // E1  All work is in the blob's own directory under .partial, as for every replica (ingest.ts, N1).
 // E2  What has come and is verified stays when it is broken off (chunk-file.ts); only damage as a whole throws it away.
-// E3  The whole is hashed while it comes, from the file and not from the network, and counts only when it is right.
+// E3  It counts only when the whole is right: when the hash of the chunks' digests is, each of which was verified; of one whose
+//     hash of digests nobody knows (made by an older version), when its own is, read from the file while it comes.
 // E4  While it comes, what has come is served to others who copy it (coming-replicas.ts).
 import { chmod, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PeersSource, ReplicaProgress, ReplicaReport } from '../../../actors/blob/ports.ts';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
 import type { Log } from '../../../actors/kernel/ports.ts';
+import { listSha256 } from './chunk-digests.ts';
 import { mapPath } from './chunk-file.ts';
 import { SharedChunks, type ComingReplicas } from './coming-replicas.ts';
 import { requireSpace } from './disk-space.ts';
@@ -150,16 +152,29 @@ export class PeerCopy {
       chunks,
       takenBy: (node) => this.#takers.add(node),
     });
+    const wanted = { sizeBytes, sha512, frontier, shared };
+    const { chunksSha256 } = report;
+    if (chunksSha256 !== undefined) {
+      const digests = await this.#bring(wanted, this.#request.signal);
+      this.#require(chunksSha256, listSha256(digests));
+      return digests;
+    }
     const [digests, found] = await together(
       this.#request.signal,
-      (signal) => this.#bring({ sizeBytes, sha512, frontier, shared }, signal),
+      (signal) => this.#bring(wanted, signal),
       (signal) => this.#hash({ sizeBytes, frontier }, signal),
     );
-    if (found === sha512) return digests;
+    this.#require(sha512, found);
+    return digests;
+  }
+
+  #require(expected: string, found: string): void {
+    if (found === expected) return;
+    const { blobId, source } = this.#spec;
     throw new TroupeError(
       'image/damaged',
-      `blob ${blobId} should hash to ${sha512.slice(0, 16)}… and the copy of ${this.#spec.source.nodes.join()} hashes to ${found.slice(0, 16)}…: one of them was damaged`,
-      { expected: sha512, found },
+      `blob ${blobId} should hash to ${expected.slice(0, 16)}… and the copy of ${source.nodes.join()} hashes to ${found.slice(0, 16)}…: one of them was damaged`,
+      { expected, found },
     );
   }
 

@@ -75,7 +75,7 @@ test('a stored value of schema 1 of every kind is read', () => {
 test('of a blob of schema 5 the list of digests has no hash', () => {
   const stored = fixtures(5).get('blob') ?? { schema: 0, state: null };
   const state = readSnapshot(blob.snapshot, stored);
-  assert.equal(state, blob.snapshot.decode(stored.state));
+  assert.equal(state, { ...(stored.state as object), shortage: null });
   assert.is(state.content?.chunksSha256, undefined);
 });
 
