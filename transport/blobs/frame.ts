@@ -16,6 +16,7 @@
 //              list    [5, first, digests]         of the chunks from there on (2)
 //              elsewhere [6]                       in answer to a seek: others have just been given all of these (3)
 //              listed  [7]                         who has a part: it can be asked for the list too (3)
+//              waiting [8]                         others are served first; said every few seconds (3)
 //
 // (2), (3): only between two that both speak this protocol.
 // offers: 2 all chunks; 1 those that it says it has; 0 none, only the list. Absent: 2.
@@ -48,7 +49,7 @@ export const DIGESTS_PER_PAGE = 1_024;
 export const HAVE_BYTES = 4_096;
 
 const [HELLO, WANT_OR_CHUNK, CREDIT, REFUSAL_OR_LIST, HAVE_OR_SEEK] = [0, 1, 2, 3, 4];
-const [LIST, ELSEWHERE, LISTED] = [5, 6, 7];
+const [LIST, ELSEWHERE, LISTED, WAITING] = [5, 6, 7, 8];
 const MAX_CONTROL_BYTES = 64 * 1024;
 const packr = new Packr({ useRecords: false, structuredClone: false, int64AsType: 'number' });
 
@@ -101,7 +102,8 @@ export type FromHolder =
   | { readonly kind: 'have'; readonly first: number; readonly bits: Uint8Array }
   | { readonly kind: 'list'; readonly first: number; readonly digests: Uint8Array }
   | { readonly kind: 'elsewhere' }
-  | { readonly kind: 'listed' };
+  | { readonly kind: 'listed' }
+  | { readonly kind: 'waiting' };
 
 export type Decoded<T> =
   | { readonly ok: true; readonly message: T }
@@ -153,6 +155,8 @@ export function encodeHolder(message: FromHolder): Uint8Array {
       return packr.pack([ELSEWHERE]);
     case 'listed':
       return packr.pack([LISTED]);
+    case 'waiting':
+      return packr.pack([WAITING]);
   }
 }
 
@@ -185,6 +189,7 @@ export function decodeHolder(bytes: Uint8Array): Decoded<FromHolder> {
   }
   if (kind === ELSEWHERE) return ok({ kind: 'elsewhere' });
   if (kind === LISTED) return ok({ kind: 'listed' });
+  if (kind === WAITING) return ok({ kind: 'waiting' });
   return malformed(kind);
 }
 

@@ -106,6 +106,9 @@ interface Wanted {
   readonly isSeek: boolean;
 }
 
+/** How often who waits for others to be served is told so; well below the patience of who wants. */
+const WAITING_MS = 3_000;
+
 /** The part being sent: a chunk, and how far it is. */
 interface Current {
   readonly index: number;
@@ -139,6 +142,8 @@ export class Serving {
   #isListTold = false;
   #timer: Timer;
   #look: Timer | null = null;
+  /** While others are served first. */
+  #waiting: Timer | null = null;
 
   constructor(options: ServingOptions) {
     this.#options = options;
@@ -368,10 +373,21 @@ export class Serving {
     const { urgent, usual } = this.#options.slots;
     this.#release = (this.#isUrgent ? urgent : usual).take(() => {
       this.#isQueued = false;
+      this.#waiting?.cancel();
       if (!this.#isClosed) void this.#pump(blob);
     });
     this.#isQueued = this.#release === null;
+    if (this.#isQueued) this.#sayWaiting();
     return !this.#isQueued;
+  }
+
+  /** Else who waits in a long queue takes us for dead. */
+  #sayWaiting(): void {
+    if (this.#protocol < SEEK_PROTOCOL) return;
+    this.#waiting = this.#options.clock.after(WAITING_MS, () => {
+      this.#send(encodeHolder({ kind: 'waiting' }));
+      this.#sayWaiting();
+    });
   }
 
   async #sendPart(blob: HeldBlob, chunk: Current): Promise<void> {
@@ -412,6 +428,7 @@ export class Serving {
     this.#isClosed = true;
     this.#timer.cancel();
     this.#look?.cancel();
+    this.#waiting?.cancel();
     this.#release?.();
     if (!this.#isPumping) this.#closeBlob();
     this.#options.onClosed(reason);

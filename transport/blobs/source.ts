@@ -2,7 +2,8 @@
 //
 // S1  A chunk counts when its bytes have the digest that was announced with it; the first that has not ends the link.
 // S2  Credit is given for what was taken in, so at most WINDOW_BYTES are on their way or wait in the socket.
-// S3  A source that owes something and sends nothing for STALL_MS is ended; so is one that does not say hello.
+// S3  A source that owes something and sends nothing for STALL_MS is ended, if it does not say that others are served
+//     first; so is one that does not say hello.
 // S4  What was not asked for ends the link.
 //     Where the list of digests is known (swarm-view.ts), the digest that is announced has to be the one listed.
 // S5  A chunk that another brings by now is taken in and checked, but goes nowhere, also when it is asked for again.
@@ -230,6 +231,8 @@ export class Source {
       }
       case 'elsewhere':
         return this.#takeElsewhere();
+      case 'waiting':
+        return this.#wait();
       case 'refusal': {
         const { code, message: reason } = message;
         // A peer of a newer version may know codes that we don't.
@@ -263,6 +266,13 @@ export class Source {
     this.#isListAsked = false;
     this.#watch();
     if (!this.#options.onList(first, digests)) this.#broken('not the digests that were asked for');
+  }
+
+  /** Both sides hear that the other is there. */
+  #wait(): void {
+    if (this.#owed.length === 0) return this.#broken('nothing is waited for');
+    this.#watch();
+    this.#grant(this.#grantedBytes);
   }
 
   #takeElsewhere(): void {

@@ -44,6 +44,7 @@ test('what one side says, the other reads', () => {
     { kind: 'list', first: 1_024, digests: Uint8Array.from(randomBytes(64)) },
     { kind: 'elsewhere' },
     { kind: 'listed' },
+    { kind: 'waiting' },
     { kind: 'refusal', code: 'image/missing', message: 'not here' },
   ];
   for (const message of holder) {

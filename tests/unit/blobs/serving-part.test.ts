@@ -180,6 +180,27 @@ test('a chunk whose taker dies in the middle of it goes to the next who seeks it
   assert.equal(c.chunks(), [0]);
 });
 
+test('who waits long for others to be served is told so, and no timer stays when it goes', async () => {
+  const rig = new Rig();
+  // Each was granted half a chunk, and holds its turn for two seconds: four at a time.
+  const names = ['b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'];
+  const busy = await Promise.all(names.map((name) => rig.taker(name)));
+  const [last, older] = [await rig.taker('last'), await rig.taker('older', 2)];
+  for (const { say } of [...busy, last, older]) await say(credit(CHUNK_BYTES / 2), want(4));
+  await rig.clock.advance(2_500);
+  assert.equal([busy.at(-1)?.chunks(), last.chunks()], [[4], []]);
+  assert.not(last.kinds().includes('waiting'));
+  await rig.clock.advance(1_000);
+  assert.is(last.kinds().at(-1), 'waiting');
+  await rig.clock.advance(1_000);
+  assert.equal([last.chunks(), older.chunks()], [[4], [4]]);
+  await rig.clock.advance(10_000);
+  assert.is(last.kinds().filter((kind) => kind === 'waiting').length, 1);
+  assert.not(older.kinds().includes('waiting'));
+  for (const { serving } of [...busy, last, older]) serving.wireClosed('gone');
+  assert.is(rig.clock.pending, 0);
+});
+
 test('those of an older version want and get, whatever others have been given', async () => {
   const rig = new Rig();
   const [b, c] = [await rig.taker('b', 2), await rig.taker('c', 2)];

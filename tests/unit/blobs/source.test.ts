@@ -164,6 +164,14 @@ for (const [what, code, act] of [
     },
   ],
   [
+    'waiting for nothing',
+    'mesh/foreign-error',
+    ({ hear }) => {
+      hear(hello({ protocolMax: 3 }));
+      hear({ kind: 'waiting' });
+    },
+  ],
+  [
     'a list that was not asked for',
     'mesh/foreign-error',
     ({ hear }) => {
@@ -253,6 +261,20 @@ test('one that knows of no seeking is not sought in', () => {
   const { source, hear } = begin();
   hear(hello({ protocolMax: 2 }));
   assert.equal([source.isSwarm, source.isSought], [true, false]);
+});
+
+test('who is told that others are served first waits on, and says that it is there', async () => {
+  const { clock, source, said, ends, hear, grantedBytes } = begin();
+  hear(hello({ protocolMax: 3 }));
+  source.want(0);
+  const granted = grantedBytes();
+  for (let times = 0; times < 5; times++) {
+    await clock.advance(1_500);
+    hear({ kind: 'waiting' });
+  }
+  assert.equal([ends, said.at(-1), grantedBytes()], [[], 'credit', granted]);
+  await clock.advance(2_000);
+  assert.is(ends[0]?.code, 'image/unreachable');
 });
 
 test('one that owes nothing may be silent', async () => {
