@@ -14,7 +14,7 @@ import {
   releaseBlobs,
   releaseVersion,
 } from './coming.ts';
-import type { ArtifactEffect } from './artifact.ts';
+import type { ArtifactEffect } from './wanted.ts';
 import type { ArtifactMessage, ArtifactState } from './state.ts';
 
 type Context = EffectContext<ArtifactMessage>;
