@@ -8,17 +8,18 @@
 // E3  Copies of one run are told in turn, at most as many as free what is missing; the rest is left for the next run,
 //     when the gauges show what came of it. What is on its way elsewhere for that counts as if it were gone.
 // E4  As soon as the other one is there its blob is told again, and not at the next run only.
+// E5  A plan is made for as many blobs as are told, and for those that turn out to be bound: a machine may have thousands.
 import type { Clock } from '../../actors/kernel/clock.ts';
 import type { Address } from '../../actors/kernel/kind.ts';
 import type { Log, Random, Router } from '../../actors/kernel/ports.ts';
 import { blobRef } from '../../actors/blob/state.ts';
-import { planCopies, type CopiesView, type NodeView } from '../../actors/blob/copies.ts';
+import { isGood, planCopies, type CopiesView, type NodeView } from '../../actors/blob/copies.ts';
 import type { Gauges, NodeState } from '../../actors/node/state.ts';
 import type { ReadModel } from '../read/read-model.ts';
 import { blobNodes, LOW, wantedCopies, type BlobsOptions } from './blob-nodes.ts';
 import { Repeating } from './repeating.ts';
 
-const EVERY_MS = 60_000;
+const EVERY_MS = 30_000;
 const GIB = 2 ** 30;
 
 export interface CopyEvictionOptions extends Pick<BlobsOptions, 'isUp' | 'copies' | 'patienceMs'> {
@@ -40,7 +41,15 @@ interface Candidate {
   readonly usedAtMs: number;
 }
 
-const ORDER: readonly Candidate['way'][] = ['moving', 'spare', 'movable'];
+const MOVING = 0;
+const SPARE = 1;
+const MOVABLE = 2;
+
+interface Held {
+  readonly candidate: Omit<Candidate, 'way'>;
+  readonly view: CopiesView;
+  readonly rank: number;
+}
 
 /** Runs until stopped. */
 export class CopyEviction {
@@ -109,29 +118,41 @@ export class CopyEviction {
     }
   }
 
-  /** Copies here that may go, or be moved, in that order, the least recently used first. */
-  #candidates(blobs: Iterable<Blob>, nodes: readonly NodeView[]): Candidate[] {
-    const found = [...blobs].flatMap((blob) => this.#candidate(blob, nodes));
-    return found.toSorted(
-      (a, b) => ORDER.indexOf(a.way) - ORDER.indexOf(b.way) || a.usedAtMs - b.usedAtMs,
+  /** Copies here that may go, or be moved, in that order, the least recently used first; planned one by one (E5). */
+  *#candidates(blobs: Iterable<Blob>, nodes: readonly NodeView[]): Generator<Candidate> {
+    const { node } = this.#options;
+    const held = [...blobs].flatMap((blob) => this.#held(blob, nodes));
+    const inOrder = held.toSorted(
+      (a, b) => a.rank - b.rank || a.candidate.usedAtMs - b.candidate.usedAtMs,
     );
+    const isRoomElsewhere = nodes.some(
+      (one) => one.node !== node && one.isUp && one.takesMore && (one.untilLowBytes ?? 1) > 0,
+    );
+    for (const { candidate, view, rank } of inOrder) {
+      if (rank === MOVABLE && !isRoomElsewhere) return;
+      const plan = rank === MOVING ? null : planCopies(view);
+      if (plan === null) yield { ...candidate, way: 'moving' };
+      else if (plan.giveUp.includes(node)) yield { ...candidate, way: 'spare' };
+      else if (plan.relief !== null) yield { ...candidate, way: 'movable' };
+    }
   }
 
-  #candidate({ id, state }: Blob, nodes: readonly NodeView[]): Candidate[] {
+  /** What has a good copy here that nothing holds, and may have enough without it. */
+  #held({ id, state }: Blob, nodes: readonly NodeView[]): Held[] {
     const { node, read, copies: initial } = this.#options;
     const { replicas } = state;
     const here = replicas[node];
-    if (state.phase !== 'created' || here?.phase !== 'verified') return [];
-    const copies = wantedCopies(read, state, initial);
-    const sizeBytes = state.content?.sizeBytes ?? 0;
+    const isFree = here?.phase === 'verified' && !here.isInUse;
     const needed = new Set(Object.values(state.needs));
+    if (state.phase !== 'created' || !isFree || needed.has(node)) return [];
+    const copies = wantedCopies(read, state, initial);
+    const good = Object.values(replicas).filter(isGood).length;
+    if (good < copies) return [];
+    const sizeBytes = state.content?.sizeBytes ?? 0;
     const view = { blobId: id, sizeBytes, copies, nodes, replicas, needed };
-    const { usedAtMs } = here;
-    const plan = planCopies(view);
-    const known = { id, copies, sizeBytes, usedAtMs };
-    if (plan.giveUp.includes(node)) return [{ ...known, way: 'spare' }];
-    if (plan.relief !== null) return [{ ...known, way: 'movable' }];
-    return isMoving(view, node) ? [{ ...known, way: 'moving' }] : [];
+    const candidate = { id, copies, sizeBytes, usedAtMs: here.usedAtMs };
+    if (good > copies) return [{ candidate, view, rank: SPARE }];
+    return [{ candidate, view, rank: isMoving(view) ? MOVING : MOVABLE }];
   }
 }
 
@@ -143,14 +164,11 @@ const TOLD = {
   movable: 'a copy of a blob is to be made elsewhere for want of disk here',
 } as const;
 
-/** One that nobody waits for is being made, beside as many as are wanted; nothing but that holds the one here. */
-function isMoving({ copies, replicas, needed }: CopiesView, node: string): boolean {
-  if (needed.has(node) || replicas[node]?.isInUse === true) return false;
-  const others = Object.entries(replicas).filter(([, { awayUntilMs }]) => awayUntilMs === null);
-  const good = others.filter(([, { phase }]) => phase === 'verified');
-  return (
-    good.length === copies &&
-    others.some(([other, { phase }]) => phase === 'copying' && !needed.has(other))
+/** One more is being made elsewhere, for which nobody waits. */
+function isMoving({ replicas, needed }: CopiesView): boolean {
+  return Object.entries(replicas).some(
+    ([node, { phase, awayUntilMs }]) =>
+      phase === 'copying' && awayUntilMs === null && !needed.has(node),
   );
 }
 

@@ -88,6 +88,15 @@ test('a cold image goes there from a hypervisor that is low on disk, and comes b
   assert.equal(dropped, { s1: 'is no hypervisor' });
   await h1.call('DELETE', instance);
   await untilView(h1, instance, isIn('deleted'), 60_000);
+
+  // Four copies on three nodes are too few, which it says; three are not.
+  const tells = async (text: string) => (await eventsOf(`/blobs/${blobId}`)).includes(text);
+  await h1.call('POST', `${artifact}/copies`, { copies: 4 });
+  await waitUntil('too few are told of', () => tells('too few copies'), 30_000);
+  await h1.call('POST', `${artifact}/copies`, { copies: 3 });
+  await waitUntil('enough are told of', () => tells('enough copies again'), 30_000);
+  assert.equal(await locations(blobId), ['h1', 'h2', 's1']);
+  assert.is((await h1.view('GET', artifact))['copies'], 3);
 });
 
 test.run();

@@ -2,6 +2,7 @@
 // source has changed.
 import { artifactRef, type ArtifactState } from '../../../actors/artifact/state.ts';
 import { diskSnapshotRef } from '../../../actors/disk-snapshot/state.ts';
+import type { BlobState } from '../../../actors/blob/state.ts';
 import type { InstanceState } from '../../../actors/instance/state.ts';
 import {
   formatAddress,
@@ -28,6 +29,12 @@ export interface Client {
   readonly leaves: (address: string) => void;
 }
 
+/** An artifact, and a node that has its image. */
+interface Startable {
+  readonly id: string;
+  readonly node: string;
+}
+
 interface Known {
   readonly artifacts: readonly { readonly id: string }[];
   readonly instances: readonly string[];
@@ -35,6 +42,8 @@ interface Known {
 
 /** Few, so that each gets versions again and again. */
 const LABELS = 2;
+/** Of all snapshots. */
+const THIN = 0.5;
 
 export class ImageWork {
   /** Labels and artifacts of snapshots that were asked for. */
@@ -63,6 +72,19 @@ export class ImageWork {
     act();
   }
 
+  /** What an instance can start from: a snapshot, which may be thin; one of these if there is none yet. */
+  pickSnapshot<T extends Startable>(others: readonly T[]): T | Startable {
+    const { view } = this.#site;
+    const found = this.artifacts.flatMap((id): Startable[] => {
+      const state = view.stateOf<ArtifactState>('artifact', id);
+      const blobId = state?.type === 'snapshot' ? state.versions.at(-1)?.blobId : undefined;
+      const replicas = view.stateOf<BlobState>('blob', blobId ?? '')?.replicas ?? {};
+      const node = Object.keys(replicas)[0];
+      return state?.phase === 'created' && node !== undefined ? [{ id, node }] : [];
+    });
+    return found.length === 0 ? this.#choices.pick(others) : this.#choices.pick(found);
+  }
+
   #snapshot(instances: readonly string[]): void {
     const { view } = this.#site;
     const running = instances.filter((id) => {
@@ -74,7 +96,10 @@ export class ImageWork {
     const number = ++this.#count;
     const artifactId = `snapshots-of-${instanceId}`;
     if (!this.artifacts.includes(artifactId)) this.artifacts.push(artifactId);
-    const disks = [{ device: 'vda', blobId: `snap-${number}`, artifactId }];
+    const state = view.stateOf<InstanceState>('instance', instanceId);
+    const base = state?.builtDisks.find(({ device }) => device === 'vda')?.blobId ?? null;
+    const thin = base !== null && this.#choices.chance(THIN) ? { baseBlobId: base } : {};
+    const disks = [{ device: 'vda', blobId: `snap-${number}`, artifactId, ...thin }];
     const what = { namespace: 'ns', instanceId, maxVersions: 2, disks };
     const message = { kind: 'create', ...what } as const;
     this.#client.ask(diskSnapshotRef(`snapshot-${number}`), message, () => {});

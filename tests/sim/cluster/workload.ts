@@ -29,6 +29,9 @@ export interface Counts {
   readonly refused: number;
 }
 
+/** Of all instances. */
+const FROM_SNAPSHOT = 0.2;
+
 export class Workload {
   /** Ids asked for, whether or not they came to be. */
   readonly artifacts: { readonly id: string; readonly node: string }[] = [];
@@ -133,7 +136,9 @@ export class Workload {
     const id = `instance-${this.instances.length}`;
     this.instances.push(id);
     const message = instanceMessage();
-    const artifact = this.#choices.pick(this.artifacts);
+    const artifact = this.#choices.chance(FROM_SNAPSHOT)
+      ? this.#images.pickSnapshot(this.artifacts)
+      : this.#choices.pick(this.artifacts);
     const nics = [0, 1].slice(0, this.#choices.pick([0, 1, 1, 2])).flatMap((order) =>
       message.nics.map((nic) => {
         // Few networks with many instances, so that addresses change hands.

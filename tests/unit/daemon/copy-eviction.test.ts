@@ -109,7 +109,7 @@ async function told(
   others?: Record<string, object>,
 ): Promise<string[]> {
   const world = new World(freeDiskGiB, blobs, others);
-  await world.clock.advance(60_000);
+  await world.clock.advance(30_000);
   return await world.stop();
 }
 
@@ -155,10 +155,10 @@ test('what is on its way elsewhere counts as gone, and goes here as soon as it i
   const good = held(1, both);
   const on = { ...good, replicas: { ...good.replicas, n3: newReplica(2) } };
   const world = new World(3 * KEPT - 1, { a: good, b: held(2, both) });
-  await world.clock.advance(60_000);
+  await world.clock.advance(30_000);
   assert.equal(world.asked, ['a']);
   await world.change('a', on);
-  await world.clock.advance(60_000);
+  await world.clock.advance(30_000);
   assert.equal(world.asked, ['a'], 'b stays: enough is on its way');
   await world.change('b', { ...held(9, both), users: [] });
   await world.change('a', held(1));
