@@ -8,7 +8,12 @@ import { blobRef, Content, decodeHolding, type Source } from '../blob/state.ts';
 import { machineRef, type MachineMessage } from '../node/machine-message.ts';
 import { pendingOf } from './origins.ts';
 import { blobsOf } from './versions.ts';
-import { SourceVerdict, type ArtifactMessage, type ArtifactState } from './state.ts';
+import {
+  SourceVerdict,
+  type ArtifactMessage,
+  type ArtifactState,
+  type SourceMarks,
+} from './state.ts';
 
 type Context = EffectContext<ArtifactMessage>;
 
@@ -99,7 +104,7 @@ type Asked = Extract<Source, { kind: 'url' | 'file' }>;
 /** Whether a source still gives what it gave, as a node finds when it asks now. */
 export async function askSource(
   source: Asked,
-  { node, known }: { readonly node: string; readonly known: Content | null },
+  { node, known }: { readonly node: string; readonly known: SourceMarks | null },
   context: Context,
 ): Promise<SourceVerdict> {
   return decodeVerdict(await context.ask(machineRef(node), question(source, known), CHECK_MS));
@@ -109,7 +114,7 @@ export async function contentOf(blobId: string, context: Context): Promise<Conte
   return decodeKnown(await context.ask(blobRef(blobId), { kind: 'describe' }));
 }
 
-function question(source: Asked, known: Content | null): MachineMessage {
+function question(source: Asked, known: SourceMarks | null): MachineMessage {
   const etag = known?.etag ?? null;
   if (source.kind === 'file') return { kind: 'check-file', path: source.path, etag };
   const lastModified = known?.lastModified ?? null;
@@ -140,7 +145,7 @@ export async function makeBlob(
   return alreadyThere(blobId, (await contentOf(blobId, context))?.sha512);
 }
 
-/** Gives back one blob; if it was never made, it is claimed no longer. */
+/** Gives back one blob, and tells what it was; if it was never made, it is claimed no longer. */
 export async function releaseVersion(
   { source }: ArtifactState,
   claims: Claims,
@@ -148,10 +153,18 @@ export async function releaseVersion(
 ): Promise<ArtifactMessage> {
   const [at = '', blobId = ''] = context.key.split(' ');
   const origin = originOf(source);
+  const content = await unlessGone(contentOf(blobId, context));
   if (!(await unuse(blobId, context)) && origin !== null) {
     await claims.release(ORIGIN, origin, blobRef(blobId));
   }
-  return { kind: 'version-released', blobId, at: Number(at) };
+  const released = { kind: 'version-released', blobId, at: Number(at) } as const;
+  return content
+    ? { ...released, came: { sha512: content.sha512, marks: marksOf(content) } }
+    : released;
+}
+
+function marksOf({ etag, lastModified, sourceSizeBytes }: Content): SourceMarks {
+  return { etag, lastModified, sourceSizeBytes };
 }
 
 /** Gives back all that it uses; what was never made is claimed no longer. */

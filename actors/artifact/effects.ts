@@ -108,7 +108,7 @@ async function checkSource(state: ArtifactState, context: Context): Promise<Arti
     const outcome = { verdict: 'unknown', reason: 'there is nothing to compare' } as const;
     return { kind: 'source-checked', check, outcome };
   }
-  const known = await contentOf(newest.blobId, context);
+  const known = newest.marks ?? (await contentOf(newest.blobId, context));
   const outcome = await askSource(source, { node: checking.node, known }, context);
   return { kind: 'source-checked', check, outcome };
 }

@@ -28,11 +28,21 @@ export type Addition = Static<typeof Addition>;
 /** Whether it is still to be found out who else fetches the same (origins.ts). */
 const isSought = Type.Boolean();
 
+/** By what a source knows the bytes that it gives. */
+export const SourceMarks = closed({
+  etag: nullable(Type.String()),
+  lastModified: nullable(Type.String()),
+  sourceSizeBytes: Type.Number(),
+});
+export type SourceMarks = Static<typeof SourceMarks>;
+
 export const Version = closed({
   index: Type.Integer(),
   blobId: Type.String(),
   /** Of its content, where that was told. */
   sha512: Type.Optional(Type.String()),
+  /** What its source called the same bytes when they came again; absent: as when its blob was fetched. */
+  marks: Type.Optional(SourceMarks),
 });
 export type Version = Static<typeof Version>;
 
@@ -115,7 +125,12 @@ const MESSAGES = {
   /** A version that was promised to come will not. */
   'version-failed': { blobId: Type.String(), code: Type.String(), reason: Type.String() },
   'remove-version': { index: Type.Integer() },
-  'version-released': { blobId: Type.String(), at: Type.Integer() },
+  /** `came`: what the blob that is given back was. */
+  'version-released': {
+    blobId: Type.String(),
+    at: Type.Integer(),
+    came: Type.Optional(closed({ sha512: Type.String(), marks: SourceMarks })),
+  },
   'set-max-versions': { maxVersions: Type.Integer({ minimum: 1 }) },
   'set-min-copies': { minCopies: nullable(Type.Integer({ minimum: 1 })) },
   'set-shared': { shared: Type.Boolean() },

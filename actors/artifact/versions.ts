@@ -15,7 +15,7 @@ import {
 import { drop } from './dropped.ts';
 import { isOutsideSource } from '../blob/state.ts';
 import { sought } from './origins.ts';
-import type { Addition, ArtifactState, Version } from './state.ts';
+import type { Addition, ArtifactMessage, ArtifactState, Version } from './state.ts';
 
 /** Whether the artifact will still give back its use of the blob. */
 export function holds(state: ArtifactState, blobId: string): boolean {
@@ -160,12 +160,18 @@ function without(
   return next(drop(left, blobIds), [...events, ...told]);
 }
 
+/** If it had the bytes of the newest version, these are known by what its source calls them now. */
 export function versionReleased(
   state: ArtifactState,
-  { blobId, at }: { readonly blobId: string; readonly at: number },
+  { blobId, at, came }: Extract<ArtifactMessage, { kind: 'version-released' }>,
 ): Step<ArtifactState> {
   const dropped = state.dropped.filter((one) => one.blobId !== blobId || one.at !== at);
-  return next(dropped.length === state.dropped.length ? state : { ...state, dropped });
+  if (dropped.length === state.dropped.length) return next(state);
+  const newest = state.versions.at(-1);
+  const isSame = newest?.sha512 !== undefined && newest.sha512 === came?.sha512;
+  if (!isSame || newest.blobId === blobId) return next({ ...state, dropped });
+  const versions = [...state.versions.slice(0, -1), { ...newest, marks: came.marks }];
+  return next({ ...state, dropped, versions });
 }
 
 export function versionEffects({

@@ -198,12 +198,33 @@ test('who comes while it is downloaded waits for it; who comes afterwards uses w
   assert.is(world.asked, 1);
 });
 
-function serve(world: World, etag: string): void {
+function serve(world: World, etag: string, bytes?: string): void {
+  const more = bytes === undefined ? {} : { bytes };
   for (const { machine } of world.nodes) {
     const before = machine.images.web.get(URL);
-    if (before !== undefined) machine.images.web.set(URL, { ...before, etag });
+    if (before !== undefined) machine.images.web.set(URL, { ...before, etag, ...more });
   }
 }
+
+test('the same bytes that the server names anew are downloaded once more, and not again each time', async () => {
+  const world = await new World(8, 3).start();
+  const [node] = world.nodes as [SimNode, SimNode, SimNode];
+  const isThere = () => versionsOf(world).length === 1;
+  for (const [etag, downloads] of [
+    ['"1"', 1],
+    ['"2"', 2],
+    ['"2"', 2],
+    ['"3"', 3],
+    ['"3"', 3],
+  ] as const) {
+    serve(world, etag, 'as ever');
+    await world.settled(world.ensure(node));
+    await world.until('fetched', isThere);
+    await world.pass(60_000);
+    assert.is(world.asked, downloads, etag);
+  }
+  assert.is(versionsOf(world).length, 1);
+});
 
 test('what has changed is downloaded once more, for all that ask', async () => {
   const world = await new World(4, 3).start();
@@ -308,6 +329,11 @@ test('an artifact that is deleted at any moment while an instance starts from it
       assert.match(failure?.reason ?? '', /artifact was deleted|being deleted/);
     await world.settled(router.ask(instanceRef('vm'), { kind: 'delete' }, { trace: 't' }));
     await world.until('deleted', () => phase() === 'deleted');
+    // What its console has said stays for a while.
+    for (const [id, state] of world.all<ArtifactState>('artifact')) {
+      if (state.expiresAtMs === undefined) continue;
+      await world.settled(router.ask(artifactRef(id), { kind: 'delete' }, { trace: 't' }));
+    }
     await world.pass(900_000);
     for (const { name, machine } of world.nodes)
       assert.equal(machine.leftovers(), [], `${name} in round ${round}`);

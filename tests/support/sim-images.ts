@@ -31,6 +31,8 @@ export interface SimImage {
   readonly etag?: string | null;
   /** What its bytes are known by, if that is not where they are. */
   readonly content?: string;
+  /** What its bytes are, whatever its etag says. */
+  readonly bytes?: string;
   /** What is wrong with its content, found once it is all there. */
   readonly refusal?: string;
 }
@@ -344,7 +346,7 @@ function reportOf(
 ): ReplicaReport {
   const { etag = null } = image;
   const { content: name = nameOf(source) } = image;
-  const content = etag === null ? name : `${name} ${etag}`;
+  const content = image.bytes ?? (etag === null ? name : `${name} ${etag}`);
   const dependsOn = source.kind === 'spool' ? source.dependsOn : undefined;
   const { sizeBytes, virtualSizeBytes, format } = image;
   return {
