@@ -5,7 +5,7 @@ import { Swarm } from './swarm/net.ts';
 import { describe, slowestTimes } from './swarm/outcome.ts';
 
 const test = suite('swarm of a hundred');
-const CHUNKS = 64;
+const CHUNKS = 48;
 
 test('a hundred nodes that fetch at once cost the source one copy, and all get it', async () => {
   const swarm = new Swarm({ seed: 100, chunks: CHUNKS, rate: 16 });

@@ -28,7 +28,7 @@ for (const [count, everyShare] of [
   [4, 0.1],
   [10, 0.02],
   [10, 0.2],
-  [100, 0.0125],
+  [50, 0.025],
 ] as const) {
   test(`${count} nodes, one each ${everyShare} of a copy, cost the source one`, async () => {
     const [swarm, nodes] = await fetched(count, everyShare);

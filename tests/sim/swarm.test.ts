@@ -122,6 +122,17 @@ test('those whose list has no hash, of an older version, fetch at once as well',
   assert.ok(swarm.sourceCopies <= 1.1, `${swarm.sourceCopies} copies`);
 });
 
+test('over lines on which a chunk takes longer than a stall, ten fetch at once', async () => {
+  const swarm = new Swarm({ seed: 1, chunks: 32, rate: 0.5 });
+  const all = names(10);
+  const nodes = all.map((name) => swarm.begin(name, all));
+  await swarm.run(10 * swarm.idealMs);
+  tell('10 nodes, 4 Mbit/s', swarm, nodes);
+  for (const { here, name } of nodes) assert.is(here.size, 32, name);
+  // Links that are full for longer than either side waits are made anew, and so are their chunks.
+  assert.ok(swarm.sourceCopies <= 2, `${swarm.sourceCopies} copies`);
+});
+
 test('one that comes late is brought it by those who are at it', async () => {
   let late: SwarmNode | undefined;
   const { swarm, nodes } = await swarmOf(8, 7, (its) => {

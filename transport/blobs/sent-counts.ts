@@ -79,7 +79,7 @@ export class SentCounts {
     if (counted === undefined) return;
     add(counted.underWay, index, -1);
     counted.outAtMono[index] = this.#clock.monoMs();
-    counted.meanMs += WEIGHT * (tookMs - counted.meanMs);
+    counted.meanMs += (counted.meanMs === 0 ? 1 : WEIGHT) * (tookMs - counted.meanMs);
   }
 
   /** What was chosen was broken off. */

@@ -127,6 +127,8 @@ export class Serving {
   #isPumping = false;
   #isClosed = false;
   #current: Current | null = null;
+  /** Chunks of which the socket has all parts, and has not let go of the last. */
+  readonly #leaving = new Set<Current>();
   /** Gives back the slot that the chunk is sent in. */
   #release: (() => void) | null = null;
   #isQueued = false;
@@ -402,17 +404,23 @@ export class Serving {
     chunk.sentBytes += length;
     const isLast = chunk.sentBytes === chunk.lengthBytes;
     const release = isLast ? this.#release : null;
+    if (isLast) this.#leaving.add(chunk);
     this.#options.wire.send(part, () => {
       this.#free.push(buffer);
       release?.();
+      if (isLast) this.#left(chunk, blob);
     });
     if (!isLast) return;
-    const tookMs = this.#options.clock.monoMs() - chunk.begunAtMono;
-    this.#options.counts.out(blob.sha512, chunk.index, tookMs);
     this.#current = null;
     if (this.#listAsked !== null) this.#sendList(this.#listAsked, blob);
     this.#listAsked = null;
     this.#announce(blob);
+  }
+
+  #left(chunk: Current, { sha512 }: HeldBlob): void {
+    if (!this.#leaving.delete(chunk)) return;
+    const { clock, counts } = this.#options;
+    counts.out(sha512, chunk.index, clock.monoMs() - chunk.begunAtMono);
   }
 
   #send(bytes: Uint8Array): void {
@@ -443,7 +451,9 @@ export class Serving {
 
   #uncount({ sha512 }: HeldBlob): void {
     const { counts } = this.#options;
-    if (this.#current !== null) counts.brokenOff(sha512, this.#current.index);
+    if (this.#current !== null) this.#leaving.add(this.#current);
+    for (const { index } of this.#leaving) counts.brokenOff(sha512, index);
+    this.#leaving.clear();
     counts.end(sha512);
   }
 }

@@ -120,7 +120,7 @@ export class Swarm {
   came(offers: Offers | undefined, nowMono: number, tookMs: number): void {
     this.#cameAtMono = nowMono;
     if (offers === 'some') this.#peersCameAtMono = nowMono;
-    this.#chunkMs += WEIGHT * (tookMs - this.#chunkMs);
+    this.#chunkMs += (this.#chunkMs === 0 ? 1 : WEIGHT) * (tookMs - this.#chunkMs);
   }
 
   /** Without a holder: with the list, or who may give it, and while chunks come. */

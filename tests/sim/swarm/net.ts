@@ -28,6 +28,13 @@ export interface SwarmOptions {
 /** How one node's fetch has ended. */
 export type Outcome = { readonly tookMs: number } | { readonly failed: unknown };
 
+/** One direction of a link. */
+interface Lane {
+  readonly from: SwarmNode;
+  readonly to: SwarmNode;
+  readonly waiting: { readonly takesMs: number; readonly out: () => void }[];
+}
+
 interface Link {
   readonly ends: readonly [SwarmNode, SwarmNode];
   close(reason: string): void;
@@ -53,7 +60,9 @@ export class SwarmNode implements ChunkSink {
   spoil: (part: Uint8Array) => void = () => {};
   sentBytes = 0;
   welcome = 0;
-  upFreeMs = 0;
+  /** Those that have something to send, the next one first. */
+  readonly lanes: Lane[] = [];
+  isSending = false;
   downFreeMs = 0;
   outcome: Outcome | null = null;
   onVerified: () => void = () => {};
@@ -242,29 +251,22 @@ export class Swarm {
     const isWelcome = holder.welcome < MAX_SERVED;
     if (isWelcome) holder.welcome++;
     const alive = (act: () => void) => () => void (isClosed || act());
+    const down: Lane = { from: holder, to: taker, waiting: [] };
+    const up: Lane = { from: taker, to: holder, waiting: [] };
     const serving = new Serving({
       self: { cluster: 'sim', node: holder.name },
       name: taker.name,
       wire: {
         send: (bytes, sent = () => {}) => {
           const copy = Uint8Array.from(bytes);
-          this.#carry(
-            holder,
-            taker,
-            copy,
-            sent,
-            alive(() => source.received(copy)),
-          );
+          const came = alive(() => source.received(copy));
+          this.#carry(down, copy, sent, came);
         },
         // What was sent before it arrives before it.
-        close: (_code, reason) =>
-          this.#carry(
-            holder,
-            taker,
-            new Uint8Array(1),
-            () => {},
-            () => close(reason),
-          ),
+        close: (_code, reason) => {
+          const came = () => close(reason);
+          this.#carry(down, new Uint8Array(1), () => {}, came);
+        },
       },
       clock: this.clock,
       holder: { open: () => this.#open(holder) },
@@ -274,33 +276,40 @@ export class Swarm {
       onClosed: () => void (isWelcome && holder.welcome--),
     });
     const source: Source = make({
-      send: (bytes) =>
-        this.#carry(
-          taker,
-          holder,
-          bytes,
-          () => {},
-          alive(() => serving.received(bytes)),
-        ),
+      send: (bytes) => {
+        const came = alive(() => serving.received(bytes));
+        this.#carry(up, bytes, () => {}, came);
+      },
       close: (_code, reason) => close(reason),
     });
   }
 
-  /** Through the sender's link, then the receiver's. */
-  #carry(
-    from: SwarmNode,
-    to: SwarmNode,
-    bytes: Uint8Array,
-    sent: () => void,
-    came: () => void,
-  ): void {
-    const takesMs = (bytes.length / MIB / this.#options.rate) * 1_000;
-    const now = this.clock.monoMs();
+  /** Through the sender's link, shared by its lanes message by message, then the receiver's. */
+  #carry(lane: Lane, bytes: Uint8Array, sent: () => void, came: () => void): void {
+    const { from, to } = lane;
     if (bytes.length > PART_BYTES / 8) from.sentBytes += bytes.length;
-    from.upFreeMs = Math.max(now, from.upFreeMs) + takesMs;
-    this.clock.after(from.upFreeMs - now, sent);
-    to.downFreeMs = Math.max(from.upFreeMs, to.downFreeMs + takesMs);
-    this.clock.after(to.downFreeMs + DELAY_MS - now, came);
+    const takesMs = (bytes.length / MIB / this.#options.rate) * 1_000;
+    const out = () => {
+      sent();
+      const now = this.clock.monoMs();
+      to.downFreeMs = Math.max(now, to.downFreeMs + takesMs);
+      this.clock.after(to.downFreeMs + DELAY_MS - now, came);
+    };
+    if (lane.waiting.length === 0) from.lanes.push(lane);
+    lane.waiting.push({ takesMs, out });
+    if (!from.isSending) this.#sendNext(from);
+  }
+
+  #sendNext(from: SwarmNode): void {
+    const lane = from.lanes.shift();
+    const next = lane?.waiting.shift();
+    from.isSending = next !== undefined;
+    if (lane === undefined || next === undefined) return;
+    if (lane.waiting.length > 0) from.lanes.push(lane);
+    this.clock.after(next.takesMs, () => {
+      next.out();
+      this.#sendNext(from);
+    });
   }
 }
 
