@@ -3,6 +3,7 @@
 // S1  It is an event when a blob begins to have too few, when that changes (how many there are or are wanted, or why), and
 //     when it has enough again; never because somebody looks once more.
 // S2  What is on its way is not missing: nothing is said of a blob that will have enough.
+// S3  In a cluster of one machine nothing is said: there was never to be another copy.
 import type { EventDraft } from '../kernel/kind.ts';
 import { plainEqual } from '../kernel/equal.ts';
 import { isGood, type CopiesPlan, type CopiesView, type NodeView } from './copies.ts';
@@ -32,9 +33,10 @@ export function shortageAfter(
   return { shortage, events: [{ type: 'audit', message: 'too few copies', extra }] };
 }
 
-/** Null: there are as many as are wanted. Undefined: there will be (S2). */
+/** Null: there are as many as are wanted. Undefined: nothing is to be said (S2, S3). */
 export function shortageOf(view: CopiesView, plan: CopiesPlan): Shortage | null | undefined {
   const { copies: wanted, nodes, replicas } = view;
+  if (nodes.length <= 1) return undefined;
   const passing = new Set(nodes.flatMap((one) => (one.takesMore ? [] : [one.node])));
   const stays = Object.entries(replicas).filter(
     ([node]) => !passing.has(node) && !plan.giveUp.includes(node),

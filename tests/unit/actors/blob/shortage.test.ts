@@ -70,12 +70,18 @@ class Kept {
 }
 
 test('for want of nodes, once, and what to do', () => {
-  const kept = new Kept({ n1: good }).send(nodes('n1'));
+  const kept = new Kept({ n1: good }).send(nodes('n1 -n2'));
   assert.equal(kept.said, [
     'too few copies: 1 of 2 copies: no other node is there that keeps blobs; bring one back, add one, or ask for fewer copies (troupe artifact copies)',
   ]);
   assert.equal(kept.state.shortage, { copies: 1, wanted: 2, why: 'nodes' });
-  assert.equal(kept.send(nodes('n1'), nodes('n1 -n2'), nodes('n1 n2~')).said, []);
+  assert.equal(kept.send(nodes('n1 -n2'), nodes('n1 -n2 -n3'), nodes('n1 n2~')).said, []);
+});
+
+test('nothing where there is one machine alone: it was never to be otherwise', () => {
+  const kept = new Kept({ n1: good }).send(nodes('n1'), nodes('n1=5', 3));
+  assert.equal([kept.said, kept.state.shortage], [[], null]);
+  assert.is(kept.send(nodes('n1 -n2')).said.length, 1);
 });
 
 test('for want of room, and on which nodes', () => {
