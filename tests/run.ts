@@ -34,7 +34,7 @@ const PATIENT = [
   'tests/contract/hypervisor/faults.test.ts',
   'tests/contract/hypervisor/guest.test.ts',
 ];
-const DEFAULT_TIMEOUT_S = { light: 120, heavy: 300, lab: 600 };
+const DEFAULT_TIMEOUT_S = { light: 240, heavy: 300, lab: 600 };
 
 const roots = positionals.length > 0 ? positionals : ['tests/unit'];
 const files = roots.flatMap(testFiles).filter((file) => file.includes(values.grep));

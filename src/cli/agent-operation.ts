@@ -21,6 +21,9 @@ export async function operate(call: Call, verb: AgentVerb, body: object): Promis
   const progress = new Progress(call.world.stderr);
   try {
     return await completed(call, operation, progress);
+  } catch (error) {
+    const isLeft = call.world.signal.aborted && !(error instanceof CliError);
+    throw isLeft ? left(text(operation, 'uuid'), 'no longer waiting', INTERRUPTED) : error;
   } finally {
     progress.end();
   }
@@ -49,9 +52,7 @@ async function completed(call: Call, asked: View, progress: Progress): Promise<V
     const waitedMs = performance.now() - startedAtMono;
     if (waitedMs >= patienceMs(call)) throw left(id, `still ${state} after ${duration(waitedMs)}`);
     progress.note(`operation ${id}: ${state}`, duration(waitedMs));
-    await delay(pollMs, undefined, { signal }).catch((error: unknown) => {
-      throw signal.aborted ? left(id, 'no longer waiting', INTERRUPTED) : error;
-    });
+    await delay(pollMs, undefined, { signal });
   }
 }
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { FakeApi, Refusal, run, start } from './fake-api.ts';
+import { FakeApi, HANG, Refusal, run, start } from './fake-api.ts';
 
 const test = suite('cli: inside guests');
 const api = await FakeApi.start();
@@ -179,6 +179,21 @@ test('leaving a command that waits says how to go on', async () => {
   operationGoes('execute', ['executing']);
   const waiting = start(api, 'instance execute web x');
   await waiting.shows('executing', 'err');
+  waiting.interrupt();
+  assert.is(await waiting.exitCode, 130);
+  assert.match(waiting.err.text, 'agentoperation show o-1');
+});
+
+test('also while it is being asked how far it is', async () => {
+  operationGoes('execute', []);
+  let asked = () => {};
+  const isAsked = new Promise<void>((resolve) => (asked = resolve));
+  api.on('GET /agentoperations/o-1', () => {
+    asked();
+    return HANG;
+  });
+  const waiting = start(api, 'instance execute web x');
+  await isAsked;
   waiting.interrupt();
   assert.is(await waiting.exitCode, 130);
   assert.match(waiting.err.text, 'agentoperation show o-1');
