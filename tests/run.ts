@@ -27,10 +27,12 @@ const { values, positionals } = parseArgs({
 
 /** Folders whose tests start virtual machines or whole daemons. */
 const HEAVY = /^tests\/(lab|contract\/(embedded|guest|hypervisor|image|libvirt|tour))\//;
-/** Kill and start one daemon, or wait for one guest, over minutes. */
+/** Kill and start one daemon, or wait for one guest or for slow lines, over minutes. */
 const PATIENT = [
   'tests/lab/crash-points.test.ts',
   'tests/lab/early-stop.test.ts',
+  'tests/lab/origins.test.ts',
+  'tests/lab/swarm.test.ts',
   'tests/contract/hypervisor/faults.test.ts',
   'tests/contract/hypervisor/guest.test.ts',
 ];
