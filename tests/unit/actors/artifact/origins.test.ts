@@ -18,6 +18,7 @@ import type { Address, Message } from '../../../../actors/kernel/kind.ts';
 import type { EffectContext } from '../../../../actors/kernel/ports.ts';
 import { MemoryClaims } from '../../../sim/world.ts';
 import { stepper, walk, type Pick } from '../random-walk.ts';
+import { CONTENT } from '../../../support/blob-content.ts';
 
 const test = suite('one download for all');
 
@@ -150,16 +151,8 @@ function cluster(
 }
 
 const content = {
-  sizeBytes: 10,
-  sha512: 'aa',
-  sourceSizeBytes: 10,
-  sourceSha256: 'bb',
-  sourceFormat: 'qcow2',
-  format: 'qcow2',
-  mimeType: 'application/octet-stream',
-  virtualSizeBytes: 20,
+  ...CONTENT,
   etag: '1',
-  lastModified: null,
 } as const;
 const HELD = { content, nodes: ['n2'] };
 

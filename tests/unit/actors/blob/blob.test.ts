@@ -6,32 +6,15 @@ import { blob } from '../../../../actors/blob/blob.ts';
 import { PHASES } from '../../../../actors/blob/phases.ts';
 import type { BlobMessage, BlobState, Replica } from '../../../../actors/blob/state.ts';
 import { movesOf, stepper, walk, type Pick } from '../random-walk.ts';
+import { CONTENT, FACTS } from '../../../support/blob-content.ts';
 
 const test = suite('blob');
 
 const source = { kind: 'url', url: 'http://images.test/a' } as const;
 const CREATE = { kind: 'create', source, node: 'n1', user: 'artifact/a' } as const;
 const content = {
-  sizeBytes: 10,
-  sha512: 'aa',
-  sourceSizeBytes: 10,
-  sourceSha256: 'bb',
-  sourceFormat: 'qcow2',
-  format: 'qcow2',
-  mimeType: 'application/octet-stream',
-  virtualSizeBytes: 20,
-  etag: null,
-  lastModified: null,
-  facts: {
-    sha1: 'cc',
-    sha256: 'dd',
-    xxh128: 'ee',
-    diskBytes: 1,
-    clusterBytes: null,
-    compat: null,
-    compression: null,
-    extendedL2: null,
-  },
+  ...CONTENT,
+  facts: FACTS,
 } as const;
 const fetched = { kind: 'fetched', content } as const;
 const unuse = { kind: 'unuse', user: 'artifact/a' } as const;

@@ -4,21 +4,10 @@ import * as assert from 'uvu/assert';
 import { blob } from '../../../../actors/blob/blob.ts';
 import type { BlobMessage, Source } from '../../../../actors/blob/state.ts';
 import { stepper } from '../random-walk.ts';
+import { CONTENT as content } from '../../../support/blob-content.ts';
 
 const test = suite('the node that fetches');
 const WAIT_MS = 60_000;
-const content = {
-  sizeBytes: 10,
-  sha512: 'aa',
-  sourceSizeBytes: 10,
-  sourceSha256: 'bb',
-  sourceFormat: 'qcow2',
-  format: 'qcow2',
-  mimeType: 'application/octet-stream',
-  virtualSizeBytes: 20,
-  etag: null,
-  lastModified: null,
-} as const;
 const URL = { kind: 'url', url: 'http://images.test/a' } as const;
 
 const begun = (source: Source = URL) =>

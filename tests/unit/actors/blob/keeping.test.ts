@@ -6,32 +6,15 @@ import type { BlobMessage, BlobState } from '../../../../actors/blob/state.ts';
 import type { KernelMessage } from '../../../../actors/kernel/kind.ts';
 import { seededRandom } from '../../../support/kernel.ts';
 import { stepper } from '../random-walk.ts';
+import { CONTENT, FACTS } from '../../../support/blob-content.ts';
 
 const test = suite('keeping copies');
 const AWAY_MS = 300_000;
 
 const source = { kind: 'url', url: 'http://images.test/a' } as const;
 const content = {
-  sizeBytes: 10,
-  sha512: 'aa',
-  sourceSizeBytes: 10,
-  sourceSha256: 'bb',
-  sourceFormat: 'qcow2',
-  format: 'qcow2',
-  mimeType: 'application/octet-stream',
-  virtualSizeBytes: 20,
-  etag: null,
-  lastModified: null,
-  facts: {
-    sha1: 'cc',
-    sha256: 'dd',
-    xxh128: 'ee',
-    diskBytes: 1,
-    clusterBytes: null,
-    compat: null,
-    compression: null,
-    extendedL2: null,
-  },
+  ...CONTENT,
+  facts: FACTS,
 } as const;
 
 /** Made on n1; nodes whose names begin with `-` are down, those that end with `!` low on disk. */

@@ -6,6 +6,7 @@ import { parentOf } from '../../../../actors/blob/parent.ts';
 import { PHASES } from '../../../../actors/blob/phases.ts';
 import type { BlobMessage, BlobState } from '../../../../actors/blob/state.ts';
 import { stepper, walk, type Pick } from '../random-walk.ts';
+import { CONTENT } from '../../../support/blob-content.ts';
 
 const test = suite('blobs that depend on another');
 
@@ -16,16 +17,8 @@ const CREATE = {
   user: 'artifact/a',
 } as const;
 const content = {
-  sizeBytes: 10,
-  sha512: 'aa',
-  sourceSizeBytes: 10,
-  sourceSha256: 'bb',
-  sourceFormat: 'qcow2',
-  format: 'qcow2',
-  mimeType: 'application/octet-stream',
+  ...CONTENT,
   virtualSizeBytes: 512,
-  etag: null,
-  lastModified: null,
   dependsOn: 'base',
 } as const;
 const changed = (blobId: string, phase: 'created' | 'error' = 'created'): BlobMessage => {

@@ -5,22 +5,15 @@ import { blob } from '../../../../actors/blob/blob.ts';
 import { newReplica } from '../../../../actors/blob/replicas.ts';
 import type { KernelMessage } from '../../../../actors/kernel/kind.ts';
 import type { BlobMessage, BlobState, Replica } from '../../../../actors/blob/state.ts';
+import { CONTENT } from '../../../support/blob-content.ts';
 
 const test = suite('too few copies of a blob');
 
 const MIB = 2 ** 20;
 const AWAY_MS = 300_000;
 const content = {
+  ...CONTENT,
   sizeBytes: 100 * MIB,
-  sha512: 'aa',
-  sourceSizeBytes: 10,
-  sourceSha256: 'bb',
-  sourceFormat: 'qcow2',
-  format: 'qcow2',
-  mimeType: 'application/octet-stream',
-  virtualSizeBytes: 20,
-  etag: null,
-  lastModified: null,
 } as const;
 const good: Replica = { ...newReplica(1), phase: 'verified' };
 

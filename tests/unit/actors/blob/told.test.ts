@@ -8,21 +8,16 @@ import type { BlobMessage, BlobState, Content } from '../../../../actors/blob/st
 import { toBeTold } from '../../../../actors/blob/told.ts';
 import { TroupeError } from '../../../../actors/kernel/errors.ts';
 import { stepper } from '../random-walk.ts';
+import { CONTENT } from '../../../support/blob-content.ts';
 
 const test = suite('told before the copy is there');
 const source = { kind: 'url', url: 'http://images.test/a' } as const;
-const content: Content = {
+const content = {
+  ...CONTENT,
   sizeBytes: 1000,
-  sha512: 'aa',
   sourceSizeBytes: 1000,
-  sourceSha256: 'bb',
-  sourceFormat: 'qcow2',
-  format: 'qcow2',
-  mimeType: 'application/octet-stream',
   virtualSizeBytes: 2000,
-  etag: null,
-  lastModified: null,
-};
+} as const;
 const VM = 'instance/vm';
 const lazily: BlobMessage = {
   kind: 'need',

@@ -6,30 +6,17 @@ import { toBeTold } from '../../../../actors/blob/told.ts';
 import type { BlobMessage, BlobState } from '../../../../actors/blob/state.ts';
 import { PHASES } from '../../../../actors/blob/phases.ts';
 import { stepper, walk, type Pick } from '../random-walk.ts';
+import { CONTENT, FACTS } from '../../../support/blob-content.ts';
 
 const test = suite('transcodes');
 
 const content = {
-  sizeBytes: 10,
-  sha512: 'aa',
-  sourceSizeBytes: 10,
-  sourceSha256: 'bb',
+  ...CONTENT,
   sourceFormat: 'gzip',
   format: 'raw',
   mimeType: 'application/gzip',
   virtualSizeBytes: 512,
-  etag: null,
-  lastModified: null,
-  facts: {
-    sha1: 'cc',
-    sha256: 'dd',
-    xxh128: 'ee',
-    diskBytes: 1,
-    clusterBytes: null,
-    compat: null,
-    compression: null,
-    extendedL2: null,
-  },
+  facts: FACTS,
 } as const;
 const need = { kind: 'need', user: 'instance/vm', node: 'n1', forDisk: true } as const;
 const CREATE = {
