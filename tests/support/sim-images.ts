@@ -20,7 +20,6 @@ import { Turns } from '../../src/drivers/turns.ts';
 import type { SimMachine } from './sim-machine.ts';
 
 const GIB = 2 ** 30;
-const CHUNKS = 4;
 
 /** What is to be had under a URL. */
 export interface SimImage {
@@ -45,6 +44,8 @@ interface SimDisk {
 /** The disks of one machine, and the web as seen from it. */
 export class SimImages {
   readonly web = new Map<string, SimImage>();
+  /** In so many an image comes. */
+  pieces = 4;
   readonly replicas = new Map<string, ReplicaReport>();
   /** Half-made replicas: chunks that have come. */
   readonly partials = new Map<string, number>();
@@ -252,7 +253,7 @@ export class SimImageDriver implements BlobStore, DiskStore {
   ): Promise<SimImage> {
     const { images } = this.#machine;
     const from = nameOf(source);
-    for (let chunk = images.partials.get(blobId) ?? 0; chunk < CHUNKS;) {
+    for (let chunk = images.partials.get(blobId) ?? 0; chunk < images.pieces;) {
       chunk = await this.#act('download', blobId, by, () => {
         const image = imageAt(images, source, blobId);
         if (image === undefined)
@@ -261,7 +262,7 @@ export class SimImageDriver implements BlobStore, DiskStore {
         images.partials.set(blobId, chunk + 1);
         if (source.kind === 'url' && chunk === 0) images.downloads.push(source.url);
         const { sizeBytes } = image;
-        const doneBytes = ((chunk + 1) * sizeBytes) / CHUNKS;
+        const doneBytes = ((chunk + 1) * sizeBytes) / images.pieces;
         onProgress({ step: 'downloading', doneBytes, totalBytes: sizeBytes });
         return chunk + 1;
       });
