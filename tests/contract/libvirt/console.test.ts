@@ -68,7 +68,29 @@ test('a console carries both ways, is logged, and ends with the domain', async (
   }
 });
 
+/** libvirtd 9.0 was seen to die of a forced opening, once in dozens of runs, by no fault of ours that we know: once more then. */
+async function unlessItDies(body: () => Promise<void>): Promise<void> {
+  try {
+    await body();
+  } catch (error) {
+    if (!/not connected to libvirtd/.test(String(error))) throw error;
+    console.log('  libvirtd died of a forced console; once more');
+    await libvirt.close();
+    const again = async () => {
+      const opened = await connectLibvirt({ socketPath: daemon.socketPath }).catch(() => undefined);
+      if (opened !== undefined) libvirt = opened;
+      return opened !== undefined;
+    };
+    await until(again);
+    await body();
+  }
+}
+
 test('one reader at a time, unless forced; then the first one ends', async () => {
+  await unlessItDies(oneReader);
+});
+
+async function oneReader(): Promise<void> {
   await withDomain(libvirt, {}, async (domain) => {
     const first = await libvirt.guest.openConsole(domain);
     const seen = collect(first);
@@ -93,7 +115,7 @@ test('one reader at a time, unless forced; then the first one ends', async () =>
     if (opened === undefined) throw new Error('no console');
     return opened;
   }
-});
+}
 
 test('a console that nobody reads, and one that the guest does not read, hold up no call', async () => {
   await withDomain(libvirt, {}, async (domain) => {
