@@ -7,6 +7,7 @@
 // X3  The reserve of the disk is kept: work that would go below is called off.
 import { rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { unlessAbsent } from './absent.ts';
 import { asDiskFull, requireSpace } from './disk-space.ts';
 import { publish, sync } from './durable.ts';
 import { watchGrowth } from './growth.ts';
@@ -86,7 +87,7 @@ export class DiskCopier {
   /** How many bytes copyDisk() has to copy, about; 0 for one that is not there, as copyDisk() will say. */
   async sizeOf(disk: { readonly instanceId: string; readonly device: string }): Promise<number> {
     const { layout } = this.#options;
-    const found = await stat(layout.disk(disk.instanceId, disk.device)).catch(() => null);
+    const found = await stat(layout.disk(disk.instanceId, disk.device)).catch(unlessAbsent);
     return (found?.blocks ?? 0) * 512;
   }
 

@@ -19,6 +19,7 @@ import { TroupeError, codeOf, type ErrorCode } from '../../../actors/kernel/erro
 import { formatAddress } from '../../../actors/kernel/kind.ts';
 import type { WantedBy } from '../../../actors/network/ports.ts';
 import type { Ledger } from '../ledger.ts';
+import { unlessAbsent } from './absent.ts';
 import { calledOff } from './called-off.ts';
 import { readChunkDigests, writeChunkDigests } from './chunk-digests.ts';
 import { ComingReplicas } from './coming-replicas.ts';
@@ -335,9 +336,4 @@ class Makings {
     const makings = blobId === undefined ? this.#byBlob.values() : [this.#byBlob.get(blobId) ?? []];
     for (const making of [...makings].flatMap((set) => [...set])) making.abort();
   }
-}
-
-function unlessAbsent(error: NodeJS.ErrnoException): undefined {
-  if (error.code === 'ENOENT') return undefined;
-  throw error;
 }

@@ -7,6 +7,7 @@
 import { mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TroupeError } from '../../../actors/kernel/errors.ts';
+import { unlessAbsent } from './absent.ts';
 import { asDiskFull, requireSpace } from './disk-space.ts';
 import { isPathSafe, type Layout } from './layout.ts';
 import { Turns } from '../turns.ts';
@@ -95,9 +96,4 @@ export class Spool {
       }),
     );
   }
-}
-
-function unlessAbsent(error: NodeJS.ErrnoException): undefined {
-  if (error.code === 'ENOENT') return undefined;
-  throw error;
 }
